@@ -1,6 +1,10 @@
 //! What a batch is trained towards.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::Error;
+use crate::ops::upload;
+use crate::plan::Plan;
 
 /// The targets of a minibatch of `N` samples.
 #[derive(Clone, Debug)]
@@ -12,6 +16,104 @@ pub enum Targets {
     Dense(Tensor<2>),
 }
 
+impl Targets {
+    /// The number of samples.
+    pub fn batch(&self) -> usize {
+        match self {
+            Self::Indices(indices) => indices.dims()[0],
+            Self::Dense(dense) => dense.dims()[0],
+        }
+    }
+
+    /// The targets as rows of `num_classes` values, shape `[N, num_classes]`: indices become
+    /// one-hot, dense targets stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if dense targets have another number of columns, if `num_classes` is 0,
+    /// or if a class index is not in `0..num_classes`. Indices that live on a GPU are not read
+    /// back to be checked; there the row of an index out of range becomes NaN, and so does the
+    /// loss, instead of training on silently.
+    pub fn into_dense(self, num_classes: usize) -> Result<Tensor<2>, Error> {
+        if num_classes == 0 {
+            return Err(Error::argument("num_classes", 0, "at least one class"));
+        }
+        match self {
+            Self::Indices(indices) => {
+                check_classes(&indices, num_classes)?;
+                Ok(one_hot(indices, num_classes))
+            }
+            Self::Dense(dense) if dense.dims()[1] == num_classes => Ok(dense),
+            Self::Dense(dense) => Err(Error::argument(
+                "targets",
+                format!("of shape {:?}", dense.dims()),
+                format!("dense targets with num_classes = {num_classes} columns"),
+            )),
+        }
+    }
+
+    /// The class indices, for what can take nothing else.
+    ///
+    /// `taker` is what needs them, for the message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DenseTargets`] for dense targets; it says what to use instead.
+    pub fn into_indices(self, taker: &str) -> Result<Tensor<1, Int>, Error> {
+        match self {
+            Self::Indices(indices) => Ok(indices),
+            Self::Dense(dense) => Err(Error::DenseTargets {
+                shape: dense.dims(),
+                taker: taker.into(),
+                instead: "loss::CrossEntropy, which accepts both, or the interpolated form \
+                    (CutMix::interpolate_loss, loss::interpolate)"
+                    .into(),
+            }),
+        }
+    }
+
+    /// The targets of each sample's partner in `plan`, of the same kind as these.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the batch is not of the plan's size.
+    pub fn partners(&self, plan: &Plan) -> Result<Self, Error> {
+        if self.batch() != plan.batch() {
+            return Err(Error::argument(
+                "targets",
+                format!("for {} samples", self.batch()),
+                format!("one for each of the plan's {} samples", plan.batch()),
+            ));
+        }
+        Ok(match self {
+            Self::Indices(indices) => {
+                let partners = upload(plan.partners(), indices);
+                Self::Indices(indices.clone().select(0, partners))
+            }
+            Self::Dense(dense) => {
+                let partners = upload(plan.partners(), dense);
+                Self::Dense(dense.clone().select(0, partners))
+            }
+        })
+    }
+
+    /// The mixed targets, shape `[N, num_classes]`: `lambda` times a sample's own plus
+    /// `1 - lambda` times its partner's.
+    ///
+    /// # Errors
+    ///
+    /// As [`into_dense`](Self::into_dense) and [`partners`](Self::partners).
+    pub fn mix(self, num_classes: usize, plan: &Plan) -> Result<Tensor<2>, Error> {
+        let own = Self::Dense(self.into_dense(num_classes)?);
+        let partners = own.partners(plan)?.into_dense(num_classes)?;
+        let own = own.into_dense(num_classes)?;
+        if plan.is_identity() {
+            return Ok(own);
+        }
+        Ok(own * plan.lambda() + partners * (1.0 - plan.lambda()))
+    }
+}
+
 impl From<Tensor<1, Int>> for Targets {
     fn from(indices: Tensor<1, Int>) -> Self {
         Self::Indices(indices)
@@ -21,5 +123,47 @@ impl From<Tensor<1, Int>> for Targets {
 impl From<Tensor<2>> for Targets {
     fn from(dense: Tensor<2>) -> Self {
         Self::Dense(dense)
+    }
+}
+
+fn one_hot(indices: Tensor<1, Int>, num_classes: usize) -> Tensor<2> {
+    let [batch] = indices.dims();
+    let classes = Tensor::arange(0..num_classes as i64, &indices.device());
+    let hot = (indices.reshape([batch, 1]))
+        .equal(classes.reshape([1, num_classes]))
+        .float();
+    // Divides by 1, or by 0 where no class was hit.
+    let hits = hot.clone().sum_dim(1);
+    hot / hits
+}
+
+pub(crate) fn check_classes(indices: &Tensor<1, Int>, num_classes: usize) -> Result<(), Error> {
+    if !is_host(&indices.device()) {
+        return Ok(());
+    }
+    // A failed read shows again, with its cause, in the operation that follows.
+    let Ok(data) = indices.clone().try_into_data() else {
+        return Ok(());
+    };
+    let wrong = (data.iter::<i64>().enumerate())
+        .find(|(_, class)| !(0..num_classes as i64).contains(class));
+    match wrong {
+        Some((sample, class)) => Err(Error::argument(
+            "targets",
+            format!("class {class} for sample {sample}"),
+            format!("classes in 0..{num_classes}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether the device's memory is the host's, so that reading it is not a transfer.
+fn is_host(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return *device == Device::flex();
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = device;
+        false
     }
 }

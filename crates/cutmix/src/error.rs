@@ -1,0 +1,74 @@
+//! The one error type of the library.
+
+use std::sync::Arc;
+
+use burn::train::TrainingError;
+
+/// What can go wrong; every message names the argument or part, its value and what is accepted.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument outside what is accepted.
+    #[error("`{argument}` is {value}; accepted: {accepted}")]
+    Argument {
+        /// The argument's name.
+        argument: &'static str,
+        /// The value that was passed.
+        value: String,
+        /// What would have been accepted.
+        accepted: String,
+    },
+    /// Dense targets reached something that can only take class indices.
+    #[error(
+        "the targets are a dense {shape:?} distribution and {taker} takes class indices `[N]`; use {instead}"
+    )]
+    DenseTargets {
+        /// The shape of the targets.
+        shape: [usize; 2],
+        /// What was given the targets.
+        taker: String,
+        /// What accepts them.
+        instead: String,
+    },
+    /// An algorithm failed in the middle of a run.
+    #[error("algorithm `{algorithm}` at {event} of batch {batch}: {message}")]
+    Algorithm {
+        /// The algorithm's name.
+        algorithm: String,
+        /// The event at which it failed.
+        event: &'static str,
+        /// The batch's number in the run, from 0.
+        batch: u64,
+        /// What it said.
+        message: String,
+    },
+    /// Burn's training stopped with an error: the data set, a checkpoint, a metric or a worker.
+    #[error("{0}")]
+    Training(Arc<TrainingError>),
+    /// A value could not be read from the device.
+    #[error("the device failed: {0}")]
+    Device(String),
+    /// The output folder cannot be used.
+    #[error("output folder `{path}`: {reason}")]
+    Output {
+        /// The folder.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Argument`].
+    pub fn argument(
+        argument: &'static str,
+        value: impl ToString,
+        accepted: impl Into<String>,
+    ) -> Self {
+        Self::Argument {
+            argument,
+            value: value.to_string(),
+            accepted: accepted.into(),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Losses that accept a distribution as the target.
+//!
+//! CutMix gives every sample a mixture of two classes, so the loss has to take dense targets.
+//! [`CrossEntropy`] does (and class indices as well), [`BinaryCrossEntropy`] is its multi-label
+//! sibling, and [`interpolate`] makes any loss work that only takes indices. All of them compute
+//! in f32 where the logits are f16 or bf16.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{DType, FloatDType, Tensor};
+
+use crate::targets::check_classes;
+use crate::{Error, Targets};
+
+/// How the losses of the samples become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// Their mean, shape `[1]`.
+    #[default]
+    Mean,
+    /// Their sum, shape `[1]`.
+    Sum,
+    /// One loss per sample, shape `[N]`.
+    None,
+}
+
+/// Cross-entropy of softmax(logits) against class indices or distributions.
+///
+/// For a sample with the target distribution `t` and class weights `w` it is
+/// `-sum_k w_k t'_k log softmax(logits)_k` with `t' = (1 - s) t + s / K` for the label smoothing
+/// `s` (Szegedy et al., CVPR 2016, section 7). The mean divides by the number of samples, or, for
+/// class indices with weights, by the sum of the samples' weights, as PyTorch does.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use cutmix::loss::CrossEntropy;
+///
+/// let device = Device::default();
+/// let logits = Tensor::<2>::from_floats([[2.0, 0.0], [0.0, 2.0]], &device);
+/// let targets = Tensor::<2>::from_floats([[0.7, 0.3], [0.3, 0.7]], &device);
+/// let loss = CrossEntropy::new().forward(logits, targets)?;
+/// assert!((loss.into_scalar::<f32>() - 0.7269).abs() < 1e-3);
+/// # Ok::<(), cutmix::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CrossEntropy {
+    weights: Option<Tensor<1>>,
+    smoothing: f64,
+    reduction: Reduction,
+}
+
+impl CrossEntropy {
+    /// No weights, no smoothing, the mean.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Weighs the classes: shape `[K]`, each at least 0.
+    pub fn weights(mut self, weights: Tensor<1>) -> Self {
+        self.weights = Some(weights);
+        self
+    }
+
+    /// Moves the share `smoothing`, in `0..=1`, of each target evenly to all classes.
+    pub fn smoothing(mut self, smoothing: f64) -> Self {
+        self.smoothing = smoothing;
+        self
+    }
+
+    /// Chooses the reduction.
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// The loss of `logits`, shape `[N, K]`, against indices `[N]` or dense targets `[N, K]`:
+    /// shape `[1]`, or `[N]` with [`Reduction::None`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if smoothing is out of range, shapes disagree, or a class index is out
+    /// of range (checked where the targets are in host memory).
+    pub fn forward(
+        &self,
+        logits: Tensor<2>,
+        targets: impl Into<Targets>,
+    ) -> Result<Tensor<1>, Error> {
+        let targets = targets.into();
+        check(&logits, &targets, &self.weights, self.smoothing)?;
+        let logits = widen(logits);
+        let dtype = FloatDType::from(logits.dtype());
+        let [_, classes] = logits.dims();
+
+        let mut log_probs = log_softmax(logits, 1);
+        if let Some(weights) = &self.weights {
+            log_probs = log_probs * weights.clone().cast(dtype).unsqueeze_dim(0);
+        }
+        let smooth = (self.smoothing > 0.0)
+            .then(|| log_probs.clone().sum_dim(1) * (self.smoothing / classes as f64));
+        let (mut losses, sample_weights) = match targets {
+            Targets::Indices(indices) => {
+                check_classes(&indices, classes)?;
+                let weights = (self.weights.as_ref())
+                    .map(|weights| weights.clone().cast(dtype).select(0, indices.clone()));
+                (log_probs.gather(1, indices.unsqueeze_dim(1)), weights)
+            }
+            Targets::Dense(dense) => ((log_probs * dense.cast(dtype)).sum_dim(1), None),
+        };
+        if let Some(smooth) = smooth {
+            losses = losses * (1.0 - self.smoothing) + smooth;
+        }
+        let losses = losses.neg().squeeze_dim::<1>(1);
+        Ok(match (self.reduction, sample_weights) {
+            (Reduction::Mean, Some(weights)) => losses.sum() / weights.sum(),
+            (reduction, _) => reduce(losses, reduction),
+        })
+    }
+}
+
+/// Binary cross-entropy of sigmoid(logits), for several labels at once.
+///
+/// For a sample with the target probabilities `t` and class weights `w` it is the mean over the
+/// `K` classes of `-w_k (t'_k log p_k + (1 - t'_k) log(1 - p_k))`, `p = sigmoid(logits)`, with
+/// `t' = (1 - s) t + s / 2` for the label smoothing `s`.
+#[derive(Clone, Debug, Default)]
+pub struct BinaryCrossEntropy {
+    weights: Option<Tensor<1>>,
+    smoothing: f64,
+    reduction: Reduction,
+}
+
+impl BinaryCrossEntropy {
+    /// No weights, no smoothing, the mean.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Weighs the classes: shape `[K]`, each at least 0.
+    pub fn weights(mut self, weights: Tensor<1>) -> Self {
+        self.weights = Some(weights);
+        self
+    }
+
+    /// Moves each target by the share `smoothing`, in `0..=1`, towards one half.
+    pub fn smoothing(mut self, smoothing: f64) -> Self {
+        self.smoothing = smoothing;
+        self
+    }
+
+    /// Chooses the reduction.
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// The loss of `logits`, shape `[N, K]`, against dense targets `[N, K]` in `0..=1` (indices
+    /// become one-hot): shape `[1]`, or `[N]` with [`Reduction::None`].
+    ///
+    /// # Errors
+    ///
+    /// As [`CrossEntropy::forward`].
+    pub fn forward(
+        &self,
+        logits: Tensor<2>,
+        targets: impl Into<Targets>,
+    ) -> Result<Tensor<1>, Error> {
+        let targets = targets.into();
+        check(&logits, &targets, &self.weights, self.smoothing)?;
+        let logits = widen(logits);
+        let dtype = FloatDType::from(logits.dtype());
+        let [_, classes] = logits.dims();
+
+        let targets = targets.into_dense(classes)?.cast(dtype);
+        let targets = targets * (1.0 - self.smoothing) + 0.5 * self.smoothing;
+        // -log p = max(x, 0) - x + log(1 + exp(-|x|)): no overflow on either side.
+        let mut losses = logits.clone().clamp_min(0.0) - logits.clone() * targets
+            + logits.abs().neg().exp().log1p();
+        if let Some(weights) = &self.weights {
+            losses = losses * weights.clone().cast(dtype).unsqueeze_dim(0);
+        }
+        let losses = losses.mean_dim(1).squeeze_dim::<1>(1);
+        Ok(reduce(losses, self.reduction))
+    }
+}
+
+/// The interpolated form `lambda * loss(own) + (1 - lambda) * loss(partners)`, for losses that
+/// only take class indices.
+///
+/// It equals the loss against the mixed distribution where the loss is linear in its targets, as
+/// cross-entropy is. `logits` is `[N, K]`, `own` and `partners` are the targets of the samples
+/// and of their partners (see [`Targets::partners`]), `lambda` is the plan's.
+///
+/// # Errors
+///
+/// Those of `loss`.
+pub fn interpolate(
+    logits: Tensor<2>,
+    own: Targets,
+    partners: Targets,
+    lambda: f64,
+    loss: impl Fn(Tensor<2>, Targets) -> Result<Tensor<1>, Error>,
+) -> Result<Tensor<1>, Error> {
+    let own = loss(logits.clone(), own)?;
+    let partners = loss(logits, partners)?;
+    Ok(own * lambda + partners * (1.0 - lambda))
+}
+
+/// f16 and bf16 to f32: a sum over classes and a mean over samples need the range and the digits.
+fn widen(logits: Tensor<2>) -> Tensor<2> {
+    match logits.dtype() {
+        DType::F16 | DType::BF16 => logits.cast(FloatDType::F32),
+        _ => logits,
+    }
+}
+
+fn reduce(losses: Tensor<1>, reduction: Reduction) -> Tensor<1> {
+    match reduction {
+        Reduction::Mean => losses.mean(),
+        Reduction::Sum => losses.sum(),
+        Reduction::None => losses,
+    }
+}
+
+fn check(
+    logits: &Tensor<2>,
+    targets: &Targets,
+    weights: &Option<Tensor<1>>,
+    smoothing: f64,
+) -> Result<(), Error> {
+    let [batch, classes] = logits.dims();
+    if batch == 0 || classes == 0 {
+        return Err(Error::argument(
+            "logits",
+            format!("of shape {:?}", logits.dims()),
+            "at least one sample and one class",
+        ));
+    }
+    if !(0.0..=1.0).contains(&smoothing) {
+        return Err(Error::argument("smoothing", smoothing, "a number in 0..=1"));
+    }
+    if let Some(weights) = weights
+        && weights.dims() != [classes]
+    {
+        return Err(Error::argument(
+            "weights",
+            format!("of shape {:?}", weights.dims()),
+            format!("one weight for each of the {classes} classes"),
+        ));
+    }
+    let fits = match targets {
+        Targets::Indices(indices) => indices.dims() == [batch],
+        Targets::Dense(dense) => dense.dims() == [batch, classes],
+    };
+    if !fits {
+        let shape = match targets {
+            Targets::Indices(indices) => indices.dims().to_vec(),
+            Targets::Dense(dense) => dense.dims().to_vec(),
+        };
+        return Err(Error::argument(
+            "targets",
+            format!("of shape {shape:?}"),
+            format!("class indices [{batch}] or dense targets [{batch}, {classes}]"),
+        ));
+    }
+    Ok(())
+}

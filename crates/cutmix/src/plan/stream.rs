@@ -1,0 +1,47 @@
+//! The random stream: a pure function of (seed, lane, step).
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// A counter-based random stream.
+///
+/// [`at`](Self::at) gives the generator of one step. It depends on nothing but the seed, the lane
+/// and the step, so no state has to be saved to resume a run, and any step can be drawn again
+/// alone. ChaCha with 8 rounds gives the same numbers on every platform.
+///
+/// ```
+/// use cutmix::plan::Stream;
+/// use rand::RngExt;
+///
+/// let stream = Stream::new(42);
+/// assert_eq!(stream.at(7).random::<u64>(), stream.at(7).random::<u64>());
+/// assert_ne!(stream.at(7).random::<u64>(), stream.at(8).random::<u64>());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    seed: u64,
+    lane: u64,
+}
+
+impl Stream {
+    /// The stream of a seed, on lane 0.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, lane: 0 }
+    }
+
+    /// The same seed on another lane: lanes are independent of each other, one for each consumer
+    /// of a run (an algorithm, the shuffling of the data).
+    pub fn lane(self, lane: u64) -> Self {
+        Self { lane, ..self }
+    }
+
+    /// The generator of one step.
+    pub fn at(&self, step: u64) -> ChaCha8Rng {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&self.seed.to_le_bytes());
+        key[8..16].copy_from_slice(&self.lane.to_le_bytes());
+        let mut rng = ChaCha8Rng::from_seed(key);
+        rng.set_stream(step);
+        rng
+    }
+}

@@ -1,0 +1,346 @@
+//! A trainer that runs algorithms at the right moments.
+//!
+//! [`Trainer`] is built on Burn's learner: it hands it the model with the run's algorithms around
+//! its forward, loss and backward, data loaders that keep the clock, and two metrics. Burn runs
+//! the loop, the metrics (on a thread of their own), the renderer, early stopping and checkpoints.
+
+mod clock;
+mod duration;
+mod evaluate;
+mod feed;
+mod history;
+mod hooks;
+mod lines;
+mod metric;
+mod model;
+mod schedule;
+mod trainee;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::data::dataloader::DataLoader;
+use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::tensor::Device;
+use burn::train::logger::MetricLogger;
+use burn::train::metric::store::EventStoreClient;
+use burn::train::metric::{LearningRateMetric, LossMetric};
+use burn::train::renderer::MetricsRenderer;
+use burn::train::{
+    EarlyStoppingStrategy, ExecutionStrategy, Interrupter, Learner, SupervisedTraining,
+};
+
+pub use clock::Clock;
+pub use duration::Duration;
+pub use evaluate::evaluate;
+pub use history::{Epoch, History, Scores};
+pub use lines::Lines;
+pub use metric::{AccuracyInput, AccuracyMetric};
+pub use model::Classifier;
+pub use schedule::Schedule;
+
+use crate::algorithms::Algorithm;
+use crate::plan::Stream;
+use crate::{Batch, Error};
+use feed::{EvalFeed, TrainFeed};
+use history::HistoryLogger;
+use hooks::Hooks;
+use schedule::Scheduler;
+use trainee::Trainee;
+
+/// Trains a [`Classifier`]. `D` is the rank of the image batch.
+///
+/// The defaults: one epoch, no algorithm, AdamW with a weight decay of 0.01, a base learning rate
+/// of 0.001 with 5 % warm-up and a cosine, seed 0, the device of the model, nothing written.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use burn::data::dataloader::DataLoader;
+/// # use cutmix::{Batch, Classifier, Error};
+/// use cutmix::algorithms::CutMix;
+/// use cutmix::trainer::Trainer;
+///
+/// # fn run(model: impl Classifier, train: Arc<dyn DataLoader<Batch>>, eval: Arc<dyn DataLoader<Batch>>) -> Result<(), Error> {
+/// let fit = Trainer::new(model, train)
+///     .eval_loader(eval)
+///     .max_duration("10ep".parse()?)
+///     .algorithm(CutMix::new(10).alpha(1.0))
+///     .fit()?;
+/// println!("{:?}", fit.history.last_eval());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Trainer<M: Classifier<D>, const D: usize = 4> {
+    model: M,
+    train_loader: Arc<dyn DataLoader<Batch<D>>>,
+    eval_loader: Option<Arc<dyn DataLoader<Batch<D>>>>,
+    max_duration: Duration,
+    algorithms: Vec<Box<dyn Algorithm<D>>>,
+    optimizer: ModuleOptimizer,
+    learning_rate: f64,
+    schedule: Schedule,
+    seed: u64,
+    device: Option<Device>,
+    output: Option<PathBuf>,
+    early_stopping: Option<Arc<Mutex<dyn EarlyStoppingStrategy>>>,
+    loggers: Vec<Register<M, D>>,
+    renderer: Option<Renderer>,
+}
+
+/// Adds a logger to Burn's training, which takes it by value.
+type Register<M, const D: usize> =
+    Box<dyn FnOnce(SupervisedTraining<Trainee<M, D>>) -> SupervisedTraining<Trainee<M, D>>>;
+
+/// Makes the renderer once the run's clock exists.
+type Renderer = Box<dyn FnOnce(Clock) -> Box<dyn MetricsRenderer>>;
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Fit<M> {
+    /// The trained model, ready for inference.
+    pub model: M,
+    /// What happened.
+    pub history: History,
+}
+
+impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
+    /// Trains `model` on the batches of `train_loader`; each pass over it is an epoch.
+    pub fn new(model: M, train_loader: Arc<dyn DataLoader<Batch<D>>>) -> Self {
+        Self {
+            model,
+            train_loader,
+            eval_loader: None,
+            max_duration: Duration::Epochs(1),
+            algorithms: Vec::new(),
+            optimizer: AdamWConfig::new().with_weight_decay(0.01).init(),
+            learning_rate: 1e-3,
+            schedule: Schedule::default(),
+            seed: 0,
+            device: None,
+            output: None,
+            early_stopping: None,
+            loggers: Vec::new(),
+            renderer: None,
+        }
+    }
+
+    /// Evaluates after each epoch. Evaluation never mixes.
+    pub fn eval_loader(mut self, loader: Arc<dyn DataLoader<Batch<D>>>) -> Self {
+        self.eval_loader = Some(loader);
+        self
+    }
+
+    /// Ends the run exactly there; `"10ep".parse()?`.
+    pub fn max_duration(mut self, duration: Duration) -> Self {
+        self.max_duration = duration;
+        self
+    }
+
+    /// Adds an algorithm; they run in the order in which they were added.
+    pub fn algorithm(mut self, algorithm: impl Algorithm<D> + 'static) -> Self {
+        self.algorithms.push(Box::new(algorithm));
+        self
+    }
+
+    /// Takes another optimizer: `SgdConfig::new().init()` and its like.
+    pub fn optimizer(mut self, optimizer: ModuleOptimizer) -> Self {
+        self.optimizer = optimizer;
+        self
+    }
+
+    /// The base learning rate, finite and above 0.
+    pub fn learning_rate(mut self, learning_rate: f64) -> Self {
+        self.learning_rate = learning_rate;
+        self
+    }
+
+    /// How the learning rate changes over the run.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// The seed of everything random in the loop: the algorithms' plans and the device's generator
+    /// (dropout). The model's weights and the loader's order are drawn elsewhere.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Trains on this device instead of the model's.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// Writes a checkpoint of model and optimizer after each epoch into the folder `checkpoint` of
+    /// this one (the last two and the one of the lowest evaluation loss are kept), in Burn's
+    /// format.
+    pub fn output(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.output = Some(folder.into());
+        self
+    }
+
+    /// Stops early, by one of Burn's strategies on the metrics `LossMetric` or [`AccuracyMetric`].
+    pub fn early_stopping(mut self, strategy: impl EarlyStoppingStrategy + 'static) -> Self {
+        self.early_stopping = Some(Arc::new(Mutex::new(strategy)));
+        self
+    }
+
+    /// Sends the metrics to one more of Burn's loggers.
+    pub fn logger(mut self, logger: impl MetricLogger + 'static) -> Self {
+        (self.loggers).push(Box::new(|training| training.with_metric_logger(logger)));
+        self
+    }
+
+    /// Shows progress by one of Burn's renderers instead of [`Lines`]; it may keep the run's clock.
+    pub fn renderer(
+        mut self,
+        renderer: impl FnOnce(Clock) -> Box<dyn MetricsRenderer> + 'static,
+    ) -> Self {
+        self.renderer = Some(Box::new(renderer));
+        self
+    }
+
+    /// Trains.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for a setting out of range or a loader without samples, before anything
+    /// is trained; [`Error::Output`] if the folder cannot be written; [`Error::Algorithm`] or an
+    /// error of the model's loss; [`Error::Training`] for everything that Burn reports: a sample
+    /// that cannot be read, a checkpoint that cannot be written, a metric, a device.
+    pub fn fit(self) -> Result<Fit<M>, Error> {
+        self.check()?;
+        let device = match &self.device {
+            Some(device) => device.clone(),
+            None => (self.model.devices().into_iter().next()).unwrap_or_default(),
+        };
+        device.seed(self.seed);
+
+        let clock = Clock::new(self.max_duration, self.train_loader.num_items() as u64);
+        let mixes_targets = self.algorithms.iter().any(|a| a.mixes_targets());
+        let hooks = Hooks::new(
+            self.algorithms,
+            Stream::new(self.seed),
+            clock.clone(),
+            Interrupter::new(),
+        );
+        let (logger, history) = HistoryLogger::new(self.eval_loader.is_some());
+        let renderer = match self.renderer {
+            Some(renderer) => renderer(clock.clone()),
+            None => Box::new(Lines::new(mixes_targets)),
+        };
+
+        let mut training = SupervisedTraining::<Trainee<M, D>>::new(
+            self.output.clone().unwrap_or_default(),
+            Arc::new(TrainFeed {
+                loader: self.train_loader,
+                hooks: hooks.clone(),
+            }),
+            Arc::new(EvalFeed {
+                loader: self.eval_loader,
+                hooks: hooks.clone(),
+            }),
+        )
+        .with_training_strategy(ExecutionStrategy::single(device).into())
+        .metrics((LossMetric::new(), AccuracyMetric::new()))
+        .metric_train_numeric(LearningRateMetric::new())
+        .with_metric_logger(logger)
+        .with_application_logger(None)
+        .with_interrupter(hooks.interrupter.clone())
+        .early_stopping(Stop {
+            clock: clock.clone(),
+            early: self.early_stopping,
+        })
+        .num_epochs(clock.max_epochs())
+        .renderer(renderer);
+        for logger in self.loggers {
+            training = logger(training);
+        }
+        if self.output.is_some() {
+            training = training.with_default_checkpointers();
+        }
+
+        (hooks).time("fit_start", clock.now(), Algorithm::fit_start);
+        if let Some(error) = hooks.error() {
+            return Err(error);
+        }
+        let result = training.launch(Learner::new(
+            Trainee {
+                model: self.model,
+                hooks: hooks.clone(),
+            },
+            self.optimizer,
+            Scheduler {
+                base: self.learning_rate,
+                schedule: self.schedule,
+                clock: clock.clone(),
+            },
+        ));
+        if let Some(error) = hooks.error() {
+            return Err(error);
+        }
+        if let Some(error) = result.error {
+            return Err(Error::Training(error));
+        }
+        (hooks).time("fit_end", clock.now(), Algorithm::fit_end);
+        if let Some(error) = hooks.error() {
+            return Err(error);
+        }
+        let history = history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Ok(Fit {
+            model: result.model.model,
+            history,
+        })
+    }
+
+    /// What can be known to be wrong before training.
+    fn check(&self) -> Result<(), Error> {
+        if self.train_loader.num_items() == 0 {
+            return Err(Error::argument(
+                "train_loader",
+                "without samples",
+                "a loader of at least one sample",
+            ));
+        }
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return Err(Error::argument(
+                "learning_rate",
+                self.learning_rate,
+                "a finite number above 0",
+            ));
+        }
+        self.schedule.check()?;
+        for algorithm in &self.algorithms {
+            algorithm.check()?;
+        }
+        if let Some(folder) = &self.output {
+            std::fs::create_dir_all(folder.join("checkpoint")).map_err(|error| Error::Output {
+                path: folder.display().to_string(),
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends the run when its duration is over, or where the user's strategy says so.
+#[derive(Clone)]
+struct Stop {
+    clock: Clock,
+    early: Option<Arc<Mutex<dyn EarlyStoppingStrategy>>>,
+}
+
+impl EarlyStoppingStrategy for Stop {
+    fn should_stop(&mut self, epoch: usize, store: &EventStoreClient) -> bool {
+        let early = (self.early.as_ref()).is_some_and(|early| {
+            let mut early = early.lock().unwrap_or_else(PoisonError::into_inner);
+            early.should_stop(epoch, store)
+        });
+        early || self.clock.is_over()
+    }
+}
