@@ -32,7 +32,7 @@ use crate::plan::Plan;
 /// let maps = Tensor::<2, Int>::from_data([[0, 0, 0], [1, 1, 1]], &device);
 /// let plan = Plan::new(vec![1, 0], Region::new([1..3]), vec![3])?;
 /// let mixed = ops::paste(maps, &plan)?;
-/// assert_eq!(mixed.to_data().to_vec::<i64>().unwrap_or_default().len(), 6);
+/// assert_eq!(mixed.dims(), [2, 3]);
 /// # Ok::<(), cutmix::Error>(())
 /// ```
 pub fn paste<const R: usize, K: Basic>(

@@ -127,8 +127,9 @@ impl TryFrom<Fields> for Plan {
 
     fn try_from(fields: Fields) -> Result<Self, Error> {
         let plan = Self::new(fields.partners, fields.region, fields.spatial)?;
-        // Text formats may lose the last digit. Written so that a NaN fails too.
-        if !((plan.lambda - fields.lambda).abs() <= 1e-12) {
+        // Text formats may lose the last digit.
+        let exact = (plan.lambda - fields.lambda).abs() <= 1e-12;
+        if !exact {
             return Err(Error::argument(
                 "lambda",
                 fields.lambda,

@@ -268,7 +268,8 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
         }
         let result = training.launch(Learner::new(
             Trainee {
-                model: self.model,
+                // A model made on a plain device does not track gradients yet.
+                model: self.model.train(),
                 hooks: hooks.clone(),
             },
             self.optimizer,

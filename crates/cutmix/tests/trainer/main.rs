@@ -1,0 +1,573 @@
+//! The trainer: events, durations, what is mixed and what is not, errors.
+
+mod setting;
+
+use burn::optim::SgdConfig;
+use burn::tensor::{Device, Tensor};
+use burn::train::metric::LossMetric;
+use burn::train::metric::store::{Aggregate, Direction, Split};
+use burn::train::{MetricEarlyStoppingStrategy, StoppingCondition};
+use cutmix::algorithms::CutMix;
+use cutmix::functional::cutmix_batch;
+use cutmix::loss::CrossEntropy;
+use cutmix::plan::Stream;
+use cutmix::trainer::{Lines, Schedule, Scores, Trainer, evaluate};
+use cutmix::{Classifier, Error, Targets};
+use setting::*;
+
+/// A trainer of plain SGD at a constant rate.
+fn trainer(model: Tiny, train: Batches) -> Trainer<Tiny> {
+    Trainer::new(model, train.loader())
+        .optimizer(SgdConfig::new().init())
+        .learning_rate(0.1)
+        .schedule(Schedule::Constant)
+}
+
+fn setting() -> (Device, Tiny, Batches) {
+    let device = Device::default();
+    let model = Tiny::new(&device);
+    let train = Batches::new(11, 4, &device);
+    (device, model, train)
+}
+
+fn recorded(log: &Log) -> Vec<String> {
+    log.lock().unwrap().clone()
+}
+
+fn count(log: &Log, event: &str) -> usize {
+    recorded(log)
+        .iter()
+        .filter(|e| e.starts_with(event))
+        .count()
+}
+
+#[test]
+fn events_come_in_order_and_in_number() {
+    let (device, model, train) = setting();
+    let log = Log::default();
+    trainer(model, train)
+        .eval_loader(Batches::new(5, 5, &device).loader())
+        .max_duration("2ep".parse().unwrap())
+        .algorithm(Recorder {
+            log: log.clone(),
+            label: "",
+        })
+        .fit()
+        .unwrap();
+
+    let batch = |number: u64, size: u64, epoch: u64| {
+        let step = [
+            "batch_start",
+            "before_forward",
+            "after_forward",
+            "before_loss",
+            "after_loss",
+            "before_backward",
+            "after_backward",
+        ];
+        let samples = number / 3 * 11 + number % 3 * 4;
+        (step
+            .iter()
+            .map(|event| format!("{event} {number} of {size}")))
+        .chain([format!("batch_end {epoch}/{number}/{samples}")])
+        .collect::<Vec<_>>()
+    };
+    let line = |text: &str| vec![text.to_string()];
+    let expected = [
+        line("fit_start 0/0/0"),
+        line("epoch_start 0/0/0"),
+        batch(0, 4, 0),
+        batch(1, 4, 0),
+        batch(2, 3, 0),
+        line("epoch_end 1/3/11"),
+        line("eval_start 1/3/11"),
+        line("eval_end 1/3/11"),
+        line("epoch_start 1/3/11"),
+        batch(3, 4, 1),
+        batch(4, 4, 1),
+        batch(5, 3, 1),
+        line("epoch_end 2/6/22"),
+        line("eval_start 2/6/22"),
+        line("eval_end 2/6/22"),
+        line("fit_end 2/6/22"),
+    ];
+    assert_eq!(recorded(&log), expected.concat());
+}
+
+#[test]
+fn algorithms_take_turns_in_the_order_of_adding() {
+    let (_, model, train) = setting();
+    let log = Log::default();
+    trainer(model, train)
+        .max_duration("1ba".parse().unwrap())
+        .algorithm(Recorder {
+            log: log.clone(),
+            label: "first ",
+        })
+        .algorithm(Recorder {
+            log: log.clone(),
+            label: "second ",
+        })
+        .fit()
+        .unwrap();
+    let log = recorded(&log);
+    for pair in log.chunks(2) {
+        assert_eq!(pair[0].replace("first", "second"), pair[1]);
+        assert!(pair[0].starts_with("first"));
+    }
+}
+
+#[test]
+fn a_run_ends_exactly_where_it_says() {
+    // (duration, sizes of the batches): 11 samples in batches of 4 make epochs of 4, 4, 3.
+    let cases: [(&str, &[usize]); 7] = [
+        ("1ep", &[4, 4, 3]),
+        ("1ba", &[4]),
+        ("3ba", &[4, 4, 3]),
+        ("7ba", &[4, 4, 3, 4, 4, 3, 4]),
+        ("4sp", &[4]),
+        ("11sp", &[4, 4, 3]),
+        ("18sp", &[4, 4, 3, 4, 3]),
+    ];
+    for (duration, sizes) in cases {
+        let (device, model, train) = setting();
+        let log = Log::default();
+        let fit = trainer(model, train)
+            .eval_loader(Batches::new(3, 3, &device).loader())
+            .max_duration(duration.parse().unwrap())
+            .algorithm(Recorder {
+                log: log.clone(),
+                label: "",
+            })
+            .fit()
+            .unwrap();
+        let expected: Vec<_> = (sizes.iter().enumerate())
+            .map(|(i, size)| format!("before_forward {i} of {size}"))
+            .collect();
+        let mut seen = recorded(&log);
+        seen.retain(|entry| entry.starts_with("before_forward"));
+        assert_eq!(seen, expected, "{duration}");
+        assert_eq!(count(&log, "batch_end"), sizes.len(), "{duration}");
+
+        let epochs = sizes.len().div_ceil(3);
+        assert_eq!(count(&log, "epoch_start"), epochs, "{duration}");
+        assert_eq!(count(&log, "epoch_end"), epochs, "{duration}");
+        assert_eq!(count(&log, "eval_end"), epochs, "{duration}");
+        assert_eq!(fit.history.epochs.len(), epochs, "{duration}");
+        let last = fit.history.epochs.last().unwrap();
+        assert_eq!(last.batches, sizes.len() as u64, "{duration}");
+        assert_eq!(
+            last.samples,
+            sizes.iter().sum::<usize>() as u64,
+            "{duration}"
+        );
+        assert!(last.eval.is_some(), "{duration}");
+    }
+}
+
+#[test]
+fn training_sees_mixed_batches_and_evaluation_does_not() {
+    let (device, model, train) = setting();
+    let eval = Batches::new(6, 3, &device);
+    let (images, targets) = (model.seen.clone(), Seen::default());
+    trainer(model, train.clone())
+        .eval_loader(eval.clone().loader())
+        .max_duration("2ba".parse().unwrap())
+        .seed(7)
+        .algorithm(CutMix::new(CLASSES))
+        .algorithm(TargetsSeen(targets.clone()))
+        .fit()
+        .unwrap();
+
+    let images = images.lock().unwrap();
+    let targets = targets.lock().unwrap();
+    assert_eq!((images.len(), targets.len()), (4, 2));
+    for step in 0..2 {
+        // What the functional interface gives for the same seed and step.
+        let batch = train.batch(step);
+        let (mixed, dense) = cutmix_batch(
+            batch.images.clone(),
+            batch.targets,
+            CLASSES,
+            1.0,
+            &mut Stream::new(7).at(step as u64),
+        )
+        .unwrap();
+        assert_eq!(images[step], values(mixed));
+        assert_eq!(targets[step], values(dense));
+        assert_ne!(
+            images[step],
+            values(batch.images),
+            "the seed must mix this step"
+        );
+    }
+    for batch in 0..2 {
+        assert_eq!(images[2 + batch], values(eval.batch(batch).images));
+    }
+}
+
+#[test]
+fn cutmix_off_changes_nothing() {
+    let fit = |algorithm: Option<CutMix>| {
+        let (_, model, train) = setting();
+        let mut trainer = trainer(model, train);
+        if let Some(algorithm) = algorithm {
+            trainer = trainer.algorithm(algorithm);
+        }
+        trainer.fit().unwrap().model.weights()
+    };
+    assert_eq!(fit(Some(CutMix::new(CLASSES).probability(0.0))), fit(None));
+    assert_ne!(fit(Some(CutMix::new(CLASSES))), fit(None));
+}
+
+#[test]
+fn the_probability_is_the_share_of_mixed_batches() {
+    let (device, model, _) = setting();
+    let targets = Seen::default();
+    trainer(model, Batches::new(400, 2, &device))
+        .algorithm(CutMix::new(CLASSES).probability(0.3))
+        .algorithm(TargetsSeen(targets.clone()))
+        .fit()
+        .unwrap();
+    // Of 200 batches, 0.3 +- four standard deviations.
+    let mixed = targets.lock().unwrap().len() as f64 / 200.0;
+    assert!(
+        (mixed - 0.3).abs() < 4.0 * (0.3f64 * 0.7 / 200.0).sqrt(),
+        "{mixed}"
+    );
+}
+
+#[test]
+fn a_seed_repeats_a_run() {
+    let fit = |seed| {
+        let (_, model, train) = setting();
+        let fit = trainer(model, train)
+            .max_duration("2ep".parse().unwrap())
+            .seed(seed)
+            .algorithm(CutMix::new(CLASSES))
+            .fit()
+            .unwrap();
+        (fit.model.weights(), fit.history.epochs[1].train)
+    };
+    assert_eq!(fit(3), fit(3));
+    assert_ne!(fit(3), fit(4));
+}
+
+#[test]
+fn interpolating_the_loss_trains_like_mixing_the_targets() {
+    let fit = |interpolate| {
+        let (_, model, train) = setting();
+        let fit = trainer(model, train)
+            .max_duration("2ep".parse().unwrap())
+            .algorithm(CutMix::new(CLASSES).interpolate_loss(interpolate))
+            .fit()
+            .unwrap();
+        (fit.model.weights(), fit.history.epochs[1].train)
+    };
+    let ((mixed, scores), (interpolated, scores_i)) = (fit(false), fit(true));
+    for (a, b) in mixed.iter().zip(&interpolated) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+    assert!((scores.loss - scores_i.loss).abs() < 1e-5);
+    assert!((scores.accuracy - scores_i.accuracy).abs() < 1e-3);
+}
+
+#[test]
+fn training_learns() {
+    let device = Device::default();
+    let train = Batches::new(90, 10, &device);
+    let fit = trainer(Tiny::new(&device), train.clone())
+        .eval_loader(train.loader())
+        .learning_rate(0.5)
+        .max_duration("20ep".parse().unwrap())
+        .fit()
+        .unwrap();
+    let (first, last) = (&fit.history.epochs[0], &fit.history.epochs[19]);
+    assert!(last.train.loss < first.train.loss);
+    assert!(last.eval.unwrap().accuracy > first.eval.unwrap().accuracy);
+}
+
+#[test]
+fn the_history_holds_the_scores_of_the_samples() {
+    let (device, model, _) = setting();
+    // Batches of 4, 4 and 3: each sample has to count the same.
+    let eval = Batches::new(11, 4, &device);
+    let fit = trainer(model, Batches::new(4, 4, &device))
+        .eval_loader(eval.clone().loader())
+        .fit()
+        .unwrap();
+
+    let whole = Batches::new(11, 11, &device).batch(0);
+    let logits = fit.model.forward(whole.images.clone());
+    let loss = values(
+        CrossEntropy::new()
+            .forward(logits.clone(), whole.targets.clone())
+            .unwrap(),
+    );
+    let Targets::Indices(classes) = whole.targets else {
+        unreachable!("indices were given")
+    };
+    let hits: i64 = (logits
+        .argmax(1)
+        .flatten::<1>(0, 1)
+        .equal(classes)
+        .int()
+        .sum())
+    .into_scalar();
+
+    let scores = fit.history.last_eval().unwrap();
+    assert!((scores.loss - f64::from(loss[0])).abs() < 1e-5);
+    assert!((scores.accuracy - 100.0 * hits as f64 / 11.0).abs() < 1e-3);
+    let again = evaluate(&fit.model, &eval.loader(), &device).unwrap();
+    assert_eq!(scores, again);
+}
+
+#[test]
+fn accuracy_under_mixed_targets_is_the_share_on_the_predicted_class() {
+    let (_, model, train) = setting();
+    let targets = Seen::default();
+    let seen = model.seen.clone();
+    let untrained = model.clone();
+    let fit = trainer(model, train)
+        .max_duration("1ba".parse().unwrap())
+        .seed(7)
+        .algorithm(CutMix::new(CLASSES))
+        .algorithm(TargetsSeen(targets.clone()))
+        .fit()
+        .unwrap();
+    let mixed = Tensor::<1>::from_floats(seen.lock().unwrap()[0].as_slice(), &Device::default());
+    let predicted = untrained.forward(mixed.reshape([4, 1, 4, 4])).argmax(1);
+    let predicted: Vec<i32> = predicted.into_data().try_to_vec().unwrap();
+    let share = |(row, &class): (&[f32], &i32)| f64::from(row[class as usize]);
+    let targets = &targets.lock().unwrap()[0];
+    let expected = targets
+        .chunks(CLASSES)
+        .zip(&predicted)
+        .map(share)
+        .sum::<f64>()
+        / 4.0;
+    assert!((fit.history.epochs[0].train.accuracy - 100.0 * expected).abs() < 1e-3);
+}
+
+#[test]
+fn the_learning_rate_follows_the_schedule() {
+    let (_, model, train) = setting();
+    let fit = trainer(model, train)
+        .learning_rate(2.0)
+        .schedule(Schedule::Cosine { warmup: 0.0 })
+        .max_duration("2ep".parse().unwrap())
+        .fit()
+        .unwrap();
+    // In the middle of the third and sixth batch, by samples.
+    for (epoch, samples) in [(0, 9.5), (1, 20.5)] {
+        let expected = 1.0 + (std::f64::consts::PI * samples / 22.0).cos();
+        let rate = fit.history.epochs[epoch].learning_rate;
+        assert!((rate - expected).abs() < 1e-9, "{rate} {expected}");
+    }
+}
+
+#[test]
+fn early_stopping_ends_a_run_that_no_longer_improves() {
+    let (device, model, train) = setting();
+    let fit = trainer(model, train)
+        .eval_loader(Batches::new(3, 3, &device).loader())
+        .learning_rate(1e-30) // no step changes anything
+        .max_duration("50ep".parse().unwrap())
+        .early_stopping(MetricEarlyStoppingStrategy::new(
+            &LossMetric::new(),
+            Aggregate::Mean,
+            Direction::Lowest,
+            Split::Valid,
+            StoppingCondition::NoImprovementSince { n_epochs: 2 },
+        ))
+        .fit()
+        .unwrap();
+    assert_eq!(fit.history.epochs.len(), 3);
+}
+
+#[test]
+fn checkpoints_are_written_into_the_output_folder() {
+    let (_, model, train) = setting();
+    let folder = tempfile::tempdir().unwrap();
+    trainer(model, train)
+        .output(folder.path().join("new/run"))
+        .fit()
+        .unwrap();
+    let checkpoint = folder.path().join("new/run/checkpoint");
+    for name in ["model-1.bpk", "optim-1.bpk", "scheduler-1.bpk"] {
+        assert!(checkpoint.join(name).is_file(), "{name}");
+    }
+}
+
+/// The error of a run, which must not have trained a batch.
+fn refused(change: impl FnOnce(Trainer<Tiny>) -> Trainer<Tiny>) -> String {
+    let (_, model, train) = setting();
+    let log = Log::default();
+    let recorder = Recorder {
+        log: log.clone(),
+        label: "",
+    };
+    let error = change(trainer(model, train).algorithm(recorder))
+        .fit()
+        .unwrap_err();
+    assert_eq!(count(&log, "batch_end"), 0);
+    error.to_string()
+}
+
+#[test]
+fn wrong_settings_are_refused_before_training() {
+    assert_eq!(
+        refused(|t| t.algorithm(CutMix::new(CLASSES).alpha(0.0))),
+        "`alpha` is 0; accepted: a finite number above 0 (1 is the usual choice)"
+    );
+    assert_eq!(
+        refused(|t| t.algorithm(CutMix::new(CLASSES).probability(1.5))),
+        "`probability` is 1.5; accepted: a number in 0..=1"
+    );
+    assert_eq!(
+        refused(|t| t.algorithm(CutMix::new(0))),
+        "`num_classes` is 0; accepted: at least one class"
+    );
+    assert_eq!(
+        refused(|t| t.learning_rate(f64::NAN)),
+        "`learning_rate` is NaN; accepted: a finite number above 0"
+    );
+    assert_eq!(
+        refused(|t| t.schedule(Schedule::Cosine { warmup: 1.0 })),
+        "`warmup` is 1; accepted: a share of the run in 0.0..1.0"
+    );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let message = refused(|t| t.output(file.path().join("run")));
+    assert!(message.starts_with("output folder `"), "{message}");
+}
+
+#[test]
+fn a_loader_without_samples_is_refused() {
+    let device = Device::default();
+    let empty = Batches::new(3, 3, &device);
+    let empty = cutmix::Batch {
+        images: Tensor::zeros([0, 1, 4, 4], &device),
+        ..empty.batch(0)
+    };
+    let loader = Batches::of(empty, 3);
+    let error = trainer(Tiny::new(&device), loader).fit().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`train_loader` is without samples; accepted: a loader of at least one sample"
+    );
+}
+
+#[test]
+fn errors_inside_the_run_end_it_and_name_the_place() {
+    assert_eq!(
+        refused(|t| t.algorithm(Failing { at: 0 })),
+        "algorithm `failing` at after_forward of batch 0: `mood` is bad; accepted: a good one"
+    );
+    // More classes in the data than CutMix was told of.
+    assert_eq!(
+        refused(|t| t.algorithm(CutMix::new(2))),
+        "algorithm `cutmix` at before_forward of batch 0: `targets` is class 2 for sample 2; \
+         accepted: classes in 0..2"
+    );
+
+    let (device, model, train) = setting();
+    let log = Log::default();
+    let error = trainer(model, train)
+        .max_duration("9ep".parse().unwrap())
+        .algorithm(Failing { at: 4 })
+        .algorithm(Recorder {
+            log: log.clone(),
+            label: "",
+        })
+        .fit()
+        .unwrap_err();
+    assert!(error.to_string().contains("of batch 4"), "{error}");
+    assert_eq!(count(&log, "batch_end"), 4);
+    assert_eq!(count(&log, "fit_end"), 0);
+
+    let mut broken = Batches::new(11, 4, &device);
+    broken.broken = Some(1);
+    let error = trainer(Tiny::new(&device), broken).fit().unwrap_err();
+    assert!(error.to_string().contains("image 7 is corrupt"), "{error}");
+
+    let wrong = Batches::new(3, 3, &device).with_targets(vec![0, 1, 3]);
+    let error = trainer(Tiny::new(&device), wrong).fit().unwrap_err();
+    assert!(
+        error.to_string().contains("class 3 for sample 2"),
+        "{error}"
+    );
+}
+
+/// A model whose loss only takes class indices.
+#[derive(burn::module::Module, Debug)]
+struct IndicesOnly {
+    tiny: Tiny,
+}
+
+impl Classifier for IndicesOnly {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.tiny.forward(images)
+    }
+
+    fn loss(&self, logits: Tensor<2>, targets: Targets) -> Result<Tensor<1>, Error> {
+        let classes = targets.into_indices("this model's loss")?;
+        CrossEntropy::new().forward(logits, classes)
+    }
+}
+
+#[test]
+fn a_loss_of_indices_works_interpolated_and_otherwise_says_what_to_use() {
+    let fit = |cutmix| {
+        let (_, tiny, train) = setting();
+        Trainer::new(IndicesOnly { tiny }, train.loader())
+            .algorithm(cutmix)
+            .fit()
+    };
+    assert!(fit(CutMix::new(CLASSES).interpolate_loss(true)).is_ok());
+    let message = fit(CutMix::new(CLASSES)).unwrap_err().to_string();
+    assert!(
+        message.contains("this model's loss takes class indices"),
+        "{message}"
+    );
+    assert!(message.contains("CutMix::interpolate_loss"), "{message}");
+}
+
+#[test]
+fn durations_are_read_and_written() {
+    use cutmix::trainer::Duration;
+    for text in ["1ep", "500ba", "12800sp"] {
+        assert_eq!(text.parse::<Duration>().unwrap().to_string(), text);
+    }
+    for text in [
+        "",
+        "ep",
+        "0ep",
+        "1",
+        "1.5ep",
+        "-1ba",
+        "1 ep",
+        "1min",
+        "99999999999999999999ep",
+    ] {
+        let message = text.parse::<Duration>().unwrap_err().to_string();
+        assert!(message.contains(&format!("is \"{text}\"")), "{message}");
+        assert!(message.contains("\"10ep\""), "{message}");
+    }
+}
+
+#[test]
+fn a_renderer_and_a_logger_can_be_given() {
+    let (_, model, train) = setting();
+    let folder = tempfile::tempdir().unwrap();
+    let fit = trainer(model, train)
+        .renderer(|clock| {
+            assert_eq!(clock.now().progress, 0.0);
+            Box::new(Lines::new(false))
+        })
+        .logger(burn::train::logger::FileMetricLogger::new(folder.path()))
+        .fit()
+        .unwrap();
+    assert!(folder.path().join("train/epoch-1/Loss.log").is_file());
+    let Scores { loss, .. } = fit.history.epochs[0].train;
+    assert!(loss.is_finite());
+}
