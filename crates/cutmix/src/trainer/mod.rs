@@ -10,9 +10,9 @@ mod evaluate;
 mod feed;
 mod history;
 mod hooks;
-mod lines;
 mod metric;
 mod model;
+mod renderer;
 mod schedule;
 mod trainee;
 
@@ -34,9 +34,9 @@ pub use clock::Clock;
 pub use duration::Duration;
 pub use evaluate::evaluate;
 pub use history::{Epoch, History, Scores};
-pub use lines::Lines;
 pub use metric::{AccuracyInput, AccuracyMetric};
 pub use model::Classifier;
+pub use renderer::{Lines, Silent};
 pub use schedule::Schedule;
 
 use crate::algorithms::Algorithm;

@@ -11,7 +11,7 @@ use cutmix::algorithms::CutMix;
 use cutmix::functional::cutmix_batch;
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::Stream;
-use cutmix::trainer::{Lines, Schedule, Scores, Trainer, evaluate};
+use cutmix::trainer::{Lines, Schedule, Scores, Silent, Trainer, evaluate};
 use cutmix::{Classifier, Error, Targets};
 use setting::*;
 
@@ -21,6 +21,7 @@ fn trainer(model: Tiny, train: Batches) -> Trainer<Tiny> {
         .optimizer(SgdConfig::new().init())
         .learning_rate(0.1)
         .schedule(Schedule::Constant)
+        .renderer(|_| Box::new(Silent))
 }
 
 fn setting() -> (Device, Tiny, Batches) {

@@ -1,4 +1,4 @@
-//! The default renderer: a line per epoch.
+//! Renderers for the trainer: a line per epoch, or nothing.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -91,19 +91,6 @@ impl TrainingProgressLogger for Lines {
     fn log_event_training(&mut self, _: String) {}
 }
 
-impl MetricsRendererEvaluation for Lines {
-    fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
-}
-
-impl EvaluationProgressLogger for Lines {
-    fn start_global_progress(&mut self, _: usize) {}
-    fn start_test(&mut self, _: &str, _: usize) {}
-    fn update_test_progress(&mut self, _: usize) {}
-    fn end_test(&mut self) {}
-    fn end_global_progress(&mut self) {}
-    fn log_event_evaluation(&mut self, _: String) {}
-}
-
 impl MetricsRenderer for Lines {
     fn manual_close(&mut self) {}
 
@@ -111,3 +98,48 @@ impl MetricsRenderer for Lines {
         (self.names).insert(definition.metric_id, definition.name.to_string());
     }
 }
+
+/// Shows nothing.
+pub struct Silent;
+
+impl MetricsRendererTraining for Silent {
+    fn update_train(&mut self, _: MetricState) {}
+    fn update_valid(&mut self, _: MetricState) {}
+}
+
+impl TrainingProgressLogger for Silent {
+    fn start(&mut self, _: usize, _: usize, _: Option<usize>, _: Option<&str>) {}
+    fn update_epoch(&mut self, _: usize) {}
+    fn start_split(&mut self, _: &str, _: usize) {}
+    fn update_split(&mut self, _: usize) {}
+    fn end_split(&mut self) {}
+    fn end(&mut self) {}
+    fn log_event_training(&mut self, _: String) {}
+}
+
+impl MetricsRenderer for Silent {
+    fn manual_close(&mut self) {}
+    fn register_metric(&mut self, _: MetricDefinition) {}
+}
+
+/// Burn asks every renderer to show evaluations of its own evaluator as well, which the trainer
+/// does not use.
+macro_rules! no_evaluation {
+    ($renderer:ty) => {
+        impl MetricsRendererEvaluation for $renderer {
+            fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
+        }
+
+        impl EvaluationProgressLogger for $renderer {
+            fn start_global_progress(&mut self, _: usize) {}
+            fn start_test(&mut self, _: &str, _: usize) {}
+            fn update_test_progress(&mut self, _: usize) {}
+            fn end_test(&mut self) {}
+            fn end_global_progress(&mut self) {}
+            fn log_event_evaluation(&mut self, _: String) {}
+        }
+    };
+}
+
+no_evaluation!(Lines);
+no_evaluation!(Silent);

@@ -1,0 +1,262 @@
+//! What the trainer costs over a hand-written Burn loop, and what CutMix adds to a training step.
+//!
+//! ```sh
+//! cargo bench -p cutmix-vision --bench training [-- ROUNDS]
+//! ```
+//!
+//! Everything is compared inside one run: the contestants take turns, round by round, on the same
+//! model, batches and optimizer, and the medians of the rounds' ratios are printed. A ratio's
+//! spread is half the distance between its quartiles.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
+use burn::data::dataset::DatasetError;
+use burn::module::Module;
+use burn::optim::{GradientsParams, SgdConfig};
+use burn::tensor::{Device, Int, Tensor};
+use cutmix::algorithms::CutMix;
+use cutmix::functional::cutmix_batch;
+use cutmix::loss::CrossEntropy;
+use cutmix::plan::Stream;
+use cutmix::trainer::{Schedule, Silent, Trainer};
+use cutmix::{Batch, Targets};
+use cutmix_vision::{Architecture, ResNet, ResNetConfig};
+
+/// Batches of a run.
+const BATCHES: usize = 12;
+
+fn main() {
+    // `cargo bench` passes `--bench`.
+    let rounds = (std::env::args().skip(1))
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(15);
+    println!("medians of {rounds} rounds of {BATCHES} batches, first round not counted\n");
+    let settings = [
+        (Architecture::ResNet8, [128, 1, 28, 28]),
+        (Architecture::ResNet20, [64, 3, 32, 32]),
+    ];
+    for (architecture, shape) in settings {
+        compare(architecture, shape, rounds);
+    }
+    share_of_step(Architecture::ResNet18, [8, 3, 224, 224], rounds);
+}
+
+fn compare(architecture: Architecture, shape: [usize; 4], rounds: usize) {
+    let device = Device::default();
+    let batches = Batches::new(shape, &device);
+    let model = || model(architecture, shape, &device);
+    let mut times: [Vec<f64>; 4] = Default::default();
+    for _ in 0..=rounds {
+        times[0].push(seconds(|| hand_written(model(), &batches, false)));
+        times[1].push(seconds(|| trained(model(), &batches, None)));
+        times[2].push(seconds(|| hand_written(model(), &batches, true)));
+        times[3].push(seconds(|| {
+            trained(model(), &batches, Some(CutMix::new(10)))
+        }));
+    }
+    let [plain, trainer, mixed, trainer_mixed] = times;
+    println!(
+        "{architecture} {shape:?}: {:.1} ms a step by hand",
+        1e3 * median(&plain[1..]) / BATCHES as f64
+    );
+    println!(
+        "  trainer / by hand                 {}",
+        ratio(&trainer, &plain)
+    );
+    println!(
+        "  by hand with CutMix / without     {}",
+        ratio(&mixed, &plain)
+    );
+    println!(
+        "  trainer with CutMix / without     {}",
+        ratio(&trainer_mixed, &trainer)
+    );
+    println!(
+        "  trainer / by hand, both CutMix    {}",
+        ratio(&trainer_mixed, &mixed)
+    );
+    share_of_step(architecture, shape, rounds);
+}
+
+/// CutMix alone against a step, which shows what the ratios above are too noisy to show.
+fn share_of_step(architecture: Architecture, shape: [usize; 4], rounds: usize) {
+    let device = Device::default();
+    let batches = Batches::new(shape, &device);
+    let one = Batches {
+        epoch: 1,
+        ..batches.clone()
+    };
+    let mut times: [Vec<f64>; 2] = Default::default();
+    for round in 0..=rounds {
+        times[0].push(seconds(|| {
+            hand_written(model(architecture, shape, &device), &one, false)
+        }));
+        times[1].push(seconds(|| {
+            let mut rng = Stream::new(round as u64).at(0);
+            let images = batches.images.clone();
+            let mixed = cutmix_batch(images, batches.targets.clone(), 10, 1.0, &mut rng);
+            mixed
+                .expect("the arguments are in range")
+                .0
+                .device()
+                .sync()
+                .expect("the device works");
+        }));
+    }
+    println!(
+        "{architecture} {shape:?}: CutMix alone is {:.2} ms of a step of {:.1} ms: {}\n",
+        1e3 * median(&times[1][1..]),
+        1e3 * median(&times[0][1..]),
+        ratio(&times[1], &times[0])
+    );
+}
+
+fn model(architecture: Architecture, shape: [usize; 4], device: &Device) -> ResNet {
+    device.seed(0);
+    ResNetConfig::new(architecture, 10)
+        .with_channels(shape[1])
+        .init(device)
+}
+
+fn optimizer() -> burn::optim::ModuleOptimizer {
+    SgdConfig::new().init()
+}
+
+/// The loop that a user of Burn would write, with the loss read once at the end.
+fn hand_written(model: ResNet, batches: &Batches, cutmix: bool) {
+    let mut model = model.train();
+    let mut optimizer = optimizer();
+    let loss_fn = CrossEntropy::new();
+    let batches = batches.to_device(&Device::default().autodiff());
+    let mut last = None;
+    for (step, batch) in batches.iter().enumerate() {
+        let Batch {
+            images,
+            mut targets,
+        } = batch.expect("batches in memory");
+        let mut images = images;
+        if cutmix {
+            let mut rng = Stream::new(0).at(step as u64);
+            let mixed = cutmix_batch(images, targets, 10, 1.0, &mut rng);
+            let (x, y) = mixed.expect("the arguments are in range");
+            (images, targets) = (x, y.into());
+        }
+        let loss = loss_fn.forward(model.forward(images), targets);
+        let loss = loss.expect("the shapes fit");
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(0.01, model, gradients);
+        last = Some(loss);
+    }
+    last.map(|loss| loss.into_scalar::<f32>());
+}
+
+fn trained(model: ResNet, batches: &Batches, cutmix: Option<CutMix>) {
+    let mut trainer = Trainer::new(model, Arc::new(batches.clone()))
+        .optimizer(optimizer())
+        .learning_rate(0.01)
+        .schedule(Schedule::Constant)
+        .renderer(|_| Box::new(Silent));
+    if let Some(cutmix) = cutmix {
+        trainer = trainer.algorithm(cutmix);
+    }
+    trainer.fit().expect("the run is valid");
+}
+
+fn seconds(run: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    run();
+    start.elapsed().as_secs_f64()
+}
+
+fn quantile(values: &[f64], at: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[((sorted.len() - 1) as f64 * at).round() as usize]
+}
+
+fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The median ratio of rounds, without the first, and its spread.
+fn ratio(times: &[f64], base: &[f64]) -> String {
+    let ratios: Vec<_> = times.iter().zip(base).skip(1).map(|(t, b)| t / b).collect();
+    let spread = (quantile(&ratios, 0.75) - quantile(&ratios, 0.25)) / 2.0;
+    format!("{:.4} (+- {spread:.4})", median(&ratios))
+}
+
+/// One batch in memory, handed out again and again.
+#[derive(Clone)]
+struct Batches {
+    images: Tensor<4>,
+    targets: Tensor<1, Int>,
+    epoch: usize,
+}
+
+impl Batches {
+    fn new(shape: [usize; 4], device: &Device) -> Self {
+        let classes: Vec<_> = (0..shape[0] as i64).map(|i| i % 10).collect();
+        Self {
+            images: Tensor::random(shape, burn::tensor::Distribution::Default, device),
+            targets: Tensor::from_data(classes.as_slice(), device),
+            epoch: BATCHES,
+        }
+    }
+}
+
+impl DataLoader<Batch> for Batches {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch> + 'a> {
+        Box::new(Iter {
+            batches: self,
+            next: 0,
+        })
+    }
+
+    fn num_items(&self) -> usize {
+        self.images.dims()[0] * self.epoch
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch>> {
+        let batches = self.clone();
+        Arc::new(match device.is_autodiff() {
+            true => Self {
+                images: batches.images.autodiff(),
+                targets: batches.targets.autodiff(),
+                ..batches
+            },
+            false => batches,
+        })
+    }
+
+    fn slice(&self, _: usize, _: usize) -> Arc<dyn DataLoader<Batch>> {
+        Arc::new(self.clone())
+    }
+}
+
+struct Iter<'a> {
+    batches: &'a Batches,
+    next: usize,
+}
+
+impl Iterator for Iter<'_> {
+    type Item = Result<Batch, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (self.next < self.batches.epoch).then(|| {
+            self.next += 1;
+            Ok(Batch {
+                images: self.batches.images.clone(),
+                targets: Targets::Indices(self.batches.targets.clone()),
+            })
+        })
+    }
+}
+
+impl DataLoaderIterator<Batch> for Iter<'_> {
+    fn progress(&self) -> Progress {
+        let size = self.batches.images.dims()[0];
+        Progress::new(self.next * size, self.batches.num_items(), None)
+    }
+}

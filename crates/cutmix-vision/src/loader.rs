@@ -1,0 +1,343 @@
+//! Batches for training and evaluation, made on a thread of their own.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
+use burn::data::dataset::DatasetError;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use cutmix::Batch;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use crate::transform::upload;
+use crate::{Augment, DataError, Dataset, Normalize};
+
+/// Batches made ahead of the one in use.
+const PREFETCH: usize = 2;
+/// Keep the streams of the order and of the augmentation apart from each other, and from others
+/// drawn with the same seed.
+const ORDER: u64 = 0x6f72_6465_7200_0000;
+const AUGMENT: u64 = 0x6175_676d_656e_7400;
+
+/// How [`Loader::train`] makes batches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderOptions {
+    /// Samples in a batch, in 1..=the number of samples.
+    pub batch_size: usize,
+    /// Seed of the order and of the augmentation.
+    pub seed: u64,
+    /// Random changes to the images.
+    pub augment: Augment,
+    /// Mean and standard deviation of the channels.
+    pub normalize: Normalize,
+    /// Leave out the last samples of an epoch that do not fill a batch.
+    pub drop_last: bool,
+}
+
+/// Hands out the samples of a [`Dataset`] as batches: images of shape `[N, C, H, W]`, normalised,
+/// and class indices.
+///
+/// A loader for training goes through the set in a new order in each epoch. Order and augmentation
+/// are a function of the seed, the epoch and the sample. The epoch is the number of earlier calls
+/// of [`iter`](DataLoader::iter) on this loader, its clones and its copies on other devices, which
+/// share the count; [`set_epoch`](Self::set_epoch) sets it.
+///
+/// Batches are made by a thread that keeps two ahead; only the upload to the device is done by the
+/// caller of `next`. Dropping the iterator ends the thread. An image that cannot be read is an
+/// error item that names it, and the last item.
+///
+/// ```
+/// use std::sync::Arc;
+/// use burn::data::dataloader::DataLoader;
+/// use cutmix_vision::{Augment, Loader, LoaderOptions, Normalize};
+///
+/// let (train, test) = cutmix_vision::fashion_mnist();
+/// let normalize = Normalize::of(&train)?;
+/// let eval = Loader::eval(test, 256, normalize.clone())?;
+/// let train = Loader::train(train, LoaderOptions {
+///     batch_size: 128,
+///     seed: 42,
+///     augment: Augment::NONE,
+///     normalize,
+///     drop_last: true,
+/// })?;
+/// let batch = train.iter().next().unwrap().unwrap();
+/// assert_eq!(batch.images.dims(), [128, 1, 28, 28]);
+/// let eval: Arc<dyn DataLoader<cutmix::Batch<4>>> = Arc::new(eval);
+/// assert_eq!(eval.num_items(), 10_000);
+/// # Ok::<(), cutmix_vision::DataError>(())
+/// ```
+#[derive(Clone)]
+pub struct Loader {
+    recipe: Arc<Recipe>,
+    epoch: Arc<AtomicUsize>,
+    /// The part of each epoch's order that this loader hands out.
+    range: Range<usize>,
+    device: Device,
+}
+
+struct Recipe {
+    dataset: Dataset,
+    table: Vec<[f32; 256]>,
+    batch_size: usize,
+    drop_last: bool,
+    /// Seed and augmentation of a loader for training.
+    shuffle: Option<(u64, Augment)>,
+}
+
+impl Loader {
+    /// A loader for training, with batches on the default device until
+    /// [`to_device`](DataLoader::to_device).
+    ///
+    /// # Errors
+    /// [`DataError::Argument`] where the set is empty, or an option is out of range or does not fit
+    /// its images.
+    pub fn train(dataset: Dataset, options: LoaderOptions) -> Result<Self, DataError> {
+        let (len, [_, height, width]) = (dataset.len(), dataset.shape());
+        let reach = height.min(width);
+        if options.augment.crop_padding > reach {
+            let expected = format!("at most the shorter side, {reach}");
+            let value = options.augment.crop_padding;
+            return Err(DataError::argument("crop_padding", value, expected));
+        }
+        if options.batch_size > len && len > 0 {
+            let expected = format!("1 to the number of samples, {len}");
+            return Err(DataError::argument(
+                "batch_size",
+                options.batch_size,
+                expected,
+            ));
+        }
+        let shuffle = Some((options.seed, options.augment));
+        let mut loader = Self::eval(dataset, options.batch_size, options.normalize)?;
+        let recipe = Arc::get_mut(&mut loader.recipe).expect("made above, not shared yet");
+        (recipe.shuffle, recipe.drop_last) = (shuffle, options.drop_last);
+        Ok(loader)
+    }
+
+    /// A loader that hands out every sample once, in order and unchanged; the last batch may be
+    /// smaller.
+    ///
+    /// # Errors
+    /// [`DataError::Argument`] where the set is empty, `batch_size` is 0, or `normalize` does not
+    /// fit the images.
+    pub fn eval(
+        dataset: Dataset,
+        batch_size: usize,
+        normalize: Normalize,
+    ) -> Result<Self, DataError> {
+        if dataset.is_empty() {
+            return Err(DataError::argument("dataset", "empty", "at least 1 sample"));
+        }
+        if batch_size == 0 {
+            return Err(DataError::argument("batch_size", 0, "at least 1"));
+        }
+        Ok(Self {
+            range: 0..dataset.len(),
+            recipe: Arc::new(Recipe {
+                table: normalize.table(dataset.shape()[0])?,
+                dataset,
+                batch_size,
+                drop_last: false,
+                shuffle: None,
+            }),
+            epoch: Arc::default(),
+            device: Device::default(),
+        })
+    }
+
+    /// Makes the next call of [`iter`](DataLoader::iter) epoch `epoch`, counted from 0: what a
+    /// resumed run needs. Copies made by [`slice`](DataLoader::slice) before this keep their own
+    /// count.
+    pub fn set_epoch(&self, epoch: usize) {
+        self.epoch.store(epoch, Ordering::Relaxed);
+    }
+}
+
+impl DataLoader<Batch<4>> for Loader {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch<4>> + 'a> {
+        let epoch = self.epoch.fetch_add(1, Ordering::Relaxed) as u64;
+        let recipe = self.recipe.clone();
+        let range = self.range.start..self.range.start + self.num_items();
+        let (sender, receiver) = sync_channel(PREFETCH);
+        let worker = std::thread::Builder::new()
+            .name("image loader".into())
+            .spawn(move || recipe.produce(epoch, range, &sender));
+        let (worker, failure) = match worker {
+            Ok(worker) => (Some(worker), None),
+            Err(error) => (None, Some(DatasetError::new(error))),
+        };
+        Box::new(Batches {
+            receiver: worker.is_some().then_some(receiver),
+            worker,
+            failure,
+            shape: self.recipe.dataset.shape(),
+            device: self.device.clone(),
+            handed_out: 0,
+            total: self.num_items(),
+        })
+    }
+
+    /// The samples of an epoch, less those that `drop_last` leaves out.
+    fn num_items(&self) -> usize {
+        match self.recipe.drop_last {
+            true => self.range.len() - self.range.len() % self.recipe.batch_size,
+            false => self.range.len(),
+        }
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch<4>>> {
+        Arc::new(Self {
+            device: device.clone(),
+            ..self.clone()
+        })
+    }
+
+    /// The part `start..end` of each epoch: of its order, so that several parts share out all
+    /// samples anew in each epoch. Its epochs go on from here with a count of their own.
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch<4>>> {
+        let at = |position: usize| (self.range.start.saturating_add(position)).min(self.range.end);
+        Arc::new(Self {
+            range: at(start)..at(end).max(at(start)),
+            epoch: Arc::new(self.epoch.load(Ordering::Relaxed).into()),
+            ..self.clone()
+        })
+    }
+}
+
+/// A batch on the host.
+struct HostBatch {
+    images: Vec<f32>,
+    labels: Vec<i32>,
+}
+
+impl Recipe {
+    /// Sends the batches of an epoch until there is no more, one fails, or nobody listens.
+    fn produce(
+        &self,
+        epoch: u64,
+        range: Range<usize>,
+        sender: &SyncSender<Result<HostBatch, DataError>>,
+    ) {
+        let order = self.order(epoch);
+        for indices in order[range].chunks(self.batch_size) {
+            let batch = self.batch(epoch, indices);
+            let failed = batch.is_err();
+            if sender.send(batch).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut order: Vec<_> = (0..self.dataset.len()).collect();
+        if let Some((seed, _)) = self.shuffle {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed ^ ORDER);
+            rng.set_stream(epoch);
+            order.shuffle(&mut rng);
+        }
+        order
+    }
+
+    fn batch(&self, epoch: u64, indices: &[usize]) -> Result<HostBatch, DataError> {
+        let shape = self.dataset.shape();
+        let len = shape.iter().product();
+        let mut images = vec![0.0; indices.len() * len];
+        let failure = images
+            .par_chunks_exact_mut(len)
+            .zip(indices)
+            .find_map_first(|(values, &index)| {
+                let placement = match self.shuffle {
+                    Some((seed, augment)) => augment.draw(seed ^ AUGMENT, epoch, index),
+                    None => crate::transform::Placement::NONE,
+                };
+                match self.dataset.borrow_pixels(index) {
+                    Ok(pixels) => {
+                        placement.write(&pixels, shape, &self.table, values);
+                        None
+                    }
+                    Err(error) => Some(error),
+                }
+            });
+        let labels = indices
+            .iter()
+            .map(|&index| self.dataset.label(index) as i32);
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(HostBatch {
+                labels: labels.collect(),
+                images,
+            }),
+        }
+    }
+}
+
+/// The batches of one epoch.
+struct Batches {
+    /// `None` after the last item.
+    receiver: Option<Receiver<Result<HostBatch, DataError>>>,
+    worker: Option<JoinHandle<()>>,
+    failure: Option<DatasetError>,
+    shape: [usize; 3],
+    device: Device,
+    handed_out: usize,
+    total: usize,
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch<4>, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(failure) = self.failure.take() {
+            return Some(Err(failure));
+        }
+        match self.receiver.as_ref()?.recv() {
+            Ok(Ok(HostBatch { images, labels })) => {
+                let count = labels.len();
+                self.handed_out += count;
+                let labels = TensorData::new(labels, [count]);
+                let labels = Tensor::<1, Int>::from_data(labels, &self.device);
+                // Uploads happen here: a stream of the device for each epoch's thread would leak.
+                Some(Ok(Batch {
+                    images: upload(images, self.shape, &self.device),
+                    targets: labels.into(),
+                }))
+            }
+            Ok(Err(error)) => {
+                self.receiver = None;
+                Some(Err(DatasetError::new(error)))
+            }
+            Err(_) => {
+                self.receiver = None;
+                (self.handed_out < self.total).then(|| {
+                    let error = std::io::Error::other("the image loader's thread panicked");
+                    Err(DatasetError::new(error))
+                })
+            }
+        }
+    }
+}
+
+impl DataLoaderIterator<Batch<4>> for Batches {
+    fn progress(&self) -> Progress {
+        Progress::new(self.handed_out, self.total, Some("items".into()))
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        // Without a listener the worker ends at its next batch, so the join does not block for
+        // long.
+        self.receiver = None;
+        if let Some(worker) = self.worker.take() {
+            // A panic was reported by `next`; there is nobody to tell here.
+            let _ = worker.join();
+        }
+    }
+}

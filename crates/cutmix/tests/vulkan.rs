@@ -1,0 +1,104 @@
+//! The library on a Vulkan device: what it gives equals what the CPU gives.
+//!
+//! Runs with `--features vulkan,flex`; says so and passes where there is no adapter. In CI the
+//! adapter is SwiftShader, in software.
+#![cfg(all(feature = "vulkan", feature = "flex"))]
+
+use burn::tensor::{Device, DeviceKind, DeviceType, Distribution, FloatDType, Int, Tensor};
+use cutmix::functional::{cutmix_apply, cutmix_segmentation};
+use cutmix::loss::CrossEntropy;
+use cutmix::plan::{Drawer, Stream};
+use cutmix::{Targets, ops};
+
+/// The first Vulkan device, or none, with a line that says so.
+fn vulkan() -> Option<Device> {
+    if Device::enumerate(DeviceType::Vulkan).is_empty() {
+        println!("no Vulkan adapter here: the test is skipped");
+        return None;
+    }
+    Some(Device::vulkan(DeviceKind::DefaultDevice))
+}
+
+/// The same data on both devices.
+fn on<const D: usize>(device: &Device, tensor: &Tensor<D>) -> Tensor<D> {
+    Tensor::from_data(tensor.to_data(), device)
+}
+
+#[test]
+fn a_mixed_batch_equals_the_one_of_the_cpu_bit_for_bit() {
+    let Some(gpu) = vulkan() else { return };
+    let cpu = Device::flex();
+    for (step, shape) in [[1, 1, 3, 3], [5, 3, 6, 9], [8, 3, 32, 32], [7, 2, 17, 5]]
+        .into_iter()
+        .enumerate()
+    {
+        let images = Tensor::<4>::random(shape, Distribution::Default, &cpu);
+        let classes: Vec<_> = (0..shape[0] as i64).map(|i| i % 4).collect();
+        let mut rng = Stream::new(1).at(step as u64);
+        let plan = (Drawer::new(1.0).draw(shape[0], &shape[2..], &mut rng)).unwrap();
+
+        let run = |device: &Device| {
+            let classes = Tensor::<1, Int>::from_data(classes.as_slice(), device);
+            let (images, targets) = cutmix_apply(on(device, &images), classes, 4, &plan).unwrap();
+            (images.into_data(), targets.into_data())
+        };
+        assert_eq!(run(&gpu), run(&cpu), "{plan}");
+    }
+}
+
+#[test]
+fn volumes_and_class_maps_work_there() {
+    let Some(gpu) = vulkan() else { return };
+    let cpu = Device::flex();
+    let images = Tensor::<5>::random([3, 2, 4, 5, 6], Distribution::Default, &cpu);
+    let maps = Tensor::<4, Int>::random([3, 4, 5, 6], Distribution::Uniform(0.0, 9.0), &cpu);
+    let run = |device: &Device| {
+        let maps = Tensor::<4, Int>::from_data(maps.to_data(), device);
+        let mut rng = Stream::new(2).at(0);
+        let (images, maps, _) =
+            cutmix_segmentation(on(device, &images), maps, 1.0, &mut rng).unwrap();
+        (images.into_data(), maps.into_data().convert::<i32>())
+    };
+    assert_eq!(run(&gpu), run(&cpu));
+}
+
+#[test]
+fn gradients_flow_through_the_paste() {
+    let Some(gpu) = vulkan() else { return };
+    let cpu = Device::flex();
+    let images = Tensor::<4>::random([4, 1, 5, 5], Distribution::Default, &cpu);
+    let weights = Tensor::<4>::random([4, 1, 5, 5], Distribution::Default, &cpu);
+    let plan = (Drawer::new(1.0).lambda(0.5))
+        .draw(4, &[5, 5], &mut Stream::new(3).at(0))
+        .unwrap();
+    let gradient = |device: &Device| {
+        let images = on(&device.clone().autodiff(), &images).require_grad();
+        let weights = on(&device.clone().autodiff(), &weights);
+        let mixed = ops::paste(images.clone(), &plan).unwrap();
+        let gradients = (mixed * weights).sum().backward();
+        images.grad(&gradients).unwrap().into_data()
+    };
+    assert_eq!(gradient(&gpu), gradient(&cpu));
+}
+
+#[test]
+fn the_loss_agrees_and_a_wrong_class_shows_as_nan() {
+    let Some(gpu) = vulkan() else { return };
+    let cpu = Device::flex();
+    let logits = Tensor::<2>::random([6, 5], Distribution::Normal(0.0, 3.0), &cpu);
+    let loss = |device: &Device| {
+        let classes = Tensor::<1, Int>::from_data([0, 1, 2, 3, 4, 0], device);
+        let dense = Targets::from(classes).into_dense(5).unwrap();
+        let loss = CrossEntropy::new()
+            .smoothing(0.1)
+            .forward(on(device, &logits), dense);
+        loss.unwrap().cast(FloatDType::F32).into_scalar::<f32>()
+    };
+    assert!((loss(&gpu) - loss(&cpu)).abs() < 1e-5);
+
+    let wrong = Tensor::<1, Int>::from_data([0, 7], &gpu);
+    let dense = Targets::from(wrong).into_dense(5).unwrap();
+    let sum = dense.sum_dim(1).into_data().convert::<f32>();
+    let sums = sum.try_to_vec::<f32>().unwrap();
+    assert!(sums[0] == 1.0 && sums[1].is_nan(), "{sums:?}");
+}
