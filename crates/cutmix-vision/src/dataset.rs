@@ -10,11 +10,13 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rand::SeedableRng;
+use cutmix::plan::Stream;
 use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 
 use crate::DataError;
+
+/// The lane of the random stream that splits are drawn from; see `loader` for the others.
+const SPLIT: u64 = (1 << 32) + 2;
 
 pub use cifar::cifar;
 pub use decode::load_image;
@@ -271,9 +273,7 @@ impl Dataset {
                 len => wanted.clamp(1, len - 1),
             };
             // A stream per class: adding a class does not reshuffle the others.
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(class as u64);
-            members.shuffle(&mut rng);
+            members.shuffle(&mut Stream::new(seed).lane(SPLIT).at(class as u64));
             members[..count]
                 .iter()
                 .for_each(|&index| is_val[index] = true);

@@ -10,9 +10,8 @@ use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use cutmix::Batch;
-use rand::SeedableRng;
+use cutmix::plan::Stream;
 use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::transform::upload;
@@ -20,10 +19,9 @@ use crate::{Augment, DataError, Dataset, Normalize};
 
 /// Batches made ahead of the one in use.
 const PREFETCH: usize = 2;
-/// Keep the streams of the order and of the augmentation apart from each other, and from others
-/// drawn with the same seed.
-const ORDER: u64 = 0x6f72_6465_7200_0000;
-const AUGMENT: u64 = 0x6175_676d_656e_7400;
+/// Lanes of the random stream, far from those of a trainer's algorithms, which start at 0.
+const ORDER: u64 = 1 << 32;
+const AUGMENT: u64 = ORDER + 1;
 
 /// How [`Loader::train`] makes batches.
 #[derive(Clone, Debug, PartialEq)]
@@ -238,9 +236,7 @@ impl Recipe {
     fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<_> = (0..self.dataset.len()).collect();
         if let Some((seed, _)) = self.shuffle {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed ^ ORDER);
-            rng.set_stream(epoch);
-            order.shuffle(&mut rng);
+            order.shuffle(&mut Stream::new(seed).lane(ORDER).at(epoch));
         }
         order
     }
@@ -254,7 +250,9 @@ impl Recipe {
             .zip(indices)
             .find_map_first(|(values, &index)| {
                 let placement = match self.shuffle {
-                    Some((seed, augment)) => augment.draw(seed ^ AUGMENT, epoch, index),
+                    Some((seed, augment)) => {
+                        augment.draw(Stream::new(seed).lane(AUGMENT), epoch, index)
+                    }
                     None => crate::transform::Placement::NONE,
                 };
                 match self.dataset.borrow_pixels(index) {

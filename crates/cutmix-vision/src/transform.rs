@@ -1,8 +1,8 @@
 //! From pixels to the numbers that a network sees.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use cutmix::plan::Stream;
+use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -162,10 +162,9 @@ impl Augment {
     }
 
     /// What is done to sample `index` in `epoch`: a function of these numbers alone.
-    pub(crate) fn draw(&self, seed: u64, epoch: u64, index: usize) -> Placement {
+    pub(crate) fn draw(&self, stream: Stream, epoch: u64, index: usize) -> Placement {
         // Each sample has a block of the epoch's stream for itself: 16 words.
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(epoch);
+        let mut rng = stream.at(epoch);
         rng.set_word_pos(16 * index as u128);
         let flip = rng.random::<bool>() && self.flip;
         let reach = self.crop_padding as i32;

@@ -90,7 +90,7 @@ pub fn cutmix_apply<const D: usize, K: Basic>(
 ) -> Result<(Tensor<D, K>, Tensor<2>), Error> {
     // The targets first: they can fail without having touched the images.
     let targets = targets.into().mix(num_classes, plan)?;
-    Ok((ops::paste(images, plan)?, targets))
+    Ok((ops::paste_argument("images", images, plan)?, targets))
 }
 
 /// Mixes a minibatch for segmentation: the per-pixel class maps are cut and pasted like the
@@ -109,6 +109,6 @@ pub fn cutmix_segmentation<const D: usize, const M: usize, K: Basic, L: Basic>(
     rng: &mut impl Rng,
 ) -> Result<(Tensor<D, K>, Tensor<M, L>, Plan), Error> {
     let plan = cutmix_plan(&Drawer::new(alpha), &images, rng)?;
-    let maps = ops::paste(maps, &plan)?;
+    let maps = ops::paste_argument("maps", maps, &plan)?;
     Ok((ops::paste(images, &plan)?, maps, plan))
 }

@@ -171,9 +171,11 @@ impl BinaryCrossEntropy {
 
         let targets = targets.into_dense(classes)?.cast(dtype);
         let targets = targets * (1.0 - self.smoothing) + 0.5 * self.smoothing;
-        // -log p = max(x, 0) - x + log(1 + exp(-|x|)): no overflow on either side.
-        let mut losses = logits.clone().clamp_min(0.0) - logits.clone() * targets
-            + logits.abs().neg().exp().log1p();
+        // -t log p - (1 - t) log(1 - p) = |x| / 2 + (1/2 - t) x + log(1 + exp(-|x|)): no overflow
+        // on either side, and with 0 as the slope of |x| at 0 the right gradient there.
+        let size = logits.clone().abs();
+        let mut losses =
+            size.clone() * 0.5 + logits * (targets.neg() + 0.5) + size.neg().exp().log1p();
         if let Some(weights) = &self.weights {
             losses = losses * weights.clone().cast(dtype).unsqueeze_dim(0);
         }
@@ -191,7 +193,7 @@ impl BinaryCrossEntropy {
 ///
 /// # Errors
 ///
-/// Those of `loss`.
+/// [`Error::Argument`] for a `lambda` outside `0..=1`, and those of `loss`.
 pub fn interpolate(
     logits: Tensor<2>,
     own: Targets,
@@ -199,6 +201,9 @@ pub fn interpolate(
     lambda: f64,
     loss: impl Fn(Tensor<2>, Targets) -> Result<Tensor<1>, Error>,
 ) -> Result<Tensor<1>, Error> {
+    if !(0.0..=1.0).contains(&lambda) {
+        return Err(Error::argument("lambda", lambda, "a number in 0..=1"));
+    }
     let own = loss(logits.clone(), own)?;
     let partners = loss(logits, partners)?;
     Ok(own * lambda + partners * (1.0 - lambda))

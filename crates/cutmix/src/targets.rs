@@ -1,6 +1,6 @@
 //! What a batch is trained towards.
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, IntDType, Tensor};
 
 use crate::Error;
 use crate::ops::upload;
@@ -128,7 +128,9 @@ impl From<Tensor<2>> for Targets {
 
 fn one_hot(indices: Tensor<1, Int>, num_classes: usize) -> Tensor<2> {
     let [batch] = indices.dims();
-    let classes = Tensor::arange(0..num_classes as i64, &indices.device());
+    let classes = Tensor::<1, Int>::arange(0..num_classes as i64, &indices.device());
+    // Backends compare like with like; labels come in any integer type.
+    let indices = indices.cast(IntDType::from(classes.dtype()));
     let hot = (indices.reshape([batch, 1]))
         .equal(classes.reshape([1, num_classes]))
         .float();

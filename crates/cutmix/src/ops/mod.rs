@@ -39,13 +39,22 @@ pub fn paste<const R: usize, K: Basic>(
     tensor: Tensor<R, K>,
     plan: &Plan,
 ) -> Result<Tensor<R, K>, Error> {
+    paste_argument("tensor", tensor, plan)
+}
+
+/// [`paste`] for a caller to whom the tensor is the argument of this name.
+pub(crate) fn paste_argument<const R: usize, K: Basic>(
+    argument: &'static str,
+    tensor: Tensor<R, K>,
+    plan: &Plan,
+) -> Result<Tensor<R, K>, Error> {
     let dims = tensor.dims();
     let fits = R > plan.spatial().len()
         && dims[0] == plan.batch()
         && dims[R - plan.spatial().len()..] == *plan.spatial();
     if !fits {
         return Err(Error::argument(
-            "tensor",
+            argument,
             format!("of shape {dims:?}"),
             format!(
                 "a batch of {} with the spatial shape {:?}, as in the plan",

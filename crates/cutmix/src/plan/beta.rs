@@ -40,13 +40,7 @@ mod tests {
     #[test]
     fn follows_the_exact_distribution_functions() {
         use std::f64::consts::FRAC_2_PI;
-        let exact: [(f64, fn(f64) -> f64); 4] = [
-            (0.5, |x| FRAC_2_PI * x.sqrt().asin()),
-            (1.0, |x| x),
-            (2.0, |x| x * x * (3.0 - 2.0 * x)),
-            (3.0, |x| x.powi(3) * (10.0 - 15.0 * x + 6.0 * x * x)),
-        ];
-        for (alpha, cdf) in exact {
+        let check = |alpha, cdf: fn(f64) -> f64| {
             // Kolmogorov-Smirnov: the largest distance exceeds 2.5 / sqrt(n) with probability
             // 2 exp(-2 * 2.5^2), one in 130,000.
             let draws = sorted_draws(alpha);
@@ -61,7 +55,11 @@ mod tests {
                 distance < bound,
                 "alpha {alpha}: {distance} not under {bound}"
             );
-        }
+        };
+        check(0.5, |x| FRAC_2_PI * x.sqrt().asin());
+        check(1.0, |x| x);
+        check(2.0, |x| x * x * (3.0 - 2.0 * x));
+        check(3.0, |x| x.powi(3) * (10.0 - 15.0 * x + 6.0 * x * x));
     }
 
     #[test]

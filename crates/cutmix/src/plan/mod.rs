@@ -148,12 +148,14 @@ pub(crate) fn check_batch(batch: usize) -> Result<(), Error> {
 }
 
 fn check_spatial(spatial: &[usize]) -> Result<(), Error> {
-    let pixels = spatial.iter().try_fold(1usize, |v, &s| v.checked_mul(s));
-    if spatial.is_empty() || matches!(pixels, None | Some(0)) {
+    // Up to where an f64 holds every number of pixels.
+    const LARGEST: u64 = 1 << 53;
+    let pixels = (spatial.iter()).try_fold(1u64, |pixels, &size| pixels.checked_mul(size as u64));
+    if spatial.is_empty() || !matches!(pixels, Some(1..=LARGEST)) {
         return Err(Error::argument(
             "spatial",
             format!("{spatial:?}"),
-            "one size of at least 1 for each spatial dimension",
+            "one size of at least 1 for each spatial dimension, up to 2^53 pixels in all",
         ));
     }
     Ok(())
