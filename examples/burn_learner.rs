@@ -12,10 +12,10 @@ use burn::optim::AdamConfig;
 use burn::tensor::{Device, ExecutionError, Tensor};
 use burn::train::metric::{Adaptor, LossInput, LossMetric};
 use burn::train::{InferenceStep, ItemLazy, Learner, SupervisedTraining, TrainOutput, TrainStep};
+use cutmix::Batch;
 use cutmix::functional::cutmix_batch;
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::Stream;
-use cutmix::Batch;
 use cutmix_vision::{
     Architecture, Augment, Loader, LoaderOptions, Normalize, ResNet, ResNetConfig,
 };
@@ -73,11 +73,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model {
         resnet: ResNetConfig::new(Architecture::ResNet8, 10)
             .with_channels(1)
-            .init(&device),
+            .init(&device)?,
         step: Arc::default(),
     };
     let (train, test) = cutmix_vision::fashion_mnist();
-    let (train, test) = (train.truncate(2_000), test.truncate(1_000));
+    let (train, test) = (train.truncate(1_024), test.truncate(500));
     let normalize = Normalize::of(&train)?;
     let options = LoaderOptions {
         batch_size: 128,
@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let folder = std::env::temp_dir().join("cutmix-burn-learner");
-    SupervisedTraining::new(
+    let result = SupervisedTraining::new(
         folder,
         Arc::new(Loader::train(train, options)?),
         Arc::new(Loader::eval(test, 500, normalize)?),
@@ -96,5 +96,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     .metrics((LossMetric::new(),))
     .num_epochs(epochs)
     .launch(Learner::new(model, AdamConfig::new().init(), 1e-3));
-    Ok(())
+    match result.error {
+        Some(error) => Err(error.to_string().into()),
+        None => Ok(()),
+    }
 }

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     device.seed(42);
     let mut model = ResNetConfig::new(Architecture::ResNet8, 10)
         .with_channels(1)
-        .init(&device)
+        .init(&device)?
         .train();
     let train = {
         let (train, _) = cutmix_vision::fashion_mnist();

@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let model = ResNetConfig::new(Architecture::ResNet8, 10)
         .with_channels(1)
-        .init(&device);
+        .init(&device)?;
     Trainer::new(model, Arc::new(Loader::train(train, options)?))
         .eval_loader(Arc::new(Loader::eval(test, 500, normalize)?))
         .max_duration(duration.parse()?)

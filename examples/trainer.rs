@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     device.seed(42);
     let model = ResNetConfig::new(Architecture::ResNet8, 10)
         .with_channels(1)
-        .init(&device);
+        .init(&device)?;
     let (train, test) = cutmix_vision::fashion_mnist();
     let normalize = Normalize::of(&train)?;
     let eval_loader = Loader::eval(test, 500, normalize.clone())?;

@@ -20,7 +20,7 @@ use cutmix::algorithms::CutMix;
 use cutmix::functional::cutmix_batch;
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::Stream;
-use cutmix::trainer::{Schedule, Silent, Trainer};
+use cutmix::trainer::{Schedule, Trainer};
 use cutmix::{Batch, Targets};
 use cutmix_vision::{Architecture, ResNet, ResNetConfig};
 
@@ -118,6 +118,7 @@ fn model(architecture: Architecture, shape: [usize; 4], device: &Device) -> ResN
     ResNetConfig::new(architecture, 10)
         .with_channels(shape[1])
         .init(device)
+        .expect("the sizes are above 0")
 }
 
 fn optimizer() -> burn::optim::ModuleOptimizer {
@@ -157,7 +158,7 @@ fn trained(model: ResNet, batches: &Batches, cutmix: Option<CutMix>) {
         .optimizer(optimizer())
         .learning_rate(0.01)
         .schedule(Schedule::Constant)
-        .renderer(|_| Box::new(Silent));
+        .on_epoch(|_| Ok(()));
     if let Some(cutmix) = cutmix {
         trainer = trainer.algorithm(cutmix);
     }

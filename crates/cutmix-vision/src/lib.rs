@@ -7,6 +7,10 @@
 //! Everything random is a function of a seed that the caller gives; everything wrong with the data
 //! is a [`DataError`] that says which file or argument and what is accepted.
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod dataset;
 mod error;
 mod loader;

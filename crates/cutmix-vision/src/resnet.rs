@@ -13,6 +13,8 @@ use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Tensor, s};
 use serde::{Deserialize, Serialize};
 
+use crate::DataError;
+
 /// The members of the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -109,9 +111,10 @@ impl FromStr for Architecture {
 ///
 /// let device = Device::default();
 /// device.seed(42);
-/// let model = ResNetConfig::new(Architecture::ResNet8, 10).with_channels(1).init(&device);
+/// let model = ResNetConfig::new(Architecture::ResNet8, 10).with_channels(1).init(&device)?;
 /// let logits = model.forward(Tensor::zeros([2, 1, 28, 28], &device));
 /// assert_eq!(logits.dims(), [2, 10]);
+/// # Ok::<(), cutmix_vision::DataError>(())
 /// ```
 #[derive(Config, Debug, PartialEq)]
 pub struct ResNetConfig {
@@ -146,13 +149,17 @@ impl ResNetConfig {
     /// (normal, fan out); the last normalisation of each block starts at 0, so that the block
     /// starts as its shortcut (Goyal et al., arXiv:1706.02677).
     ///
-    /// # Panics
-    /// Where `num_classes` or `channels` is 0.
-    pub fn init(&self, device: &Device) -> ResNet {
-        assert!(
-            self.num_classes > 0 && self.channels > 0,
-            "{self} has a size of 0"
-        );
+    /// # Errors
+    /// [`DataError::Argument`] where `num_classes` or `channels` is 0.
+    pub fn init(&self, device: &Device) -> Result<ResNet, DataError> {
+        for (argument, size) in [
+            ("num_classes", self.num_classes),
+            ("channels", self.channels),
+        ] {
+            if size == 0 {
+                return Err(DataError::argument(argument, size, "at least 1"));
+            }
+        }
         let plan = self.architecture.plan();
         let (kernel, stride) = if plan.small { (3, 1) } else { (7, 2) };
         let stem = ConvNorm::new([self.channels, plan.width], kernel, stride, device);
@@ -179,12 +186,12 @@ impl ResNetConfig {
         // values, certain.
         classifier.weight.val();
         classifier.bias.as_ref().map(|bias| bias.val());
-        ResNet {
+        Ok(ResNet {
             stem,
             pool,
             blocks,
             classifier,
-        }
+        })
     }
 }
 

@@ -13,6 +13,7 @@ fn init(architecture: Architecture, classes: usize, channels: usize, device: &De
     ResNetConfig::new(architecture, classes)
         .with_channels(channels)
         .init(device)
+        .unwrap()
 }
 
 /// The parameters that are trained: all but the running statistics.

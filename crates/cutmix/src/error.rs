@@ -1,5 +1,6 @@
 //! The one error type of the library.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::train::TrainingError;
@@ -48,10 +49,10 @@ pub enum Error {
     /// A value could not be read from the device.
     #[error("the device failed: {0}")]
     Device(String),
-    /// The output folder cannot be used.
-    #[error("output folder `{path}`: {reason}")]
-    Output {
-        /// The folder.
+    /// A file or folder cannot be written.
+    #[error("cannot write `{path}`: {reason}")]
+    Write {
+        /// The file or folder.
         path: String,
         /// Why not.
         reason: String,
@@ -59,6 +60,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// An [`Error::Write`].
+    pub fn write(path: &Path, reason: impl ToString) -> Self {
+        Self::Write {
+            path: path.display().to_string(),
+            // Some libraries break lines in their messages; ours are one line each.
+            reason: reason.to_string().replace('\n', " "),
+        }
+    }
+
     /// An [`Error::Argument`].
     pub fn argument(
         argument: &'static str,

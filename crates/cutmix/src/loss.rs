@@ -6,7 +6,7 @@
 //! in f32 where the logits are f16 or bf16.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{DType, FloatDType, Tensor};
+use burn::tensor::{DType, FloatDType, IntDType, Tensor};
 
 use crate::targets::check_classes;
 use crate::{Error, Targets};
@@ -78,7 +78,7 @@ impl CrossEntropy {
     /// # Errors
     ///
     /// [`Error::Argument`] if smoothing is out of range, shapes disagree, or a class index is out
-    /// of range (checked where the targets are in host memory).
+    /// of range. Indices on a GPU are not read back to be checked; the loss becomes NaN there.
     pub fn forward(
         &self,
         logits: Tensor<2>,
@@ -90,18 +90,23 @@ impl CrossEntropy {
         let dtype = FloatDType::from(logits.dtype());
         let [_, classes] = logits.dims();
 
+        let weights =
+            (self.weights.clone()).map(|weights| weights.to_device(&logits.device()).cast(dtype));
         let mut log_probs = log_softmax(logits, 1);
-        if let Some(weights) = &self.weights {
-            log_probs = log_probs * weights.clone().cast(dtype).unsqueeze_dim(0);
+        if let Some(weights) = &weights {
+            log_probs = log_probs * weights.clone().unsqueeze_dim(0);
         }
         let smooth = (self.smoothing > 0.0)
             .then(|| log_probs.clone().sum_dim(1) * (self.smoothing / classes as f64));
         let (mut losses, sample_weights) = match targets {
             Targets::Indices(indices) => {
                 check_classes(&indices, classes)?;
-                let weights = (self.weights.as_ref())
-                    .map(|weights| weights.clone().cast(dtype).select(0, indices.clone()));
-                (log_probs.gather(1, indices.unsqueeze_dim(1)), weights)
+                // What could not be checked becomes NaN, and reads nothing outside the tensor.
+                let inside = (indices.clone().cast(IntDType::I32)).clamp(0, classes as i64 - 1);
+                let wrong = indices.cast(IntDType::I32).not_equal(inside.clone());
+                let weights = weights.map(|weights| weights.select(0, inside.clone()));
+                let picked = log_probs.gather(1, inside.unsqueeze_dim(1));
+                (picked.mask_fill(wrong.unsqueeze_dim(1), f32::NAN), weights)
             }
             Targets::Dense(dense) => ((log_probs * dense.cast(dtype)).sum_dim(1), None),
         };
@@ -176,8 +181,9 @@ impl BinaryCrossEntropy {
         let size = logits.clone().abs();
         let mut losses =
             size.clone() * 0.5 + logits * (targets.neg() + 0.5) + size.neg().exp().log1p();
-        if let Some(weights) = &self.weights {
-            losses = losses * weights.clone().cast(dtype).unsqueeze_dim(0);
+        if let Some(weights) = self.weights.clone() {
+            let weights = weights.to_device(&losses.device()).cast(dtype);
+            losses = losses * weights.unsqueeze_dim(0);
         }
         let losses = losses.mean_dim(1).squeeze_dim::<1>(1);
         Ok(reduce(losses, self.reduction))
@@ -188,7 +194,8 @@ impl BinaryCrossEntropy {
 /// only take class indices.
 ///
 /// It equals the loss against the mixed distribution where the loss is linear in its targets, as
-/// cross-entropy is. `logits` is `[N, K]`, `own` and `partners` are the targets of the samples
+/// cross-entropy is (not so the mean with class weights, which divides indices by the sum of their
+/// weights). `logits` is `[N, K]`, `own` and `partners` are the targets of the samples
 /// and of their partners (see [`Targets::partners`]), `lambda` is the plan's.
 ///
 /// # Errors
@@ -196,16 +203,16 @@ impl BinaryCrossEntropy {
 /// [`Error::Argument`] for a `lambda` outside `0..=1`, and those of `loss`.
 pub fn interpolate(
     logits: Tensor<2>,
-    own: Targets,
-    partners: Targets,
+    own: impl Into<Targets>,
+    partners: impl Into<Targets>,
     lambda: f64,
     loss: impl Fn(Tensor<2>, Targets) -> Result<Tensor<1>, Error>,
 ) -> Result<Tensor<1>, Error> {
     if !(0.0..=1.0).contains(&lambda) {
         return Err(Error::argument("lambda", lambda, "a number in 0..=1"));
     }
-    let own = loss(logits.clone(), own)?;
-    let partners = loss(logits, partners)?;
+    let own = loss(logits.clone(), own.into())?;
+    let partners = loss(logits, partners.into())?;
     Ok(own * lambda + partners * (1.0 - lambda))
 }
 

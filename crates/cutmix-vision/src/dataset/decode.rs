@@ -4,7 +4,10 @@ use std::io::Cursor;
 use std::path::Path;
 
 use fast_image_resize::images::Image;
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{
+    FilterType, PixelTrait, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer,
+};
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 use crate::DataError;
@@ -97,12 +100,29 @@ fn resize(
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
             .fit_into_destination(None);
-        Resizer::new()
-            .resize(&source, &mut target, &options)
-            .map_err(|error| DataError::image(path, error))?;
+        // For each pixel type by name: the untyped call compiles all of the crate's fifteen.
+        match pixel {
+            PixelType::U8 => scale::<U8>(&source, &mut target, &options),
+            _ => scale::<U8x3>(&source, &mut target, &options),
+        }
+        .map_err(|error| DataError::image(path, error))?;
         target.into_vec()
     };
     Ok(planes(interleaved, channels))
+}
+
+/// Both images are of the pixel type `P`.
+fn scale<P: PixelTrait>(
+    source: &Image,
+    target: &mut Image,
+    options: &ResizeOptions,
+) -> Result<(), ResizeError> {
+    match (source.typed_image::<P>(), target.typed_image_mut::<P>()) {
+        (Some(source), Some(mut target)) => {
+            Resizer::new().resize_typed(&source, &mut target, options)
+        }
+        _ => Err(ResizeError::PixelTypesAreDifferent),
+    }
 }
 
 /// `H x W x C` to `C x H x W`.

@@ -29,7 +29,8 @@ use crate::{Error, ops};
 /// # Cost
 ///
 /// One copy of the box from partner to sample on the device of the batch, a few numbers uploaded,
-/// nothing read back: `cargo bench -p cutmix` measures it against a training step.
+/// nothing read back. `cargo bench -p cutmix-vision --bench training` measures it against a
+/// training step; ARCHITECTURE.md has the figures.
 ///
 /// # Source
 ///
@@ -81,7 +82,7 @@ impl CutMix {
 
     /// Keeps the targets as they are and mixes the losses instead:
     /// `lambda * loss(own) + (1 - lambda) * loss(partner's)`. For losses that only take class
-    /// indices; equal to mixing the targets where the loss is linear in them.
+    /// indices; see [`loss::interpolate`](crate::loss::interpolate) for when the two are equal.
     pub fn interpolate_loss(mut self, interpolate_loss: bool) -> Self {
         self.interpolate_loss = interpolate_loss;
         self
@@ -123,6 +124,13 @@ impl<const D: usize> Algorithm<D> for CutMix {
     }
 
     fn before_forward(&self, step: &mut Step<D>) -> Result<(), Error> {
+        if step.interpolation.is_some() {
+            return Err(Error::argument(
+                "interpolation",
+                "set by an algorithm before this one",
+                "one algorithm that interpolates the loss, after all that mix targets",
+            ));
+        }
         let Some(plan) = self.plan(step)? else {
             return Ok(());
         };

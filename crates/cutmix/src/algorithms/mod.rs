@@ -20,7 +20,7 @@
 //! ```
 //! use cutmix::{Error, algorithms::{Algorithm, Step}};
 //!
-//! /// Adds a little noise of its own to every image.
+//! /// Makes each batch a little brighter or darker.
 //! struct Brightness(f64);
 //!
 //! impl Algorithm for Brightness {

@@ -34,7 +34,8 @@ pub struct Interpolation {
 pub struct Step<const D: usize = 4> {
     time: Time,
     stream: Stream,
-    /// Taken for a moment while they are changed, so that their owner can work in place.
+    /// Taken for a moment while they are changed, so that their owner can work in place; gone for
+    /// good where that failed, and the step is then over.
     images: Option<Tensor<D>>,
     /// The targets of the samples.
     pub targets: Targets,
@@ -45,6 +46,8 @@ pub struct Step<const D: usize = 4> {
     /// The loss, shape `[1]`, from `after_loss` on.
     pub loss: Option<Tensor<1>>,
 }
+
+const LOST: &str = "a step is over once `map_images` has failed";
 
 impl<const D: usize> Step<D> {
     pub(crate) fn new(batch: Batch<D>, time: Time, stream: Stream) -> Self {
@@ -71,24 +74,24 @@ impl<const D: usize> Step<D> {
 
     /// The images, shape `[N, C, spatial...]`.
     pub fn images(&self) -> &Tensor<D> {
-        self.images
-            .as_ref()
-            .expect("only a failed `map_images` leaves a step without images, and ends it")
+        self.images.as_ref().expect(LOST)
+    }
+
+    /// Whether a change of the images failed.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.images.is_none()
     }
 
     /// Changes the images. `change` owns them alone, so that it can work in place.
     ///
     /// # Errors
     ///
-    /// Those of `change`; the step is then over.
+    /// Those of `change`; the step is then over, and its images are gone.
     pub fn map_images(
         &mut self,
         change: impl FnOnce(Tensor<D>) -> Result<Tensor<D>, Error>,
     ) -> Result<(), Error> {
-        let images = self
-            .images
-            .take()
-            .expect("only a failed `map_images` leaves a step without images, and ends it");
+        let images = self.images.take().expect(LOST);
         self.images = Some(change(images)?);
         Ok(())
     }

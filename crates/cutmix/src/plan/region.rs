@@ -47,14 +47,14 @@ impl Region {
         self.ranges.len()
     }
 
-    /// The number of pixels inside.
+    /// The number of pixels inside, at most `usize::MAX`.
     pub fn volume(&self) -> usize {
-        self.ranges.iter().map(ExactSizeIterator::len).product()
+        (self.ranges.iter()).fold(1, |volume: usize, range| volume.saturating_mul(range.len()))
     }
 
     /// Whether no pixel is inside.
     pub fn is_empty(&self) -> bool {
-        self.volume() == 0
+        self.ranges.iter().any(Range::is_empty)
     }
 
     /// Fails unless the box lies in an image of this spatial shape.

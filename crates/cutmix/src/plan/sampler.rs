@@ -12,7 +12,8 @@ use crate::Error;
 ///
 /// `Paper` and `Uniform` size it from lambda: the side along each of the `d` spatial dimensions is
 /// the fraction `(1 - lambda)^(1/d)` of the image's (the square root for images), so that an
-/// unclipped region has the share `1 - lambda`.
+/// unclipped region has the share `1 - lambda`. Sides are whole pixels, rounded down (`Paper` to an
+/// even number): an image with a side of one pixel is never cut by `Paper`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampler {

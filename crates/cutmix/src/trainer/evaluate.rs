@@ -31,11 +31,14 @@ pub fn evaluate<M: Classifier<D>, const D: usize>(
             "a loader of at least one sample",
         ));
     }
+    // Without autodiff, so that dropout and batch normalisation evaluate.
+    let device = device.clone().inner();
+    let model = model.valid().to_device(&device);
     let (mut loss, mut accuracy) = (LossMetric::new(), AccuracyMetric::new());
-    let loader = loader.to_device(device);
+    let loader = loader.to_device(&device);
     for batch in loader.iter() {
         let batch = batch.map_err(|error| Error::Training(Arc::new(TrainingError::from(error))))?;
-        let output = trainee::evaluate(model, batch)?;
+        let output = trainee::evaluate(&model, batch)?;
         update(&mut loss, &output)?;
         update(&mut accuracy, &output)?;
     }

@@ -32,7 +32,7 @@ impl<const D: usize> DataLoader<Timed<D>> for TrainFeed<D> {
             batches: self.loader.iter(),
             hooks: &self.hooks,
             samples: 0,
-            total: self.loader.num_items(),
+            total: self.num_items(),
             ended: false,
         })
     }

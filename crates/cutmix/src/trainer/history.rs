@@ -1,6 +1,7 @@
 //! What happened in a run, epoch by epoch.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,6 +9,9 @@ use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
 use serde::{Deserialize, Serialize};
+
+use super::hooks::Hooks;
+use crate::Error;
 
 /// Loss and accuracy over a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,10 +52,33 @@ pub struct Epoch {
     pub learning_rate: f64,
     /// On the training batches, as the network saw them.
     pub train: Scores,
+    /// Whether an algorithm mixed the training targets. `train.accuracy` is then the share of each
+    /// mixed label that lies on the predicted class, which is lower than accuracy on whole images.
+    pub mixed: bool,
     /// On the evaluation set, where there is one.
     pub eval: Option<Scores>,
-    /// From the start of the run to the end of its training batches, in seconds.
+    /// Seconds spent on its training batches.
+    pub train_seconds: f64,
+    /// Seconds from the start of the run to the end of this epoch and its evaluation.
     pub seconds: f64,
+}
+
+/// One line:
+///
+/// ```text
+/// epoch 1  loss 1.9312  mixed accuracy 31.20 %  eval loss 1.0412  eval accuracy 66.20 %  11.2 s
+/// ```
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { epoch, train, .. } = self;
+        let mixed = if self.mixed { "mixed " } else { "" };
+        write!(f, "epoch {epoch}  loss {:.4}  ", train.loss)?;
+        write!(f, "{mixed}accuracy {:.2} %  ", train.accuracy)?;
+        if let Some(Scores { loss, accuracy }) = self.eval {
+            write!(f, "eval loss {loss:.4}  eval accuracy {accuracy:.2} %  ")?;
+        }
+        write!(f, "{:.1} s", self.seconds)
+    }
 }
 
 /// The epochs of a run.
@@ -68,35 +95,46 @@ impl History {
     }
 }
 
+/// Told of an epoch when it is over.
+pub(super) type OnEpoch = Box<dyn FnMut(&Epoch) -> Result<(), Error> + Send>;
+
 /// Burn's metric logger that writes the history.
-pub(super) struct HistoryLogger {
+pub(super) struct HistoryLogger<const D: usize> {
     history: Arc<Mutex<History>>,
+    hooks: Hooks<D>,
+    on_epoch: OnEpoch,
+    evaluates: bool,
     names: HashMap<MetricId, String>,
     start: Instant,
-    evaluates: bool,
+    epoch_start: Instant,
     /// The epoch in progress.
     current: Epoch,
     eval: Scores,
 }
 
-impl HistoryLogger {
+impl<const D: usize> HistoryLogger<D> {
     /// A logger and the history that it writes.
-    pub fn new(evaluates: bool) -> (Self, Arc<Mutex<History>>) {
+    pub fn new(hooks: Hooks<D>, evaluates: bool, on_epoch: OnEpoch) -> (Self, Arc<Mutex<History>>) {
         let history = Arc::default();
         let logger = Self {
             history: Arc::clone(&history),
-            names: HashMap::new(),
-            start: Instant::now(),
-            evaluates,
             current: Epoch {
                 epoch: 0,
                 batches: 0,
                 samples: 0,
                 learning_rate: 0.0,
                 train: Scores::NONE,
+                mixed: hooks.mixes_targets(),
                 eval: None,
+                train_seconds: 0.0,
                 seconds: 0.0,
             },
+            hooks,
+            on_epoch,
+            evaluates,
+            names: HashMap::new(),
+            start: Instant::now(),
+            epoch_start: Instant::now(),
             eval: Scores::NONE,
         };
         (logger, history)
@@ -107,7 +145,7 @@ impl HistoryLogger {
     }
 }
 
-impl MetricLogger for HistoryLogger {
+impl<const D: usize> MetricLogger for HistoryLogger<D> {
     fn log(&mut self, update: MetricsUpdate, epoch: usize, split: &Split) {
         for metric in update.entries_numeric {
             let Some(name) = self.names.get(&metric.entry.metric_id) else {
@@ -147,9 +185,10 @@ impl MetricLogger for HistoryLogger {
         split: &Split,
     ) -> Result<Vec<NumericEntry>, String> {
         let history = self.history();
-        let scores = (history.epochs.iter().find(|e| e.epoch == epoch)).and_then(|e| match split {
-            Split::Train => Some(e.train),
-            _ => e.eval,
+        let epoch = history.epochs.iter().find(|e| e.epoch == epoch);
+        let scores = epoch.and_then(|epoch| match split {
+            Split::Train => Some(epoch.train),
+            _ => epoch.eval,
         });
         let value = scores.and_then(|mut scores| scores.slot(name).copied());
         Ok(value.map(NumericEntry::Final).into_iter().collect())
@@ -159,20 +198,19 @@ impl MetricLogger for HistoryLogger {
         (self.names).insert(definition.metric_id, definition.name.to_string());
     }
 
+    /// Burn announces the end of the training pass, then that of the evaluation, which is empty
+    /// where there is no evaluation set.
     fn log_epoch_summary(&mut self, summary: EpochSummary) {
-        match summary.split {
-            Split::Train => {
-                self.current.seconds = self.start.elapsed().as_secs_f64();
-                let epoch = self.current.clone();
-                self.history().epochs.push(epoch);
-            }
-            _ if self.evaluates => {
-                let eval = self.eval;
-                if let Some(epoch) = self.history().epochs.last_mut() {
-                    epoch.eval = Some(eval);
-                }
-            }
-            _ => {}
+        if summary.split == Split::Train {
+            self.current.train_seconds = self.epoch_start.elapsed().as_secs_f64();
+            return;
+        }
+        self.current.seconds = self.start.elapsed().as_secs_f64();
+        self.epoch_start = Instant::now();
+        self.current.eval = self.evaluates.then_some(self.eval);
+        self.history().epochs.push(self.current.clone());
+        if let Err(error) = (self.on_epoch)(&self.current) {
+            self.hooks.fail(error);
         }
     }
 }

@@ -38,6 +38,11 @@ impl<const D: usize> Hooks<D> {
         }
     }
 
+    /// Whether some algorithm mixes the training targets.
+    pub fn mixes_targets(&self) -> bool {
+        (self.algorithms.iter()).any(|algorithm| algorithm.mixes_targets())
+    }
+
     /// Calls one event of every algorithm, with the step on each one's lane.
     pub fn step(
         &self,
@@ -47,8 +52,12 @@ impl<const D: usize> Hooks<D> {
     ) -> Result<(), Error> {
         for (lane, algorithm) in self.algorithms.iter().enumerate() {
             step.enter(lane as u64);
-            call(algorithm.as_ref(), step)
-                .map_err(|error| at(event, algorithm.as_ref(), step.time(), error))?;
+            let mut result = call(algorithm.as_ref(), step);
+            if result.is_ok() && step.is_lost() {
+                let accepted = "the error of `map_images` passed on";
+                result = Err(Error::argument("images", "lost", accepted));
+            }
+            result.map_err(|error| at(event, algorithm.as_ref(), step.time(), error))?;
         }
         Ok(())
     }

@@ -12,17 +12,17 @@ mod history;
 mod hooks;
 mod metric;
 mod model;
-mod renderer;
 mod schedule;
+mod silent;
 mod trainee;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::data::dataloader::DataLoader;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
-use burn::train::logger::MetricLogger;
 use burn::train::metric::store::EventStoreClient;
 use burn::train::metric::{LearningRateMetric, LossMetric};
 use burn::train::renderer::MetricsRenderer;
@@ -36,22 +36,23 @@ pub use evaluate::evaluate;
 pub use history::{Epoch, History, Scores};
 pub use metric::{AccuracyInput, AccuracyMetric};
 pub use model::Classifier;
-pub use renderer::{Lines, Silent};
 pub use schedule::Schedule;
 
 use crate::algorithms::Algorithm;
 use crate::plan::Stream;
 use crate::{Batch, Error};
 use feed::{EvalFeed, TrainFeed};
-use history::HistoryLogger;
+use history::{HistoryLogger, OnEpoch};
 use hooks::Hooks;
 use schedule::Scheduler;
+use silent::Silent;
 use trainee::Trainee;
 
 /// Trains a [`Classifier`]. `D` is the rank of the image batch.
 ///
 /// The defaults: one epoch, no algorithm, AdamW with a weight decay of 0.01, a base learning rate
-/// of 0.001 with 5 % warm-up and a cosine, seed 0, the device of the model, nothing written.
+/// of 0.001 with 5 % warm-up and a cosine, seed 0, the device of the model, a line printed
+/// for each epoch, nothing written.
 ///
 /// ```no_run
 /// # use std::sync::Arc;
@@ -83,13 +84,9 @@ pub struct Trainer<M: Classifier<D>, const D: usize = 4> {
     device: Option<Device>,
     output: Option<PathBuf>,
     early_stopping: Option<Arc<Mutex<dyn EarlyStoppingStrategy>>>,
-    loggers: Vec<Register<M, D>>,
-    renderer: Option<Renderer>,
+    on_epoch: OnEpoch,
+    renderer: Renderer,
 }
-
-/// Adds a logger to Burn's training, which takes it by value.
-type Register<M, const D: usize> =
-    Box<dyn FnOnce(SupervisedTraining<Trainee<M, D>>) -> SupervisedTraining<Trainee<M, D>>>;
 
 /// Makes the renderer once the run's clock exists.
 type Renderer = Box<dyn FnOnce(Clock) -> Box<dyn MetricsRenderer>>;
@@ -119,8 +116,12 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
             device: None,
             output: None,
             early_stopping: None,
-            loggers: Vec::new(),
-            renderer: None,
+            on_epoch: Box::new(|epoch| {
+                // A closed pipe must not end the training.
+                let _ = writeln!(std::io::stdout(), "{epoch}");
+                Ok(())
+            }),
+            renderer: Box::new(|_| Box::new(Silent)),
         }
     }
 
@@ -173,9 +174,10 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
         self
     }
 
-    /// Writes a checkpoint of model and optimizer after each epoch into the folder `checkpoint` of
-    /// this one (the last two and the one of the lowest evaluation loss are kept), in Burn's
-    /// format.
+    /// Writes a checkpoint of model, optimizer and scheduler after each epoch into the folder
+    /// `checkpoint` of this one, in Burn's format; the last two and the one of the lowest
+    /// evaluation loss are kept. The records are those of Burn's learner: the model's parameters
+    /// are found under the path `model`. The trainer does not resume from them yet.
     pub fn output(mut self, folder: impl Into<PathBuf>) -> Self {
         self.output = Some(folder.into());
         self
@@ -187,18 +189,23 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
         self
     }
 
-    /// Sends the metrics to one more of Burn's loggers.
-    pub fn logger(mut self, logger: impl MetricLogger + 'static) -> Self {
-        (self.loggers).push(Box::new(|training| training.with_metric_logger(logger)));
+    /// Called with each epoch when it and its evaluation are over, instead of printing the epoch
+    /// as a line. It runs on the thread of the metrics, while training goes on; an error stops the
+    /// run at its next batch.
+    pub fn on_epoch(
+        mut self,
+        on_epoch: impl FnMut(&Epoch) -> Result<(), Error> + Send + 'static,
+    ) -> Self {
+        self.on_epoch = Box::new(on_epoch);
         self
     }
 
-    /// Shows progress by one of Burn's renderers instead of [`Lines`]; it may keep the run's clock.
+    /// Shows progress within epochs by one of Burn's renderers; it may keep the run's clock.
     pub fn renderer(
         mut self,
         renderer: impl FnOnce(Clock) -> Box<dyn MetricsRenderer> + 'static,
     ) -> Self {
-        self.renderer = Some(Box::new(renderer));
+        self.renderer = Box::new(renderer);
         self
     }
 
@@ -207,7 +214,7 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
     /// # Errors
     ///
     /// [`Error::Argument`] for a setting out of range or a loader without samples, before anything
-    /// is trained; [`Error::Output`] if the folder cannot be written; [`Error::Algorithm`] or an
+    /// is trained; [`Error::Write`] if the folder cannot be written; [`Error::Algorithm`] or an
     /// error of the model's loss; [`Error::Training`] for everything that Burn reports: a sample
     /// that cannot be read, a checkpoint that cannot be written, a metric, a device.
     pub fn fit(self) -> Result<Fit<M>, Error> {
@@ -219,18 +226,14 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
         device.seed(self.seed);
 
         let clock = Clock::new(self.max_duration, self.train_loader.num_items() as u64);
-        let mixes_targets = self.algorithms.iter().any(|a| a.mixes_targets());
         let hooks = Hooks::new(
             self.algorithms,
             Stream::new(self.seed),
             clock.clone(),
             Interrupter::new(),
         );
-        let (logger, history) = HistoryLogger::new(self.eval_loader.is_some());
-        let renderer = match self.renderer {
-            Some(renderer) => renderer(clock.clone()),
-            None => Box::new(Lines::new(mixes_targets)),
-        };
+        let (logger, history) =
+            HistoryLogger::new(hooks.clone(), self.eval_loader.is_some(), self.on_epoch);
 
         let mut training = SupervisedTraining::<Trainee<M, D>>::new(
             self.output.clone().unwrap_or_default(),
@@ -254,10 +257,7 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
             early: self.early_stopping,
         })
         .num_epochs(clock.max_epochs())
-        .renderer(renderer);
-        for logger in self.loggers {
-            training = logger(training);
-        }
+        .renderer((self.renderer)(clock.clone()));
         if self.output.is_some() {
             training = training.with_default_checkpointers();
         }
@@ -301,12 +301,21 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
 
     /// What can be known to be wrong before training.
     fn check(&self) -> Result<(), Error> {
-        if self.train_loader.num_items() == 0 {
-            return Err(Error::argument(
-                "train_loader",
-                "without samples",
-                "a loader of at least one sample",
-            ));
+        let loaders = [
+            ("train_loader", Some(&self.train_loader)),
+            ("eval_loader", self.eval_loader.as_ref()),
+        ];
+        for (argument, loader) in loaders {
+            if loader.is_some_and(|loader| loader.num_items() == 0) {
+                let accepted = "a loader of at least one sample";
+                return Err(Error::argument(argument, "without samples", accepted));
+            }
+        }
+        let (Duration::Epochs(length) | Duration::Batches(length) | Duration::Samples(length)) =
+            self.max_duration;
+        if length == 0 {
+            let accepted = "a duration of at least 1";
+            return Err(Error::argument("max_duration", self.max_duration, accepted));
         }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return Err(Error::argument(
@@ -320,10 +329,12 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
             algorithm.check()?;
         }
         if let Some(folder) = &self.output {
-            std::fs::create_dir_all(folder.join("checkpoint")).map_err(|error| Error::Output {
-                path: folder.display().to_string(),
-                reason: error.to_string(),
-            })?;
+            let checkpoint = folder.join("checkpoint");
+            let probe = checkpoint.join(".probe");
+            std::fs::create_dir_all(&checkpoint)
+                .and_then(|()| std::fs::write(&probe, "x"))
+                .and_then(|()| std::fs::remove_file(&probe))
+                .map_err(|error| Error::write(folder, error))?;
         }
         Ok(())
     }

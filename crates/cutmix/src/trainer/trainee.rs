@@ -13,7 +13,7 @@ use super::metric::StepOutput;
 use crate::algorithms::{Algorithm, Step};
 use crate::{Batch, Error, Targets, loss};
 
-/// A module of the model's own parameters; works under every strategy that Burn has.
+/// A module of the model's own parameters.
 #[derive(Module, Debug)]
 pub(super) struct Trainee<M: Module, const D: usize> {
     pub model: M,

@@ -2,16 +2,20 @@
 
 mod setting;
 
+use std::sync::{Arc, Mutex};
+
+use burn::module::Module;
+use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::optim::SgdConfig;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, IntDType, Tensor};
 use burn::train::metric::LossMetric;
 use burn::train::metric::store::{Aggregate, Direction, Split};
 use burn::train::{MetricEarlyStoppingStrategy, StoppingCondition};
-use cutmix::algorithms::CutMix;
+use cutmix::algorithms::{Algorithm, CutMix, Step};
 use cutmix::functional::cutmix_batch;
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::Stream;
-use cutmix::trainer::{Lines, Schedule, Scores, Silent, Trainer, evaluate};
+use cutmix::trainer::{History, Schedule, Trainer, evaluate};
 use cutmix::{Classifier, Error, Targets};
 use setting::*;
 
@@ -21,7 +25,7 @@ fn trainer(model: Tiny, train: Batches) -> Trainer<Tiny> {
         .optimizer(SgdConfig::new().init())
         .learning_rate(0.1)
         .schedule(Schedule::Constant)
-        .renderer(|_| Box::new(Silent))
+        .on_epoch(|_| Ok(()))
 }
 
 fn setting() -> (Device, Tiny, Batches) {
@@ -439,7 +443,90 @@ fn wrong_settings_are_refused_before_training() {
     );
     let file = tempfile::NamedTempFile::new().unwrap();
     let message = refused(|t| t.output(file.path().join("run")));
-    assert!(message.starts_with("output folder `"), "{message}");
+    assert!(message.starts_with("cannot write `"), "{message}");
+}
+
+#[test]
+fn a_duration_of_nothing_is_refused() {
+    use cutmix::trainer::Duration;
+    for (duration, text) in [
+        (Duration::Epochs(0), "0ep"),
+        (Duration::Batches(0), "0ba"),
+        (Duration::Samples(0), "0sp"),
+    ] {
+        let message = refused(|t| t.max_duration(duration));
+        let expected = format!("`max_duration` is {text}; accepted: a duration of at least 1");
+        assert_eq!(message, expected);
+    }
+}
+
+/// Loses the images and says nothing.
+struct Careless;
+
+impl Algorithm for Careless {
+    fn name(&self) -> String {
+        "careless".into()
+    }
+    fn before_forward(&self, step: &mut Step) -> Result<(), Error> {
+        let _ = step.map_images(|_| Err(Error::argument("mood", "bad", "a good one")));
+        Ok(())
+    }
+}
+
+#[test]
+fn algorithms_that_lose_the_images_or_interpolate_twice_are_stopped() {
+    let message = refused(|t| t.algorithm(Careless));
+    assert!(
+        message.starts_with("algorithm `careless` at before_forward of batch 0: `images` is lost")
+    );
+    let twice = |t: Trainer<Tiny>| {
+        t.algorithm(CutMix::new(CLASSES).interpolate_loss(true))
+            .algorithm(CutMix::new(CLASSES))
+    };
+    let message = refused(twice);
+    assert!(
+        message.contains("`interpolation` is set by an algorithm before this one"),
+        "{message}"
+    );
+}
+
+/// Normalises its input over the batch while it trains.
+#[derive(burn::module::Module, Debug)]
+struct Normalised {
+    norm: BatchNorm,
+    tiny: Tiny,
+}
+
+impl Classifier for Normalised {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.tiny.forward(self.norm.forward(images))
+    }
+}
+
+#[test]
+fn evaluation_uses_the_running_statistics_whatever_device_it_is_given() {
+    let (device, tiny, data) = setting();
+    let norm = BatchNormConfig::new(1).init(&device);
+    let model = Normalised { norm, tiny }.train();
+    let loader = data.loader();
+    let plain = evaluate(&model.valid(), &loader, &device).unwrap();
+    let autodiff = evaluate(&model, &loader, &device.clone().autodiff()).unwrap();
+    assert_eq!(plain, autodiff);
+}
+
+#[test]
+fn labels_of_any_integer_type_train_and_evaluate() {
+    for dtype in [IntDType::I64, IntDType::I32, IntDType::U8] {
+        let (device, model, train) = setting();
+        let train = train.cast(dtype);
+        let fit = trainer(model, train.clone())
+            .eval_loader(train.clone().loader())
+            .fit()
+            .unwrap();
+        let again = evaluate(&fit.model, &train.loader(), &device).unwrap();
+        assert_eq!(fit.history.last_eval(), Some(again));
+        assert!(again.accuracy > 0.0, "{dtype:?}");
+    }
 }
 
 #[test]
@@ -451,10 +538,17 @@ fn a_loader_without_samples_is_refused() {
         ..empty.batch(0)
     };
     let loader = Batches::of(empty, 3);
-    let error = trainer(Tiny::new(&device), loader).fit().unwrap_err();
+    let error = trainer(Tiny::new(&device), loader.clone())
+        .fit()
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "`train_loader` is without samples; accepted: a loader of at least one sample"
+    );
+    let message = refused(|t| t.eval_loader(loader.loader()));
+    assert!(
+        message.starts_with("`eval_loader` is without samples"),
+        "{message}"
     );
 }
 
@@ -521,6 +615,7 @@ fn a_loss_of_indices_works_interpolated_and_otherwise_says_what_to_use() {
     let fit = |cutmix| {
         let (_, tiny, train) = setting();
         Trainer::new(IndicesOnly { tiny }, train.loader())
+            .on_epoch(|_| Ok(()))
             .algorithm(cutmix)
             .fit()
     };
@@ -557,18 +652,35 @@ fn durations_are_read_and_written() {
 }
 
 #[test]
-fn a_renderer_and_a_logger_can_be_given() {
-    let (_, model, train) = setting();
-    let folder = tempfile::tempdir().unwrap();
-    let fit = trainer(model, train)
-        .renderer(|clock| {
-            assert_eq!(clock.now().progress, 0.0);
-            Box::new(Lines::new(false))
+fn each_epoch_is_told_when_it_is_over_and_can_stop_the_run() {
+    let (device, model, train) = setting();
+    let told = Arc::new(Mutex::new(History::default()));
+    let epochs = told.clone();
+    let fit = trainer(model, train.clone())
+        .eval_loader(Batches::new(3, 3, &device).loader())
+        .max_duration("2ep".parse().unwrap())
+        .algorithm(CutMix::new(CLASSES))
+        .on_epoch(move |epoch| {
+            epochs.lock().unwrap().epochs.push(epoch.clone());
+            Ok(())
         })
-        .logger(burn::train::logger::FileMetricLogger::new(folder.path()))
         .fit()
         .unwrap();
-    assert!(folder.path().join("train/epoch-1/Loss.log").is_file());
-    let Scores { loss, .. } = fit.history.epochs[0].train;
-    assert!(loss.is_finite());
+    assert_eq!(*told.lock().unwrap(), fit.history);
+    let line = fit.history.epochs[1].to_string();
+    for part in [
+        "epoch 2  loss ",
+        "  mixed accuracy ",
+        "  eval accuracy ",
+        " s",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
+
+    let error = trainer(Tiny::new(&device), train)
+        .max_duration("9ep".parse().unwrap())
+        .on_epoch(|epoch| Err(Error::argument("disk", "full", format!("{}", epoch.epoch))))
+        .fit()
+        .unwrap_err();
+    assert_eq!(error.to_string(), "`disk` is full; accepted: 1");
 }

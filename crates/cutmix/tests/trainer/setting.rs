@@ -6,7 +6,7 @@ use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, IntDType, Tensor};
 use cutmix::algorithms::{Algorithm, Step, Time};
 use cutmix::plan::Stream;
 use cutmix::{Batch, Classifier, Error, Targets};
@@ -85,6 +85,12 @@ impl Batches {
         }
     }
 
+    /// With labels of another integer type.
+    pub fn cast(mut self, dtype: IntDType) -> Self {
+        self.targets = self.targets.cast(dtype);
+        self
+    }
+
     /// A loader of this one batch.
     pub fn of(data: Batch, batch: usize) -> Self {
         let Targets::Indices(targets) = data.targets else {
@@ -133,7 +139,7 @@ impl DataLoader<Batch> for Batches {
         let data = self.images.to_data();
         Arc::new(Self {
             images: Tensor::from_data(data, device),
-            targets: Tensor::from_data(self.targets.to_data(), device),
+            targets: self.targets.clone().to_device(device),
             ..self.clone()
         })
     }
