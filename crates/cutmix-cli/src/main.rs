@@ -1,2 +1,45 @@
-//! x
-fn main(){}
+//! `cutmix`: trains image classifiers with CutMix, and looks at what came out.
+
+mod args;
+mod config;
+mod data;
+mod device;
+mod error;
+mod eval;
+mod metrics;
+mod picture;
+mod predict;
+mod preview;
+mod progress;
+mod run_folder;
+mod say;
+mod snapshot;
+mod spec;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+/// A training step on the CPU allocates and frees every activation; with the system's allocator
+/// page faults are a good part of it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Train(args) => train::run(*args),
+        Command::Eval(args) => eval::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Preview(args) => preview::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

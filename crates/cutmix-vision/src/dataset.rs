@@ -75,7 +75,7 @@ pub struct SkippedImage {
     pub reason: String,
 }
 
-/// Opens the data set in the folder `dir`: IDX files (see [`idx`]), CIFAR batches (see [`cifar`])
+/// Opens the data set in the folder `dir`: IDX files (see [`idx()`]), CIFAR batches (see [`cifar()`])
 /// or folders of images (see [`image_folder`]), whichever it holds. Where there is no validation
 /// set and `options.val_fraction` is given, that part of the training set becomes one; the other
 /// options are for folders of images.

@@ -1,7 +1,7 @@
 //! CutMix as functions, for a training loop of your own.
 //!
 //! [`cutmix_batch`] does everything in one call. Its two halves are public too: a
-//! [`Drawer`](crate::plan::Drawer) draws the plan, [`cutmix_apply`] executes it.
+//! [`Drawer`] draws the plan, [`cutmix_apply`] executes it.
 
 use burn::tensor::Tensor;
 use burn::tensor::kind::Basic;

@@ -1,0 +1,106 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Settings;
+
+/// Train image classifiers with CutMix.
+///
+/// CutMix cuts a box out of every training image, fills it from another image, and mixes the two
+/// labels by area, so that a network learns to recognise things from any part of them.
+///
+/// Start with `cutmix train`: without options it trains a small network on Fashion-MNIST, which is
+/// part of the program.
+#[derive(Debug, Parser)]
+#[command(name = "cutmix", version, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network on images and write it to a run folder
+    Train(Box<TrainArgs>),
+    /// Measure a trained network: loss, accuracy, and accuracy of each class
+    Eval(EvalArgs),
+    /// Say what is on image files
+    Predict(PredictArgs),
+    /// Draw what CutMix does to images: originals, partners and mixtures in one picture
+    Preview(PreviewArgs),
+}
+
+/// Train a network on images and write it to a run folder.
+///
+/// The folder holds config.toml (repeats the run: `cutmix train --config runs/001/config.toml`),
+/// metrics.csv, model.safetensors, curves.png (loss and accuracy over the epochs) and batch.png
+/// (what the network saw in its first batch).
+#[derive(Debug, clap::Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Show the network the images as they are
+    #[arg(long, conflicts_with = "augment", help_heading = "Training")]
+    pub no_augment: bool,
+    /// Take settings from this file, such as the config.toml of a run; options given here win
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+    /// Folder for the results, new or empty [default: runs/001, runs/002, ...]
+    #[arg(long, short, value_name = "DIR", help_heading = "Run")]
+    pub output: Option<PathBuf>,
+}
+
+/// Measure a trained network: loss, accuracy, and accuracy of each class.
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    /// Folder that `cutmix train` wrote, for example runs/001
+    pub run: PathBuf,
+    /// Measure on these data instead: a folder as for `cutmix train --data`, of which the
+    /// validation set counts or, where it has none, all of it
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+}
+
+/// Say what is on image files.
+#[derive(Debug, clap::Args)]
+pub struct PredictArgs {
+    /// Folder that `cutmix train` wrote, for example runs/001
+    pub run: PathBuf,
+    /// Image files: JPEG, PNG, WebP or BMP
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    /// How many classes to show for each image, most likely first
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: u32,
+    /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+}
+
+/// Draw what CutMix does to images: originals, partners and mixtures in one picture.
+#[derive(Debug, clap::Args)]
+pub struct PreviewArgs {
+    /// Folder with images, as for `cutmix train --data` [default: the embedded Fashion-MNIST]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Side of the square that photographs are resized to, in pixels, 1 to 4096 [default: 64]
+    #[arg(long, value_name = "PIXELS")]
+    pub size: Option<usize>,
+    /// Columns of the picture, each a sample of one batch
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=64))]
+    pub count: u32,
+    /// Algorithm, as for `cutmix train --algorithm`
+    #[arg(long, value_name = "SPEC", default_value = "cutmix")]
+    pub algorithm: String,
+    /// Another number draws other images and another region
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Picture to write; a file of this name is replaced
+    #[arg(long, short, value_name = "FILE", default_value = "preview.png")]
+    pub output: PathBuf,
+}

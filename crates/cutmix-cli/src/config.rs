@@ -1,0 +1,294 @@
+//! The settings of a run: as given, and as resolved.
+
+use std::path::{Path, PathBuf};
+
+use cutmix::trainer::{Duration, Schedule};
+use cutmix_vision::{Architecture, Dataset, OnBadImage};
+use serde::{Deserialize, Serialize};
+
+use crate::data::DataOptions;
+use crate::error::Error;
+use crate::spec::Spec;
+
+/// Settings as given by options or in a configuration file. What is not given has a default, which
+/// may depend on the data.
+#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// Folder with images to learn [default: the embedded Fashion-MNIST]
+    ///
+    /// It holds a folder of JPEG, PNG, WebP or BMP files for each class, or `train` and `val` with
+    /// such folders, or the files of MNIST (IDX, also .gz) or CIFAR (binary version).
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub data: Option<PathBuf>,
+    /// Side of the square that photographs are resized to, in pixels, 1 to 4096 [default: 64]
+    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
+    pub size: Option<usize>,
+    /// Share of the images kept apart to measure accuracy on, where the data have no validation
+    /// set; above 0 and below 1 [default: 0.1]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        help_heading = "Data",
+        allow_negative_numbers = true
+    )]
+    pub val_fraction: Option<f64>,
+    /// What to do with an image that cannot be decoded: stop, or leave it out and count it
+    /// [default: fail]
+    #[arg(long, value_name = "fail|skip", help_heading = "Data")]
+    pub on_bad_image: Option<String>,
+    /// Use no more than N images to train and N to evaluate, spread over the data: for a quick try
+    /// [default: all]
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub limit: Option<usize>,
+
+    /// Network: resnet8 or resnet20 for images of 28 to 64 pixels, resnet18, resnet34 or resnet50
+    /// for larger ones [default: resnet8, above 64 pixels resnet18]
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    pub model: Option<String>,
+    /// How to mix the training images; may be given several times [default: cutmix]
+    ///
+    /// `cutmix` or `none`. Settings follow a colon: `cutmix:alpha=0.5,probability=0.5`.
+    /// alpha=A, above 0: near 0 the cut box is almost nothing or almost everything, 1 makes all
+    /// sizes as likely [default: 1].
+    /// probability=P, 0 to 1: the share of batches that are mixed [default: 1].
+    /// sampler=paper: as published; sampler=uniform: covers the border as often as the middle;
+    /// sampler=min-max:0.2..0.8: a box inside the image with sides of these shares [default: paper].
+    /// interpolate-loss: mix two losses instead of the labels.
+    #[arg(
+        long,
+        value_name = "SPEC",
+        help_heading = "Training",
+        verbatim_doc_comment
+    )]
+    pub algorithm: Option<Vec<String>>,
+    /// How long to train: 8ep (passes over the data), 500ba (batches) or 12800sp (images)
+    /// [default: 8ep]
+    #[arg(long, value_name = "TIME", help_heading = "Training")]
+    pub duration: Option<String>,
+    /// Images in a training step, 1 to the number of training images [default: 128]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub batch_size: Option<usize>,
+    /// Peak learning rate of SGD with momentum, above 0; it falls to 0 along a cosine
+    /// [default: 0.1]
+    #[arg(
+        long,
+        value_name = "RATE",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
+    pub learning_rate: Option<f64>,
+    /// Pull of the weights towards 0, at least 0 [default: 0.0005]
+    #[arg(
+        long,
+        value_name = "DECAY",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
+    pub weight_decay: Option<f64>,
+    /// Share of the run in which the learning rate rises to its peak, 0 to below 1 [default: 0.1]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
+    pub warmup: Option<f64>,
+    /// Mirror and shift training images at random [default: for colour images]
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        help_heading = "Training"
+    )]
+    pub augment: Option<bool>,
+
+    /// Seed of everything random: the same seed repeats the run [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub seed: Option<u64>,
+    /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
+    /// [default: auto, the first GPU or else the CPU]
+    #[arg(long, value_name = "DEVICE", help_heading = "Run")]
+    pub device: Option<String>,
+}
+
+/// Everything that decides a run, as written to its `config.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Config {
+    #[serde(flatten)]
+    pub data: DataOptions,
+    pub model: Architecture,
+    pub algorithm: Vec<Spec>,
+    pub duration: Duration,
+    pub batch_size: usize,
+    pub learning_rate: f64,
+    pub weight_decay: f64,
+    pub warmup: f64,
+    pub augment: bool,
+    pub seed: u64,
+    pub device: String,
+}
+
+/// Photographs above this side get a network made for them.
+const SMALL: usize = 64;
+
+impl Settings {
+    /// Reads a configuration file; relative paths in it count from the working folder.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        parse(path)
+    }
+
+    /// These settings, and where they say nothing, `other`'s.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            data: self.data.or(other.data),
+            size: self.size.or(other.size),
+            val_fraction: self.val_fraction.or(other.val_fraction),
+            on_bad_image: self.on_bad_image.or(other.on_bad_image),
+            limit: self.limit.or(other.limit),
+            model: self.model.or(other.model),
+            algorithm: self.algorithm.or(other.algorithm),
+            duration: self.duration.or(other.duration),
+            batch_size: self.batch_size.or(other.batch_size),
+            learning_rate: self.learning_rate.or(other.learning_rate),
+            weight_decay: self.weight_decay.or(other.weight_decay),
+            warmup: self.warmup.or(other.warmup),
+            augment: self.augment.or(other.augment),
+            seed: self.seed.or(other.seed),
+            device: self.device.or(other.device),
+        }
+    }
+
+    /// Which data to open.
+    pub fn data(&self) -> Result<DataOptions, Error> {
+        let on_bad_image = match self.on_bad_image.as_deref() {
+            None | Some("fail") => OnBadImage::Fail,
+            Some("skip") => OnBadImage::Skip,
+            Some(other) => return Err(Error::option("on-bad-image", other, "fail or skip")),
+        };
+        if self.limit == Some(0) {
+            return Err(Error::option("limit", 0, "at least 1 image"));
+        }
+        Ok(DataOptions {
+            data: self.data.clone(),
+            size: self.size,
+            val_fraction: self.val_fraction.unwrap_or(0.1),
+            skip_bad_images: on_bad_image == OnBadImage::Skip,
+            limit: self.limit,
+            seed: self.seed.unwrap_or(0),
+        })
+    }
+
+    /// Fills in the defaults for these data and checks every value that does not need the rest of
+    /// the library to be checked. `data` are those opened; `device` is the one chosen.
+    pub fn resolve(
+        &self,
+        data: DataOptions,
+        train: &Dataset,
+        device: String,
+    ) -> Result<Config, Error> {
+        let [channels, height, width] = train.shape();
+        let model = match &self.model {
+            Some(name) => name.parse().map_err(|_| {
+                Error::unknown("model", name, Architecture::ALL.map(Architecture::name))
+            })?,
+            None if height.max(width) <= SMALL => Architecture::ResNet8,
+            None => Architecture::ResNet18,
+        };
+        let duration = match &self.duration {
+            Some(text) => text.parse().map_err(|_| {
+                let expected = "a whole number of at least 1 and a unit, like 8ep (passes over \
+                                the data), 500ba (batches) or 12800sp (images)";
+                Error::option("duration", text, expected)
+            })?,
+            None => Duration::Epochs(8),
+        };
+        let algorithm = match &self.algorithm {
+            Some(specs) => specs
+                .iter()
+                .map(|spec| spec.parse())
+                .collect::<Result<_, _>>()?,
+            None => vec![Spec::default()],
+        };
+        let config = Config {
+            model,
+            algorithm,
+            duration,
+            batch_size: self.batch_size.unwrap_or(128),
+            learning_rate: self.learning_rate.unwrap_or(0.1),
+            weight_decay: self.weight_decay.unwrap_or(5e-4),
+            warmup: self.warmup.unwrap_or(0.1),
+            // Mirrored digits or letters are other signs, and most grey data sets are of those.
+            augment: self.augment.unwrap_or(channels == 3),
+            seed: data.seed,
+            data,
+            device,
+        };
+        let check = |ok: bool, option: &str, value: f64, expected: &str| match ok {
+            true => Ok(()),
+            false => Err(Error::option(option, value, expected)),
+        };
+        let Config {
+            learning_rate,
+            weight_decay,
+            warmup,
+            ..
+        } = config;
+        let positive = learning_rate.is_finite() && learning_rate > 0.0;
+        let not_negative = weight_decay.is_finite() && weight_decay >= 0.0;
+        check(positive, "learning-rate", learning_rate, "a number above 0")?;
+        check(
+            not_negative,
+            "weight-decay",
+            weight_decay,
+            "a number of at least 0",
+        )?;
+        check(
+            (0.0..1.0).contains(&warmup),
+            "warmup",
+            warmup,
+            "0 to below 1",
+        )?;
+        Ok(config)
+    }
+}
+
+impl Config {
+    /// Reads the `config.toml` of a run.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let mut config: Self = parse(path)?;
+        config.data.seed = config.seed;
+        Ok(config)
+    }
+
+    /// As it is written to a run folder. TOML has no path that is not UTF-8, and no number above
+    /// 2^63.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        let settings = toml::to_string(self)?;
+        let version = env!("CARGO_PKG_VERSION");
+        Ok(format!(
+            "# Written by cutmix {version}. `cutmix train --config FILE` repeats the run.\n{settings}"
+        ))
+    }
+
+    /// How the learning rate changes.
+    pub fn schedule(&self) -> Schedule {
+        Schedule::Cosine {
+            warmup: self.warmup,
+        }
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let wrong = |reason: String| Error::Config {
+        path: path.into(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = (error.span()).map(|span| text[..span.start].matches('\n').count() + 1);
+        let line = line.map_or_else(String::new, |line| format!("line {line}: "));
+        wrong(format!("{line}{}", error.message().replace('\n', " ")))
+    })
+}

@@ -1,0 +1,174 @@
+//! `--device`: which one to train on.
+
+use burn::tensor::Device;
+#[cfg(any(
+    feature = "cuda",
+    feature = "rocm",
+    feature = "metal",
+    feature = "vulkan",
+    feature = "webgpu",
+    feature = "wgpu"
+))]
+use burn::tensor::DeviceType;
+
+use crate::error::Error;
+
+/// What may follow `--device`, each with the Cargo feature that adds it, in the order in which
+/// `auto` tries them.
+const BACKENDS: [(&str, &str); 7] = [
+    ("cuda", "cuda"),
+    ("rocm", "rocm"),
+    ("metal", "metal"),
+    ("vulkan", "vulkan"),
+    ("webgpu", "webgpu"),
+    ("wgpu", "wgpu"),
+    ("cpu", "flex"),
+];
+
+/// A device and what to call it.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// `cpu` or, for example, `vulkan:0`: what `--device` takes.
+    pub name: String,
+    pub device: Device,
+}
+
+impl Chosen {
+    /// The name and, where the backend tells it, that of the hardware.
+    pub fn describe(&self) -> String {
+        match hardware(&self.device) {
+            Some((hardware, _)) => format!("{} ({hardware})", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// Finds the device that `text` names: `auto`, or a backend with an index where it has several.
+pub fn choose(text: &str) -> Result<Chosen, Error> {
+    if text == "auto" {
+        return auto();
+    }
+    let (backend, index) = match text.split_once(':') {
+        None => (text, 0),
+        Some((backend, index)) => match index.parse() {
+            Ok(index) => (backend, index),
+            Err(_) => {
+                let expected = "a device with its number after the colon, for example vulkan:0";
+                return Err(Error::option("device", text, expected));
+            }
+        },
+    };
+    let Some((_, feature)) = BACKENDS.iter().find(|(name, _)| *name == backend) else {
+        let names = BACKENDS.iter().map(|(name, _)| *name);
+        return Err(Error::unknown(
+            "device",
+            backend,
+            ["auto"].into_iter().chain(names),
+        ));
+    };
+    let Some(devices) = devices(backend) else {
+        return Err(Error::Device(format!(
+            "device \"{backend}\" is not in this build; available here: {}. Build with --features \
+             {feature} to add it",
+            available()
+        )));
+    };
+    match devices.into_iter().nth(index) {
+        Some(device) => Ok(Chosen {
+            name: name(backend, index),
+            device,
+        }),
+        None => Err(Error::Device(format!(
+            "device \"{text}\" is not there; available here: {}",
+            available()
+        ))),
+    }
+}
+
+/// The first card of any backend; then the CPU; then what there is, such as a graphics driver in
+/// software.
+fn auto() -> Result<Chosen, Error> {
+    let all: Vec<_> = all().collect();
+    let card = |chosen: &&Chosen| hardware(&chosen.device).is_some_and(|(_, is_card)| is_card);
+    let cpu = |chosen: &&Chosen| chosen.name == "cpu";
+    let chosen = (all.iter().find(card))
+        .or_else(|| all.iter().find(cpu))
+        .or(all.first());
+    chosen.cloned().ok_or_else(|| {
+        Error::Device(
+            "no device is available here; build with --features flex to compute on the CPU".into(),
+        )
+    })
+}
+
+/// Every device of this build and machine.
+fn all() -> impl Iterator<Item = Chosen> {
+    BACKENDS.iter().flat_map(|(backend, _)| {
+        let devices = devices(backend).unwrap_or_default().into_iter();
+        devices.enumerate().map(move |(index, device)| Chosen {
+            name: name(backend, index),
+            device,
+        })
+    })
+}
+
+fn available() -> String {
+    let names: Vec<_> = all().map(|chosen| chosen.name).collect();
+    match names.is_empty() {
+        true => "none".into(),
+        false => names.join(", "),
+    }
+}
+
+fn name(backend: &str, index: usize) -> String {
+    match backend {
+        "cpu" => "cpu".into(),
+        _ => format!("{backend}:{index}"),
+    }
+}
+
+/// The devices of a backend; none if it is not in this build.
+fn devices(backend: &str) -> Option<Vec<Device>> {
+    match backend {
+        #[cfg(feature = "flex")]
+        "cpu" => Some(vec![Device::flex()]),
+        #[cfg(feature = "cuda")]
+        "cuda" => Some(Device::enumerate(DeviceType::Cuda).into_iter().collect()),
+        #[cfg(feature = "rocm")]
+        "rocm" => Some(Device::enumerate(DeviceType::Rocm).into_iter().collect()),
+        #[cfg(feature = "metal")]
+        "metal" => Some(Device::enumerate(DeviceType::Metal).into_iter().collect()),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => Some(Device::enumerate(DeviceType::Vulkan).into_iter().collect()),
+        #[cfg(feature = "webgpu")]
+        "webgpu" => Some(Device::enumerate(DeviceType::WebGpu).into_iter().collect()),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Some(Device::enumerate(DeviceType::Wgpu).into_iter().collect()),
+        _ => None,
+    }
+}
+
+/// The name of the hardware, and whether it is a card rather than software.
+fn hardware(device: &Device) -> Option<(String, bool)> {
+    #[cfg(any(
+        feature = "cuda",
+        feature = "rocm",
+        feature = "metal",
+        feature = "vulkan",
+        feature = "webgpu",
+        feature = "wgpu"
+    ))]
+    return (device.identity()).map(|identity| (identity.name, identity.physical.is_some()));
+    #[cfg(not(any(
+        feature = "cuda",
+        feature = "rocm",
+        feature = "metal",
+        feature = "vulkan",
+        feature = "webgpu",
+        feature = "wgpu"
+    )))]
+    {
+        let _ = device;
+        None
+    }
+}

@@ -1,0 +1,134 @@
+//! What can go wrong, in one line that says what to do.
+
+use std::path::{Path, PathBuf};
+
+use cutmix_vision::DataError;
+
+/// Everything that ends a command with exit code 1.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An option, or the setting of that name in a configuration file, outside what is accepted.
+    #[error("--{option} is {value}, expected {expected}")]
+    Option {
+        option: String,
+        value: String,
+        expected: String,
+    },
+    /// A name that does not exist.
+    #[error("unknown {what} `{name}`{}, expected {expected}", suggestion(.near))]
+    Unknown {
+        what: &'static str,
+        name: String,
+        near: Option<String>,
+        expected: String,
+    },
+    /// A well-formed algorithm with a value out of range.
+    #[error("algorithm `{spec}`: {reason}")]
+    Algorithm { spec: String, reason: String },
+    /// A device that cannot be used.
+    #[error("{0}")]
+    Device(String),
+    #[error("cannot decode the image {}: {reason}{hint}", path.display())]
+    Image {
+        path: PathBuf,
+        reason: String,
+        hint: &'static str,
+    },
+    #[error("{0}")]
+    Data(DataError),
+    /// From the library, or a file or folder that cannot be written.
+    #[error("{0}")]
+    Library(#[from] cutmix::Error),
+    #[error("{}: {reason}", path.display())]
+    Config { path: PathBuf, reason: String },
+    #[error(
+        "output folder {} exists and is not empty; choose another with --output, or remove it",
+        .0.display()
+    )]
+    OutputTaken(PathBuf),
+    #[error(
+        "{} is not a run folder: there is no {missing} in it; `cutmix train` makes one",
+        path.display()
+    )]
+    NotARun { path: PathBuf, missing: String },
+    #[error("{} is not a model that `cutmix train` wrote, or is damaged: {reason}", path.display())]
+    Model { path: PathBuf, reason: String },
+    /// Some files failed; each has had a line of its own.
+    #[error("{failed} of {total} images could not be read")]
+    Images { failed: usize, total: usize },
+}
+
+fn suggestion(near: &Option<String>) -> String {
+    (near.as_ref()).map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
+}
+
+impl Error {
+    pub fn option(option: &str, value: impl ToString, expected: impl ToString) -> Self {
+        Self::Option {
+            option: option.into(),
+            value: value.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+
+    /// An unknown name, with the nearest of the known ones.
+    pub fn unknown<'a>(
+        what: &'static str,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let known: Vec<_> = known.into_iter().collect();
+        let likeness = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), known);
+        let near = (known.iter().copied())
+            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+            .filter(|near| likeness(near) > 0.7);
+        Self::Unknown {
+            what,
+            name: name.into(),
+            near: near.map(String::from),
+            expected: match known.as_slice() {
+                [first @ .., last] if !first.is_empty() => {
+                    format!("{} or {last}", first.join(", "))
+                }
+                _ => known.join(""),
+            },
+        }
+    }
+
+    /// Without the hint on what to do with a bad image of a data set, for one that stands alone.
+    pub fn without_hint(self) -> Self {
+        match self {
+            Self::Image { path, reason, .. } => Self::Image {
+                path,
+                reason,
+                hint: "",
+            },
+            error => error,
+        }
+    }
+
+    /// A file or folder that cannot be written.
+    pub fn write(path: &Path, reason: impl ToString) -> Self {
+        Self::Library(cutmix::Error::write(path, reason))
+    }
+}
+
+impl From<DataError> for Error {
+    fn from(error: DataError) -> Self {
+        match error {
+            // The library names its arguments; here they are options.
+            DataError::Argument {
+                argument,
+                value,
+                expected,
+            } => Self::option(&argument.replace('_', "-"), value, expected),
+            DataError::Image { path, reason } => Self::Image {
+                path,
+                reason,
+                hint: "; mend or remove it, or leave such images out: \
+                       cutmix train --on-bad-image skip",
+            },
+            error => Self::Data(error),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Pictures with text on them, as PNG files.
+
+pub mod curves;
+mod grid;
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use ab_glyph::{Font, FontRef, ScaleFont, point};
+use cutmix_vision::Normalize;
+use image::{ExtendedColorType, ImageFormat};
+use plotters::prelude::{BitMapBackend, RGBColor};
+
+pub use grid::{Grid, Row, Tile};
+
+/// DejaVu Sans: it has the letters of many scripts, for class names.
+static FONT_FILE: &[u8] = include_bytes!("../../assets/DejaVuSans.ttf");
+static FONT: LazyLock<FontRef<'static>> =
+    LazyLock::new(|| FontRef::try_from_slice(FONT_FILE).expect("the font is part of the program"));
+
+const INK: RGBColor = RGBColor(32, 32, 36);
+const FAINT: RGBColor = RGBColor(110, 110, 118);
+
+/// An image as tiles show it.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// `[C, H, W]`, with `C` 1 or 3.
+    pub shape: [usize; 3],
+    /// `C` planes of `H` rows.
+    pub pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// The image of normalised values.
+    pub fn denormalize(values: &[f32], shape: [usize; 3], normalize: &Normalize) -> Self {
+        let plane = shape[1] * shape[2];
+        let statistics = normalize.mean.iter().zip(&normalize.std);
+        let pixels =
+            values
+                .chunks_exact(plane)
+                .zip(statistics)
+                .flat_map(|(values, (mean, std))| {
+                    // `as` saturates at 0 and 255.
+                    values
+                        .iter()
+                        .map(move |value| (255.0 * (value * std + mean)).round() as u8)
+                });
+        Self {
+            shape,
+            pixels: pixels.collect(),
+        }
+    }
+
+    fn rgb(&self, row: usize, column: usize) -> [u8; 3] {
+        let [channels, height, width] = self.shape;
+        let at = row * width + column;
+        std::array::from_fn(|channel| self.pixels[channel.min(channels - 1) * height * width + at])
+    }
+}
+
+/// `0.68 Coat`.
+pub fn share(share: f64, class: &str) -> String {
+    format!("{share:.2} {class}")
+}
+
+/// A white page.
+pub struct Page {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+/// What stops a picture: plotters and the encoder explain it in their own ways.
+type Result<T> = std::result::Result<T, String>;
+
+impl Page {
+    pub fn new(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            height,
+            pixels: vec![255; 3 * width * height],
+        }
+    }
+
+    /// The page as plotters draws on it.
+    pub fn backend(&mut self) -> BitMapBackend<'_> {
+        let size = (self.width as u32, self.height as u32);
+        BitMapBackend::with_buffer(&mut self.pixels, size)
+    }
+
+    /// Writes `text` with its top left at `(x, y)`. Plotters' own text ignores the bearing of
+    /// letters, so that their distances are uneven.
+    pub fn text(&mut self, (x, y): (usize, usize), size: usize, color: RGBColor, text: &str) {
+        let font = FONT.as_scaled(size as f32);
+        let baseline = y as f32 + font.ascent();
+        for (left, letter) in letters(size, text) {
+            let at = point(x as f32 + left, baseline);
+            let glyph = letter.with_scale_and_position(size as f32, at);
+            let Some(outline) = font.outline_glyph(glyph) else {
+                continue;
+            };
+            let corner = outline.px_bounds().min;
+            outline.draw(|x, y, cover| {
+                self.blend(
+                    x as i32 + corner.x as i32,
+                    y as i32 + corner.y as i32,
+                    color,
+                    cover,
+                );
+            });
+        }
+    }
+
+    fn blend(&mut self, x: i32, y: i32, color: RGBColor, cover: f32) {
+        if x < 0 || y < 0 || x as usize >= self.width || y as usize >= self.height {
+            return;
+        }
+        let at = 3 * (y as usize * self.width + x as usize);
+        for (pixel, ink) in self.pixels[at..]
+            .iter_mut()
+            .zip([color.0, color.1, color.2])
+        {
+            *pixel = (f32::from(*pixel) * (1.0 - cover) + f32::from(ink) * cover).round() as u8;
+        }
+    }
+
+    /// Draws `picture` with each pixel as a square of `scale`, or one pixel of `1 / scale` of each
+    /// side where `scale` is below 1.
+    fn picture(&mut self, (left, top): (usize, usize), picture: &Picture, scale: Scale) {
+        let [_, height, width] = picture.shape;
+        for y in 0..scale.of(height) {
+            for x in 0..scale.of(width) {
+                let rgb = picture.rgb(scale.source(y), scale.source(x));
+                let at = 3 * ((top + y) * self.width + left + x);
+                self.pixels[at..at + 3].copy_from_slice(&rgb);
+            }
+        }
+    }
+
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut png = std::io::Cursor::new(Vec::new());
+        image::write_buffer_with_format(
+            &mut png,
+            &self.pixels,
+            self.width as u32,
+            self.height as u32,
+            ExtendedColorType::Rgb8,
+            ImageFormat::Png,
+        )
+        .map_err(|error| error.to_string())?;
+        std::fs::write(path, png.into_inner()).map_err(|error| error.to_string())
+    }
+}
+
+/// How pictures are enlarged or made smaller, by whole factors, without smoothing: pixels as the
+/// network sees them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scale {
+    Up(usize),
+    Down(usize),
+}
+
+impl Scale {
+    /// Brings a side of `side` pixels close to `target`.
+    pub fn to(target: usize, side: usize) -> Self {
+        match side <= target {
+            true => Self::Up((target as f64 / side as f64).round() as usize),
+            false => Self::Down(side.div_ceil(2 * target)),
+        }
+    }
+
+    pub fn of(self, side: usize) -> usize {
+        match self {
+            Self::Up(scale) => side * scale,
+            Self::Down(scale) => side / scale,
+        }
+    }
+
+    fn source(self, at: usize) -> usize {
+        match self {
+            Self::Up(scale) => at / scale,
+            Self::Down(scale) => at * scale,
+        }
+    }
+}
+
+/// The letters of `text` with the places of their origins.
+fn letters(size: usize, text: &str) -> impl Iterator<Item = (f32, ab_glyph::GlyphId)> {
+    let font = FONT.as_scaled(size as f32);
+    let mut pen = 0.0;
+    let mut last = None;
+    text.chars().map(move |letter| {
+        let glyph = font.glyph_id(letter);
+        pen += last.map_or(0.0, |last| font.h_advance(last) + font.kern(last, glyph));
+        last = Some(glyph);
+        (pen, glyph)
+    })
+}
+
+/// The width of `text` in pixels.
+fn text_width(size: usize, text: &str) -> usize {
+    let font = FONT.as_scaled(size as f32);
+    let end = letters(size, text).last();
+    end.map_or(0, |(left, glyph)| {
+        (left + font.h_advance(glyph)).ceil() as usize
+    })
+}
+
+/// `text`, or as much of it as fits.
+fn fit(size: usize, width: usize, text: &str) -> String {
+    if text_width(size, text) <= width {
+        return text.into();
+    }
+    let mut short = text.to_string();
+    while short.pop().is_some() {
+        let cut = format!("{}…", short.trim_end());
+        if text_width(size, &cut) <= width {
+            return cut;
+        }
+    }
+    short
+}

@@ -1,0 +1,217 @@
+//! The bar that moves while a run trains.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::time::Instant;
+
+use burn::train::LearnerSummary;
+use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
+use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
+use burn::train::renderer::{
+    EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
+    MetricsRendererTraining,
+};
+use cutmix::trainer::Clock;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::say::{clock, grouped};
+
+/// Steps of the bar; its position is the share of the run that lies behind.
+const STEPS: u64 = 1000;
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub epochs: u64,
+    pub epoch_batches: u64,
+    pub batch_size: u64,
+    /// Batches of the whole run.
+    pub batches: u64,
+}
+
+/// The bar, where somebody watches who can see it move.
+pub fn bar() -> Option<ProgressBar> {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if !std::io::stdout().is_terminal() || set("CI") || dumb {
+        return None;
+    }
+    // No colours, so there is nothing that NO_COLOR would have to switch off.
+    let style = ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}")
+        .expect("the template is tested by every run on a terminal")
+        .progress_chars("█▉▊▋▌▍▎▏░");
+    let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stdout());
+    Some(bar.with_style(style))
+}
+
+/// Burn's renderer of a run on a terminal.
+pub struct Live {
+    bar: ProgressBar,
+    clock: Clock,
+    size: Size,
+    accuracy: &'static str,
+    names: HashMap<MetricId, String>,
+    start: Instant,
+    split: Split,
+}
+
+/// The pass in progress.
+struct Split {
+    trains: bool,
+    total: usize,
+    start: Instant,
+    seen: usize,
+    loss: Mean,
+    accuracy: Mean,
+}
+
+#[derive(Default)]
+struct Mean {
+    sum: f64,
+    count: usize,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64, count: usize) {
+        self.sum += value * count as f64;
+        self.count += count;
+    }
+
+    fn value(&self) -> f64 {
+        self.sum / self.count as f64
+    }
+}
+
+impl Split {
+    fn new(name: &str, total: usize) -> Self {
+        Self {
+            trains: name == "train",
+            total,
+            start: Instant::now(),
+            seen: 0,
+            loss: Mean::default(),
+            accuracy: Mean::default(),
+        }
+    }
+}
+
+impl Live {
+    /// Moves `bar` through a run of this size. `mixes_targets` tells how to call the training
+    /// accuracy.
+    pub fn new(bar: ProgressBar, clock: Clock, size: Size, mixes_targets: bool) -> Self {
+        Self {
+            bar,
+            clock,
+            size,
+            accuracy: match mixes_targets {
+                true => "mixed accuracy",
+                false => "accuracy",
+            },
+            names: HashMap::new(),
+            start: Instant::now(),
+            split: Split::new("", 0),
+        }
+    }
+
+    fn draw(&self) {
+        let (bar, time, size, split) = (&self.bar, self.clock.now(), self.size, &self.split);
+        bar.set_position((time.progress * STEPS as f64) as u64);
+        if !split.trains {
+            let share = 100 * split.seen / split.total.max(1);
+            bar.set_message(format!("evaluating {share} %"));
+            return;
+        }
+        let batch = (split.seen as u64).div_ceil(size.batch_size);
+        let left = size.batches.saturating_sub(time.epoch * size.epoch_batches);
+        bar.set_prefix(format!(
+            "epoch {}/{}  batch {batch}/{}",
+            (time.epoch + 1).min(size.epochs),
+            size.epochs,
+            // The last epoch may be cut short.
+            left.min(size.epoch_batches).max(batch),
+        ));
+        let speed = split.seen as f64 / split.start.elapsed().as_secs_f64().max(1e-9);
+        let left = self.start.elapsed().as_secs_f64() * (1.0 / time.progress - 1.0);
+        bar.set_message(format!(
+            "{} images/s  loss {:.3}  {} {:.1} %  {} left",
+            grouped(speed as usize),
+            split.loss.value(),
+            self.accuracy,
+            split.accuracy.value(),
+            clock(left)
+        ));
+    }
+}
+
+impl MetricsRendererTraining for Live {
+    fn update_train(&mut self, state: MetricState) {
+        let MetricState::Numeric(entry, Some(value)) = state else {
+            return;
+        };
+        let NumericEntry::Aggregated {
+            aggregated_value: value,
+            count,
+        } = value
+        else {
+            return;
+        };
+        match self.names.get(&entry.metric_id).map(String::as_str) {
+            Some("Loss") => self.split.loss.add(value, count),
+            Some("Accuracy") => self.split.accuracy.add(value, count),
+            _ => {}
+        }
+    }
+
+    fn update_valid(&mut self, _: MetricState) {}
+
+    fn on_train_end(
+        &mut self,
+        _: Option<LearnerSummary>,
+    ) -> Result<(), Box<dyn core::error::Error>> {
+        Ok(())
+    }
+}
+
+impl TrainingProgressLogger for Live {
+    fn start(&mut self, _: usize, _: usize, _: Option<usize>, _: Option<&str>) {
+        self.start = Instant::now();
+    }
+
+    fn start_split(&mut self, split: &str, total_items: usize) {
+        self.split = Split::new(split, total_items);
+    }
+
+    fn update_split(&mut self, items_processed: usize) {
+        self.split.seen = items_processed;
+        self.draw();
+    }
+
+    fn end(&mut self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn update_epoch(&mut self, _: usize) {}
+    fn end_split(&mut self) {}
+    fn log_event_training(&mut self, _: String) {}
+}
+
+impl MetricsRendererEvaluation for Live {
+    fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
+}
+
+impl EvaluationProgressLogger for Live {
+    fn start_global_progress(&mut self, _: usize) {}
+    fn start_test(&mut self, _: &str, _: usize) {}
+    fn update_test_progress(&mut self, _: usize) {}
+    fn end_test(&mut self) {}
+    fn end_global_progress(&mut self) {}
+    fn log_event_evaluation(&mut self, _: String) {}
+}
+
+impl MetricsRenderer for Live {
+    fn manual_close(&mut self) {}
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        (self.names).insert(definition.metric_id, definition.name.to_string());
+    }
+}

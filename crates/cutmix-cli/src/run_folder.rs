@@ -1,0 +1,156 @@
+//! The folder that a run leaves behind.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use burn::store::{ModuleSnapshot, SafetensorsStore};
+use burn::tensor::Device;
+use cutmix_vision::{Architecture, DataError, Normalize, ResNet, ResNetConfig};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// Where [`ModelCard`] is in the metadata of the model file.
+const CARD: &str = "cutmix";
+
+/// The folder of one run.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+/// What the model file says of itself: all that `eval` and `predict` need besides the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    pub architecture: Architecture,
+    pub classes: Vec<String>,
+    /// `[C, H, W]`.
+    pub shape: [usize; 3],
+    pub normalize: Normalize,
+}
+
+impl ModelCard {
+    /// The network with new weights.
+    pub fn network(&self, device: &Device) -> Result<ResNet, DataError> {
+        ResNetConfig::new(self.architecture, self.classes.len())
+            .with_channels(self.shape[0])
+            .init(device)
+    }
+}
+
+impl RunFolder {
+    /// Makes the folder `output`, or the next free one of `runs/001`, `runs/002`, ...
+    pub fn create(output: Option<&Path>) -> Result<Self, Error> {
+        let Some(output) = output else {
+            return Self::next(Path::new("runs"));
+        };
+        fs::create_dir_all(output).map_err(|error| Error::write(output, error))?;
+        let mut entries = fs::read_dir(output).map_err(|error| Error::write(output, error))?;
+        match entries.next() {
+            None => Ok(Self(output.into())),
+            Some(_) => Err(Error::OutputTaken(output.into())),
+        }
+    }
+
+    fn next(runs: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(runs).map_err(|error| Error::write(runs, error))?;
+        let mut number = 1;
+        loop {
+            let path = runs.join(format!("{number:03}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(Error::write(&path, error)),
+            }
+        }
+    }
+
+    /// The folder of a finished run.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let run = Self(path.into());
+        for (name, file) in [
+            ("config.toml", run.config()),
+            ("model.safetensors", run.model()),
+        ] {
+            if !file.is_file() {
+                return Err(Error::NotARun {
+                    path: path.into(),
+                    missing: name.into(),
+                });
+            }
+        }
+        Ok(run)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    pub fn metrics(&self) -> PathBuf {
+        self.0.join("metrics.csv")
+    }
+
+    pub fn model(&self) -> PathBuf {
+        self.0.join("model.safetensors")
+    }
+
+    pub fn curves(&self) -> PathBuf {
+        self.0.join("curves.png")
+    }
+
+    pub fn batch(&self) -> PathBuf {
+        self.0.join("batch.png")
+    }
+
+    pub fn write_config(&self, config: &Config) -> Result<(), Error> {
+        let path = self.config();
+        let text = config
+            .to_toml()
+            .map_err(|error| Error::write(&path, error))?;
+        fs::write(&path, text).map_err(|error| Error::write(&path, error))
+    }
+
+    /// Writes the model under a temporary name and renames it, so that it is there whole or not at
+    /// all. (Burn's store does that too, but makes a file that only its owner can read.)
+    pub fn save_model(&self, model: &ResNet, card: &ModelCard) -> Result<(), Error> {
+        let (path, part) = (self.model(), self.0.join("model.safetensors.part"));
+        let card = serde_json::to_string(card).expect("plain values are JSON");
+        let mut store = SafetensorsStore::from_bytes(None).metadata(CARD, card);
+        let bytes = (model.save_into(&mut store)).and_then(|()| store.get_bytes());
+        let bytes = bytes.map_err(|error| Error::write(&path, error))?;
+        let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, &path));
+        written.map_err(|error| {
+            // Gone already, or not ours to remove: the error that counts is the first.
+            let _ = fs::remove_file(&part);
+            Error::write(&path, error)
+        })
+    }
+
+    /// Reads the model to `device`.
+    pub fn load_model(&self, device: &Device) -> Result<(ModelCard, ResNet), Error> {
+        let path = self.model();
+        let damaged = |reason: String| Error::Model {
+            path: path.clone(),
+            reason: reason.replace('\n', " ").trim().into(),
+        };
+        let bytes = fs::read(&path).map_err(|error| damaged(error.to_string()))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+        let card = (header.metadata().as_ref()).and_then(|metadata| metadata.get(CARD));
+        let card = card.ok_or_else(|| damaged("it does not name its classes".into()))?;
+        let card: ModelCard = serde_json::from_str(card).map_err(|e| damaged(e.to_string()))?;
+        if card.shape.contains(&0) {
+            return Err(damaged("its images have no pixels".into()));
+        }
+        let mut model = card.network(device).map_err(|e| damaged(e.to_string()))?;
+        let mut store = SafetensorsStore::from_bytes(Some(bytes));
+        model
+            .load_from(&mut store)
+            .map_err(|e| damaged(e.to_string()))?;
+        Ok((card, model))
+    }
+}

@@ -1,0 +1,98 @@
+//! Options and configuration files that make no sense, and the help.
+
+use std::fs;
+
+use crate::{cutmix, error, scratch};
+
+#[test]
+fn wrong_options_are_told() {
+    let folder = scratch();
+    let told = [
+        ["--model", "resnet-8"],
+        ["--model", "vgg"],
+        ["--algorithm", "mixcut"],
+        ["--algorithm", "cutmix:alpha=0"],
+        ["--algorithm", "cutmix:alpha=NaN"],
+        ["--algorithm", "cutmix:alpha=-1"],
+        ["--duration", "8"],
+        ["--duration", "0ep"],
+        ["--duration", "8epochs"],
+        ["--learning-rate", "-1"],
+        ["--learning-rate", "inf"],
+        ["--weight-decay", "NaN"],
+        ["--warmup", "1"],
+        ["--device", "gpu"],
+        ["--device", "cpu:1"],
+        ["--device", "cpu:one"],
+    ]
+    .map(|options| {
+        error(
+            folder.path(),
+            &[&["train", "--limit", "200"], &options[..]].concat(),
+        )
+    });
+    insta::assert_snapshot!(told.join("\n"));
+    // Nothing was begun.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_device_that_is_not_in_the_build_lists_those_that_are() {
+    let told = error(scratch().path(), &["train", "--device", "cuda"]);
+    assert!(
+        told.starts_with("device \"cuda\" is not in this build; available here: "),
+        "{told}"
+    );
+    assert!(
+        told.ends_with(". Build with --features cuda to add it"),
+        "{told}"
+    );
+}
+
+#[test]
+fn wrong_configuration_files_are_told() {
+    let folder = scratch();
+    let path = folder.path();
+    let mut told = vec![error(path, &["train", "--config", "gone.toml"])];
+    for text in [
+        "seed = 1\nmodle = \"resnet8\"\n",
+        "batch-size = \"many\"",
+        "= 3",
+        "model = \"r\"",
+    ] {
+        fs::write(path.join("run.toml"), text).unwrap();
+        told.push(error(path, &["train", "--config", "run.toml"]));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn mistyped_commands_are_usage_errors() {
+    let folder = scratch();
+    for arguments in [
+        &["trian"][..],
+        &["train", "--batchsize", "3"],
+        &["predict", "run"],
+        &[],
+    ] {
+        assert_eq!(
+            cutmix(folder.path(), arguments).status.code(),
+            Some(2),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn help_tells_options_with_ranges_and_defaults() {
+    let folder = scratch();
+    for command in ["", "train", "eval", "predict", "preview"] {
+        let arguments: Vec<_> = [command, "--help"]
+            .into_iter()
+            .filter(|a| !a.is_empty())
+            .collect();
+        let help = crate::output(folder.path(), &arguments);
+        insta::assert_snapshot!(format!("help-{command}"), help);
+    }
+}

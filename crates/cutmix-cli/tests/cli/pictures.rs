@@ -1,0 +1,39 @@
+//! The pictures.
+
+use crate::{error, output, pets, scratch, trained};
+
+#[test]
+fn preview_has_three_rows_of_tiles() {
+    let folder = scratch();
+    let path = folder.path();
+    let shown = output(path, &["preview"]);
+    assert!(shown.starts_with("preview.png: region ["), "{shown}");
+    let six = image::open(path.join("preview.png")).unwrap();
+    assert_eq!(shown, output(path, &["preview", "--seed", "0"]));
+
+    output(path, &["preview", "--count", "8", "--output", "eight.png"]);
+    let eight = image::open(path.join("eight.png")).unwrap();
+    assert_eq!(six.height(), eight.height());
+    // A tile of 140 pixels and the gap.
+    assert_eq!(eight.width() - six.width(), 2 * 152);
+
+    pets(path);
+    let algorithm = "cutmix:sampler=min-max:0.5..0.5";
+    let options = ["--data", "pets", "--size", "32", "--algorithm", algorithm];
+    let shown = output(path, &[&["preview"], &options[..]].concat());
+    assert!(shown.contains("lambda 0.7500"), "{shown}");
+    assert_eq!(
+        error(path, &["preview", "--algorithm", "none"]),
+        "--algorithm is none, expected one that mixes images, such as cutmix"
+    );
+}
+
+#[test]
+fn a_run_draws_its_curves_and_its_first_batch() {
+    let run = trained().join("run");
+    let curves = image::open(run.join("curves.png")).unwrap();
+    assert_eq!((curves.width(), curves.height()), (1200, 536));
+    let batch = image::open(run.join("batch.png")).unwrap();
+    // Eight tiles of 140 pixels, gaps and margins.
+    assert_eq!(batch.width(), 8 * 152 - 12 + 40);
+}

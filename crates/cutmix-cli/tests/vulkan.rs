@@ -1,0 +1,89 @@
+//! The program on a Vulkan device, end to end, beside the CPU.
+//!
+//! Runs with `--features vulkan`; says so and passes where there is no adapter. In CI the adapter
+//! is SwiftShader, in software.
+#![cfg(all(feature = "vulkan", feature = "flex"))]
+
+use std::path::Path;
+use std::process::Output;
+
+fn cutmix(arguments: &[&str], folder: &Path) -> Output {
+    assert_cmd::Command::new(env!("CARGO_BIN_EXE_cutmix"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// The losses of the first row of `metrics.csv`: of training and of evaluation.
+fn losses(run: &Path) -> [f64; 2] {
+    let table = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let mut rows = table.lines().map(|row| row.split(','));
+    let header: Vec<_> = rows.next().unwrap().collect();
+    let row: Vec<_> = rows.next().unwrap().collect();
+    ["train_loss", "eval_loss"].map(|name| {
+        let column = header.iter().position(|column| *column == name).unwrap();
+        row[column].parse().unwrap()
+    })
+}
+
+#[test]
+fn a_run_on_vulkan_learns_what_one_on_the_cpu_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |device: &str, output: &str| {
+        let options = [
+            "train",
+            "--limit",
+            "48",
+            "--batch-size",
+            "16",
+            "--duration",
+            "2ba",
+            "--model",
+            "resnet8",
+            "--seed",
+            "3",
+            "--device",
+            device,
+            "--output",
+            output,
+        ];
+        cutmix(&options, folder.path())
+    };
+    // A device that cannot be there lists those that are.
+    let listed = train("vulkan:99", "none");
+    assert_eq!(listed.status.code(), Some(1));
+    if !text(&listed.stderr).contains("vulkan:0") {
+        assert!(
+            std::env::var_os("CUTMIX_REQUIRE_VULKAN").is_none(),
+            "no Vulkan adapter"
+        );
+        println!("SKIPPED: no Vulkan adapter here");
+        return;
+    }
+
+    for (device, output) in [("vulkan", "gpu"), ("cpu", "cpu")] {
+        let run = train(device, output);
+        assert!(run.status.success(), "{}", text(&run.stderr));
+    }
+    let [gpu, cpu] = ["gpu", "cpu"].map(|run| losses(&folder.path().join(run)));
+    for (gpu, cpu) in gpu.iter().zip(cpu) {
+        assert!(
+            (gpu - cpu).abs() < 0.05,
+            "{gpu} on Vulkan, {cpu} on the CPU"
+        );
+    }
+
+    // What was trained on one device evaluates on the other.
+    let eval = cutmix(&["eval", "gpu", "--device", "cpu"], folder.path());
+    assert!(eval.status.success(), "{}", text(&eval.stderr));
+
+    let missing = train("cuda", "none");
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("--features cuda"));
+    assert!(text(&missing.stderr).contains("vulkan:0"));
+}
