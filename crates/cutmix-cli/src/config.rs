@@ -63,14 +63,14 @@ pub struct Settings {
     )]
     pub algorithm: Option<Vec<String>>,
     /// How long to train: 8ep (passes over the data), 500ba (batches) or 12800sp (images)
-    /// [default: 8ep]
+    /// [default: 5ep]
     #[arg(long, value_name = "TIME", help_heading = "Training")]
     pub duration: Option<String>,
-    /// Images in a training step, 1 to the number of training images [default: 128]
+    /// Images in a training step, 1 to the number of training images [default: 32]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub batch_size: Option<usize>,
     /// Peak learning rate of SGD with momentum, above 0; it falls to 0 along a cosine
-    /// [default: 0.1]
+    /// [default: 0.2]
     #[arg(
         long,
         value_name = "RATE",
@@ -202,7 +202,7 @@ impl Settings {
                                 the data), 500ba (batches) or 12800sp (images)";
                 Error::option("duration", text, expected)
             })?,
-            None => Duration::Epochs(8),
+            None => Duration::Epochs(5),
         };
         let algorithm = match &self.algorithm {
             Some(specs) => specs
@@ -215,8 +215,8 @@ impl Settings {
             model,
             algorithm,
             duration,
-            batch_size: self.batch_size.unwrap_or(128),
-            learning_rate: self.learning_rate.unwrap_or(0.1),
+            batch_size: self.batch_size.unwrap_or(32),
+            learning_rate: self.learning_rate.unwrap_or(0.2),
             weight_decay: self.weight_decay.unwrap_or(5e-4),
             warmup: self.warmup.unwrap_or(0.1),
             // Mirrored digits or letters are other signs, and most grey data sets are of those.

@@ -18,6 +18,8 @@ use crate::say::{clock, grouped};
 
 /// Steps of the bar; its position is the share of the run that lies behind.
 const STEPS: u64 = 1000;
+/// Terminals of fewer columns have no room for the bar beside the numbers.
+const WIDE: u16 = 96;
 
 /// How much there is to do.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +39,12 @@ pub fn bar() -> Option<ProgressBar> {
         return None;
     }
     // No colours, so there is nothing that NO_COLOR would have to switch off.
-    let style = ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}")
+    let (_, columns) = console::Term::stdout().size();
+    let template = match columns < WIDE {
+        true => "{prefix}  {wide_msg}",
+        false => "{prefix}  {wide_bar}  {msg}",
+    };
+    let style = ProgressStyle::with_template(template)
         .expect("the template is tested by every run on a terminal")
         .progress_chars("█▉▊▋▌▍▎▏░");
     let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stdout());
@@ -104,8 +111,8 @@ impl Live {
             clock,
             size,
             accuracy: match mixes_targets {
-                true => "mixed accuracy",
-                false => "accuracy",
+                true => "mixed acc",
+                false => "acc",
             },
             names: HashMap::new(),
             start: Instant::now(),
