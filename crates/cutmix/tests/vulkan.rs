@@ -89,6 +89,7 @@ fn gradients_flow_through_the_paste() {
 fn the_loss_agrees_and_a_wrong_class_shows_as_nan() {
     let Some(gpu) = vulkan() else { return };
     let cpu = Device::flex();
+    cpu.seed(42);
     let logits = Tensor::<2>::random([6, 5], Distribution::Normal(0.0, 3.0), &cpu);
     let loss = |device: &Device| {
         let classes = Tensor::<1, Int>::from_data([0, 1, 2, 3, 4, 0], device);
@@ -98,7 +99,10 @@ fn the_loss_agrees_and_a_wrong_class_shows_as_nan() {
             .forward(on(device, &logits), dense);
         loss.unwrap().cast(FloatDType::F32).into_scalar::<f32>()
     };
-    assert!((loss(&gpu) - loss(&cpu)).abs() < 1e-5);
+    // The functions of a GPU are less exact than the CPU's: `exp` and `log` to some units in the
+    // last place, which sum up.
+    let (on_gpu, on_cpu) = (loss(&gpu), loss(&cpu));
+    assert!((on_gpu - on_cpu).abs() < 1e-4 * on_cpu, "{on_gpu} is not {on_cpu}");
 
     let wrong = Tensor::<1, Int>::from_data([0, 7], &gpu);
     let logits = Tensor::<2>::zeros([2, 5], &gpu);
