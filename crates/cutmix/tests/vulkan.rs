@@ -102,7 +102,10 @@ fn the_loss_agrees_and_a_wrong_class_shows_as_nan() {
     // The functions of a GPU are less exact than the CPU's: `exp` and `log` to some units in the
     // last place, which sum up.
     let (on_gpu, on_cpu) = (loss(&gpu), loss(&cpu));
-    assert!((on_gpu - on_cpu).abs() < 1e-4 * on_cpu, "{on_gpu} is not {on_cpu}");
+    assert!(
+        (on_gpu - on_cpu).abs() < 1e-4 * on_cpu,
+        "{on_gpu} is not {on_cpu}"
+    );
 
     let wrong = Tensor::<1, Int>::from_data([0, 7], &gpu);
     let logits = Tensor::<2>::zeros([2, 5], &gpu);
