@@ -30,6 +30,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Draw what CutMix does to images: originals, partners and mixtures in one picture
     Preview(PreviewArgs),
+    /// Measure what mixing a batch costs on a device, beside a plain copy
+    Bench(BenchArgs),
 }
 
 /// Train a network on images and write it to a run folder.
@@ -103,4 +105,32 @@ pub struct PreviewArgs {
     /// Picture to write; a file of this name is replaced
     #[arg(long, short, value_name = "FILE", default_value = "preview.png")]
     pub output: PathBuf,
+}
+
+/// Measure what mixing a batch costs on a device, beside a plain copy.
+///
+/// paste is CutMix, blend is MixUp and fill is CutOut, each with one box for the batch, one for each
+/// pair of images and one for each image. All change a batch where it is; `paste, shared` writes a
+/// new one, because something else still holds the batch. `paste, reference` is the same in plain
+/// tensor calls, and `targets, one-hot` goes by way of two one-hot matrices.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// Samples, channels, height and width of the batch
+    #[arg(long, value_name = "NxCxHxW", default_value = "64x3x224x224")]
+    pub shape: String,
+    /// Type of the elements: f32, f16, bf16, f64 or u8
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub dtype: String,
+    /// Classes of the targets
+    #[arg(long, value_name = "K", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub classes: u32,
+    /// How many random plans to measure each operation with
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub plans: u32,
+    /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Print JSON, with the time of each plan
+    #[arg(long)]
+    pub json: bool,
 }

@@ -54,6 +54,8 @@ pub struct Settings {
     /// probability=P, 0 to 1: the share of batches that are mixed [default: 1].
     /// sampler=paper: as published; sampler=uniform: covers the border as often as the middle;
     /// sampler=min-max:0.2..0.8: a box inside the image with sides of these shares [default: paper].
+    /// mode=batch: one box for all images of a batch; mode=pair: one for each pair;
+    /// mode=sample: one for each image [default: batch].
     /// interpolate-loss: mix two losses instead of the labels.
     #[arg(
         long,

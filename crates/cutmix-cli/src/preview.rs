@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use burn::tensor::Tensor;
 use cutmix::ops::paste;
-use cutmix::plan::{Plan, Stream};
+use cutmix::plan::{Mode, Plan, Stream};
 use cutmix_vision::{Dataset, Normalize, to_tensor};
 
 use crate::args::PreviewArgs;
@@ -30,7 +30,11 @@ pub fn run(args: PreviewArgs) -> Result<(), Error> {
     let [_, height, width] = batch.shape();
 
     // Each sample's partner is its neighbour: a random permutation leaves some as they are.
-    let partners = (0..batch.len()).map(|index| (index + 1) % batch.len());
+    let partners = (0..batch.len()).map(|index| match spec.mode() {
+        Mode::Pair if index ^ 1 < batch.len() => index ^ 1,
+        Mode::Pair => index,
+        _ => (index + 1) % batch.len(),
+    });
     let drawer = drawer.partners(partners.collect());
     let plan = drawer.draw(
         batch.len(),
@@ -38,16 +42,24 @@ pub fn run(args: PreviewArgs) -> Result<(), Error> {
         &mut Stream::new(args.seed).at(0),
     )?;
     let mixed = mix(&batch, &plan, &device::choose("auto")?.device)?;
-    let region = plan.region().ranges();
-    let (rows_cut, columns_cut) = (&region[0], &region[1]);
+    let boxes = match plan.regions() {
+        [region] => format!(
+            "box of rows {:?}, columns {:?} of {height} x {width} pixels, so lambda is {:.2}",
+            region.ranges()[0],
+            region.ranges()[1],
+            plan.lambda(0),
+        ),
+        _ => format!(
+            "a box for each {} of {height} x {width} pixels",
+            spec.mode()
+        ),
+    };
     let grid = Grid {
         title: format!(
-            "CutMix of {}: {}, seed {}\nbox of rows {rows_cut:?}, columns {columns_cut:?} of {height} \
-             x {width} pixels, so lambda is {:.2}",
+            "CutMix of {}: {}, seed {}\n{boxes}",
             data.name(),
             spec.in_words(),
             args.seed,
-            plan.lambda(),
         ),
         rows: rows(&batch, &plan, mixed)?,
     };
@@ -117,8 +129,8 @@ fn rows(batch: &Dataset, plan: &Plan, mixed: Vec<Picture>) -> Result<Vec<Row>, E
     let mixed = mixed.map(|(index, (picture, &partner))| Tile {
         picture,
         caption: vec![
-            share(plan.lambda(), class(index)),
-            format!("+ {}", share(1.0 - plan.lambda(), class(partner))),
+            share(plan.lambda(index), class(index)),
+            format!("+ {}", share(1.0 - plan.lambda(index), class(partner))),
         ],
     });
     Ok(vec![

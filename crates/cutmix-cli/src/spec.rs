@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use cutmix::algorithms::{Algorithm, CutMix};
-use cutmix::plan::{Drawer, Sampler};
+use cutmix::plan::{Drawer, Mode, Sampler};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -20,6 +20,7 @@ pub enum Spec {
         alpha: f64,
         probability: f64,
         sampler: Sampler,
+        mode: Mode,
         interpolate_loss: bool,
     },
 }
@@ -33,11 +34,13 @@ impl Spec {
                 alpha,
                 probability,
                 sampler,
+                mode,
                 interpolate_loss,
             } => Some(
                 CutMix::new(num_classes)
                     .alpha(alpha)
                     .sampler(sampler)
+                    .mode(mode)
                     .probability(probability)
                     .interpolate_loss(interpolate_loss),
             ),
@@ -56,11 +59,24 @@ impl Spec {
         }
     }
 
+    /// How many regions a batch has.
+    pub fn mode(&self) -> Mode {
+        match *self {
+            Self::None => Mode::Batch,
+            Self::CutMix { mode, .. } => mode,
+        }
+    }
+
     /// What draws the plans of the algorithm.
     pub fn drawer(&self) -> Option<Drawer> {
         match *self {
             Self::None => None,
-            Self::CutMix { alpha, sampler, .. } => Some(Drawer::new(alpha).sampler(sampler)),
+            Self::CutMix {
+                alpha,
+                sampler,
+                mode,
+                ..
+            } => Some(Drawer::new(alpha).sampler(sampler).mode(mode)),
         }
     }
 }
@@ -71,6 +87,7 @@ impl Default for Spec {
             alpha: 1.0,
             probability: 1.0,
             sampler: Sampler::Paper,
+            mode: Mode::Batch,
             interpolate_loss: false,
         }
     }
@@ -95,16 +112,23 @@ impl FromStr for Spec {
 
 fn cutmix<'a>(text: &str, settings: impl Iterator<Item = &'a str>) -> Result<Spec, Error> {
     let (mut alpha, mut probability, mut sampler) = (None, 1.0, Sampler::Paper);
-    let mut interpolate_loss = false;
+    let (mut mode, mut interpolate_loss) = (Mode::Batch, false);
     for setting in settings {
         match setting.split_once('=') {
             Some(("alpha", value)) => alpha = Some(number(text, "alpha", value)?),
             Some(("probability", value)) => probability = number(text, "probability", value)?,
             Some(("sampler", value)) => sampler = parse_sampler(text, value)?,
+            Some(("mode", value)) => mode = parse_mode(value)?,
             None if setting == "interpolate-loss" => interpolate_loss = true,
             _ => {
                 let name = setting.split('=').next().unwrap_or(setting);
-                let known = ["alpha=A", "probability=P", "sampler=S", "interpolate-loss"];
+                let known = [
+                    "alpha=A",
+                    "probability=P",
+                    "sampler=S",
+                    "mode=M",
+                    "interpolate-loss",
+                ];
                 return Err(Error::unknown("setting of cutmix", name, known));
             }
         }
@@ -118,6 +142,7 @@ fn cutmix<'a>(text: &str, settings: impl Iterator<Item = &'a str>) -> Result<Spe
         alpha: alpha.unwrap_or(1.0),
         probability,
         sampler,
+        mode,
         interpolate_loss,
     };
     // Any number of classes serves to check the rest.
@@ -153,6 +178,12 @@ fn parse_sampler(text: &str, value: &str) -> Result<Sampler, Error> {
     }
 }
 
+fn parse_mode(value: &str) -> Result<Mode, Error> {
+    let modes = [Mode::Batch, Mode::Pair, Mode::Sample];
+    let mode = modes.into_iter().find(|mode| mode.to_string() == value);
+    mode.ok_or_else(|| Error::unknown("mode", value, ["batch", "pair", "sample"]))
+}
+
 fn wrong(spec: &str, reason: impl ToString) -> Error {
     Error::Algorithm {
         spec: spec.into(),
@@ -167,6 +198,7 @@ impl fmt::Display for Spec {
             alpha,
             probability,
             sampler,
+            mode,
             interpolate_loss,
         } = self
         else {
@@ -177,7 +209,7 @@ impl fmt::Display for Spec {
             Sampler::MinMax { min, max } => write!(f, "sampler=min-max:{min}..{max}")?,
             sampler => write!(f, "alpha={alpha},sampler={sampler}")?,
         }
-        write!(f, ",probability={probability}")?;
+        write!(f, ",mode={mode},probability={probability}")?;
         f.write_str(if *interpolate_loss {
             ",interpolate-loss"
         } else {
@@ -208,8 +240,8 @@ mod tests {
     fn a_spec_reads_back_as_it_prints() {
         for text in [
             "none",
-            "cutmix:alpha=0.5,sampler=uniform,probability=0.5,interpolate-loss",
-            "cutmix:sampler=min-max:0.2..0.8,probability=1",
+            "cutmix:alpha=0.5,sampler=uniform,mode=batch,probability=0.5,interpolate-loss",
+            "cutmix:sampler=min-max:0.2..0.8,mode=pair,probability=1",
         ] {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
@@ -230,6 +262,8 @@ mod tests {
             "cutmix:sampler=min-max",
             "cutmix:sampler=min-max:0.8..0.2",
             "cutmix:alpha=1,sampler=min-max:0.2..0.8",
+            "cutmix:mode=pairs",
+            "cutmix:mode=pair,interpolate-loss",
             "none:alpha=1",
         ]
         .map(|text| text.parse::<Spec>().unwrap_err().to_string())

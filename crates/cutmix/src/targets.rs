@@ -1,10 +1,10 @@
 //! What a batch is trained towards.
 
-use burn::tensor::{Device, Int, IntDType, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
-use crate::Error;
-use crate::ops::upload;
+use crate::ops::reference::{one_hot, upload};
 use crate::plan::Plan;
+use crate::{Error, ops};
 
 /// The targets of a minibatch of `N` samples.
 #[derive(Clone, Debug)]
@@ -78,20 +78,14 @@ impl Targets {
     ///
     /// [`Error::Argument`] if the batch is not of the plan's size.
     pub fn partners(&self, plan: &Plan) -> Result<Self, Error> {
-        if self.batch() != plan.batch() {
-            return Err(Error::argument(
-                "targets",
-                format!("for {} samples", self.batch()),
-                format!("one for each of the plan's {} samples", plan.batch()),
-            ));
-        }
+        self.check_batch(plan)?;
         Ok(match self {
             Self::Indices(indices) => {
-                let partners = upload(plan.partners(), indices);
+                let partners = upload(plan.partners(), &indices.device());
                 Self::Indices(indices.clone().select(0, partners))
             }
             Self::Dense(dense) => {
-                let partners = upload(plan.partners(), dense);
+                let partners = upload(plan.partners(), &dense.device());
                 Self::Dense(dense.clone().select(0, partners))
             }
         })
@@ -100,17 +94,37 @@ impl Targets {
     /// The mixed targets, shape `[N, num_classes]`: `lambda` times a sample's own plus
     /// `1 - lambda` times its partner's.
     ///
+    /// Indices become mixed rows in one pass, without one-hot rows in between.
+    ///
     /// # Errors
     ///
     /// As [`into_dense`](Self::into_dense) and [`partners`](Self::partners).
     pub fn mix(self, num_classes: usize, plan: &Plan) -> Result<Tensor<2>, Error> {
-        let own = Self::Dense(self.into_dense(num_classes)?);
-        let partners = own.partners(plan)?.into_dense(num_classes)?;
-        let own = own.into_dense(num_classes)?;
-        if plan.is_identity() {
-            return Ok(own);
+        self.check_batch(plan)?;
+        match self {
+            Self::Indices(indices) if !plan.is_identity() && num_classes > 0 => {
+                check_classes(&indices, num_classes)?;
+                Ok(ops::mix_classes(indices, num_classes, plan))
+            }
+            targets => {
+                let dense = targets.into_dense(num_classes)?;
+                match plan.is_identity() {
+                    true => Ok(dense),
+                    false => Ok(ops::mix_dense(dense, plan)),
+                }
+            }
         }
-        Ok(own * plan.lambda() + partners * (1.0 - plan.lambda()))
+    }
+
+    fn check_batch(&self, plan: &Plan) -> Result<(), Error> {
+        match self.batch() == plan.batch() {
+            true => Ok(()),
+            false => Err(Error::argument(
+                "targets",
+                format!("for {} samples", self.batch()),
+                format!("one for each of the plan's {} samples", plan.batch()),
+            )),
+        }
     }
 }
 
@@ -124,19 +138,6 @@ impl From<Tensor<2>> for Targets {
     fn from(dense: Tensor<2>) -> Self {
         Self::Dense(dense)
     }
-}
-
-fn one_hot(indices: Tensor<1, Int>, num_classes: usize) -> Tensor<2> {
-    let [batch] = indices.dims();
-    let classes = Tensor::<1, Int>::arange(0..num_classes as i64, &indices.device());
-    // Backends compare like with like; labels come in any integer type.
-    let indices = indices.cast(IntDType::from(classes.dtype()));
-    let hot = (indices.reshape([batch, 1]))
-        .equal(classes.reshape([1, num_classes]))
-        .float();
-    // Divides by 1, or by 0 where no class was hit.
-    let hits = hot.clone().sum_dim(1);
-    hot / hits
 }
 
 pub(crate) fn check_classes(indices: &Tensor<1, Int>, num_classes: usize) -> Result<(), Error> {

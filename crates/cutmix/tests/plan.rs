@@ -30,14 +30,14 @@ proptest! {
         let plan = draw(step);
 
         prop_assert_eq!(plan.spatial(), &spatial);
-        prop_assert_eq!(plan.region().rank(), spatial.len());
-        for (range, &size) in plan.region().ranges().iter().zip(&spatial) {
+        prop_assert_eq!(plan.region(0).rank(), spatial.len());
+        for (range, &size) in plan.region(0).ranges().iter().zip(&spatial) {
             prop_assert!(range.start <= range.end && range.end <= size);
         }
-        let inside = plan.region().ranges().iter().map(|range| range.end - range.start);
+        let inside = plan.region(0).ranges().iter().map(|range| range.end - range.start);
         let inside = inside.product::<usize>() as f64;
         let pixels = spatial.iter().product::<usize>() as f64;
-        prop_assert_eq!(plan.lambda(), 1.0 - inside / pixels);
+        prop_assert_eq!(plan.lambda(0), 1.0 - inside / pixels);
 
         let mut partners = plan.partners().to_vec();
         partners.sort();
@@ -139,7 +139,7 @@ fn the_stream_never_changes() {
 #[test]
 fn the_stored_form_never_changes() {
     let plan = Plan::new(vec![2, 0, 1], Region::new([2..6, 0..3]), vec![8, 9]).unwrap();
-    let json = r#"{"partners":[2,0,1],"region":[{"start":2,"end":6},{"start":0,"end":3}],"spatial":[8,9],"lambda":0.8333333333333334}"#;
+    let json = r#"{"partners":[2,0,1],"regions":[[{"start":2,"end":6},{"start":0,"end":3}]],"spatial":[8,9],"lambdas":[0.8333333333333334]}"#;
     assert_eq!(serde_json::to_string(&plan).unwrap(), json);
 }
 
@@ -197,8 +197,9 @@ fn damaged_json_is_refused_with_the_field_named() {
             assert!(message.contains(part), "no `{part}` in: {message}");
         }
     };
-    let good = r#"{"partners":[1,0],"region":[{"start":1,"end":3}],"spatial":[4],"lambda":0.5}"#;
-    assert_eq!(serde_json::from_str::<Plan>(good).unwrap().lambda(), 0.5);
+    let good =
+        r#"{"partners":[1,0],"regions":[[{"start":1,"end":3}]],"spatial":[4],"lambdas":[0.5]}"#;
+    assert_eq!(serde_json::from_str::<Plan>(good).unwrap().lambda(0), 0.5);
     let damage = |from: &str, to: &str| good.replacen(from, to, 1);
 
     refused(
@@ -224,8 +225,8 @@ fn damaged_json_is_refused_with_the_field_named() {
         &damage(r#""spatial":[4]"#, r#""spatial":[0]"#),
         &["`spatial`", "[0]"],
     );
-    refused(&damage("0.5", "0.51"), &["`lambda`", "0.51", "0.5"]);
-    refused(&damage(r#","lambda":0.5"#, ""), &["lambda"]);
+    refused(&damage("0.5", "0.51"), &["`lambdas`", "0.51", "0.5"]);
+    refused(&damage(r#","lambdas":[0.5]"#, ""), &["lambdas"]);
 }
 
 #[test]
@@ -281,7 +282,7 @@ proptest! {
 
         let region = Region::new(spatial.iter().map(|&size| 1..size - 2).collect::<Vec<_>>());
         let plan = draw(drawer.clone().region(region.clone()));
-        prop_assert_eq!(plan.region(), &region);
+        prop_assert_eq!(plan.region(0), &region);
 
         let partners = vec![3, 0, 1, 2];
         let plan = draw(drawer.clone().partners(partners.clone()));
@@ -289,7 +290,7 @@ proptest! {
 
         // Sides have the asked length unless the border clips them, and are never longer.
         let is_side = |plan: &Plan, axis: usize, side: usize| {
-            let range = &plan.region().ranges()[axis];
+            let range = &plan.region(0).ranges()[axis];
             let at_border = range.start == 0 || range.end == spatial[axis];
             range.len() == side || at_border && range.len() < side
         };
@@ -321,18 +322,18 @@ fn fixed_lambdas_at_the_ends_are_nothing_and_everything() {
             let drawer = drawer.clone().lambda(lambda);
             drawer.draw(2, &[6, 9], &mut stream.at(step)).unwrap()
         };
-        assert!(draw(1.0).region().is_empty());
-        assert!(!draw(0.0).region().is_empty());
+        assert!(draw(1.0).region(0).is_empty());
+        assert!(!draw(0.0).region(0).is_empty());
     }
     let whole = Sampler::MinMax { min: 1.0, max: 1.0 };
     let plan = self::draw(&Drawer::new(1.0).sampler(whole), 2, &[6, 9]).unwrap();
     assert_eq!(
-        (plan.region(), plan.lambda()),
+        (plan.region(0), plan.lambda(0)),
         (&Region::whole(&[6, 9]), 0.0)
     );
     let none = Sampler::MinMax { min: 0.0, max: 0.0 };
     let plan = self::draw(&Drawer::new(1.0).sampler(none), 2, &[6, 9]).unwrap();
-    assert!(plan.region().is_empty());
+    assert!(plan.region(0).is_empty());
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn draw<'a>(
 }
 
 fn covers(plan: &Plan, pixel: &[usize]) -> bool {
-    (plan.region().ranges().iter().zip(pixel)).all(|(range, pixel)| range.contains(pixel))
+    (plan.region(0).ranges().iter().zip(pixel)).all(|(range, pixel)| range.contains(pixel))
 }
 
 /// Compares with a row. Both sides are samples, ours of `n` and theirs of `m` draws, so each
@@ -77,14 +77,14 @@ fn assert_follows(row: &Row, drawer: &Drawer) {
         let q: f64 = q.parse().unwrap();
         let bound = noise(q * (1.0 - q));
         // The stored values are interpolated between draws, with rounding.
-        let below = share(&|plan| plan.lambda() < v - 1e-9);
-        let up_to = share(&|plan| plan.lambda() <= v + 1e-9);
+        let below = share(&|plan| plan.lambda(0) < v - 1e-9);
+        let up_to = share(&|plan| plan.lambda(0) <= v + 1e-9);
         assert!(below <= q + bound, "{name}: {below} below the quantile {q}");
         assert!(up_to >= q - bound, "{name}: {up_to} up to the quantile {q}");
     }
 
-    let mean = plans.iter().map(Plan::lambda).sum::<f64>() / DRAWS as f64;
-    let squares = plans.iter().map(|plan| (plan.lambda() - mean).powi(2));
+    let mean = plans.iter().map(|plan| plan.lambda(0)).sum::<f64>() / DRAWS as f64;
+    let squares = plans.iter().map(|plan| (plan.lambda(0) - mean).powi(2));
     let variance = squares.sum::<f64>() / DRAWS as f64;
     let off = (mean - row.lam_mean).abs();
     assert!(
@@ -97,7 +97,7 @@ fn assert_follows(row: &Row, drawer: &Drawer) {
     let shares = [
         (
             "empty",
-            share(&|plan| plan.region().is_empty()),
+            share(&|plan| plan.region(0).is_empty()),
             row.empty_box,
         ),
         (
@@ -151,7 +151,7 @@ fn uniform_is_within_a_pixel_of_composer() {
         let drawer = Drawer::new(row.alpha).sampler(Sampler::Uniform);
         let spatial = [row.height, row.width];
         let plans = draw(&drawer, &spatial, 100_000);
-        let mean = plans.map(|plan| plan.lambda()).sum::<f64>() / 1e5;
+        let mean = plans.map(|plan| plan.lambda(0)).sum::<f64>() / 1e5;
         let bound = 1.0 / row.height as f64;
         let off = (mean - row.lam_mean).abs();
         assert!(
@@ -171,7 +171,7 @@ fn coverage(drawer: &Drawer, spatial: &[usize], draws: u64) -> Vec<u64> {
     let mut counts = vec![0; spatial.iter().product()];
     for plan in draw(drawer, spatial, draws) {
         let mut ranges = [0..1, 0..1, 0..1];
-        ranges[3 - spatial.len()..].clone_from_slice(plan.region().ranges());
+        ranges[3 - spatial.len()..].clone_from_slice(plan.region(0).ranges());
         let [planes, rows, columns] = ranges;
         for (plane, row) in planes.flat_map(|plane| rows.clone().map(move |row| (plane, row))) {
             let start = (plane * shape[1] + row) * shape[2];
@@ -237,7 +237,7 @@ fn a_larger_alpha_brings_lambda_together() {
     let spread = |alpha| {
         let drawer = Drawer::new(alpha);
         let lambdas: Vec<_> = draw(&drawer, &[224], 20_000)
-            .map(|plan| plan.lambda())
+            .map(|plan| plan.lambda(0))
             .collect();
         let mean = lambdas.iter().sum::<f64>() / lambdas.len() as f64;
         lambdas
@@ -262,7 +262,7 @@ fn min_max_sides_are_uniform_and_inside() {
     let mut sides = BTreeMap::<usize, u64>::new();
     let mut starts = BTreeMap::<usize, u64>::new();
     for plan in draw(&drawer, &[16], DRAWS) {
-        let range = &plan.region().ranges()[0];
+        let range = &plan.region(0).ranges()[0];
         *sides.entry(range.len()).or_default() += 1;
         if range.len() == 8 {
             *starts.entry(range.start).or_default() += 1;

@@ -4,24 +4,18 @@
 //! adapter is SwiftShader, in software.
 #![cfg(all(feature = "vulkan", feature = "flex"))]
 
-use burn::tensor::{Device, DeviceKind, DeviceType, Distribution, FloatDType, Int, Tensor};
+mod common;
+
+use burn::tensor::{DType, Device, Distribution, Float, FloatDType, Int, Tensor};
 use cutmix::functional::{cutmix_apply, cutmix_segmentation};
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::{Drawer, Stream};
 use cutmix::{Targets, ops};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
-/// The first Vulkan device, or none, with a line that says so.
-fn vulkan() -> Option<Device> {
-    if Device::enumerate(DeviceType::Vulkan).is_empty() {
-        assert!(
-            std::env::var_os("CUTMIX_REQUIRE_VULKAN").is_none(),
-            "no Vulkan adapter"
-        );
-        println!("SKIPPED: no Vulkan adapter here");
-        return None;
-    }
-    Some(Device::vulkan(DeviceKind::DefaultDevice))
-}
+use common::kernels::{Case, Memory, case};
+use common::{cases, vulkan};
 
 /// The same data on both devices.
 fn on<const D: usize>(device: &Device, tensor: &Tensor<D>) -> Tensor<D> {
@@ -48,6 +42,79 @@ fn a_mixed_batch_equals_the_one_of_the_cpu_bit_for_bit() {
         };
         assert_eq!(run(&gpu), run(&cpu), "{plan}");
     }
+}
+
+/// Runs `check` on random batches.
+fn on_cases(count: u32, strategy: impl Strategy<Value = Case>, check: impl Fn(&Case)) {
+    TestRunner::new(cases(count))
+        .run(&strategy, |case| {
+            check(&case);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn the_kernels_equal_the_reference_bit_for_bit() {
+    let Some(gpu) = vulkan() else { return };
+    let floats = [DType::F32, DType::F16, DType::BF16, DType::F64];
+    let ints = [DType::U8, DType::I32, DType::I64];
+    let has = |dtype: &DType| gpu.supports_dtype(*dtype);
+    let floats: Vec<_> = floats.into_iter().filter(has).collect();
+    let ints: Vec<_> = ints.into_iter().filter(has).collect();
+    println!("element types of this device: {floats:?} {ints:?}");
+    assert!(floats.contains(&DType::F32) && ints.contains(&DType::I32));
+    on_cases(60, case(4, 9, 12), |case| {
+        for &dtype in &floats {
+            case.paste::<4, Float>(&gpu, dtype);
+            case.blend::<4>(&gpu, dtype);
+            case.fill::<4, Float>(&gpu, dtype);
+        }
+        for &dtype in &ints {
+            case.paste::<4, Int>(&gpu, dtype);
+            case.blend_int::<4>(&gpu, dtype);
+            case.fill::<4, Int>(&gpu, dtype);
+        }
+        case.paste_bool::<4>(&gpu);
+        case.targets(&gpu);
+    });
+}
+
+#[test]
+fn sequences_and_volumes_equal_the_reference_there() {
+    let Some(gpu) = vulkan() else { return };
+    on_cases(30, case(3, 9, 40), |case| {
+        case.paste::<3, Float>(&gpu, DType::F32);
+        case.blend::<3>(&gpu, DType::F32);
+        case.fill::<3, Int>(&gpu, DType::I32);
+    });
+    on_cases(30, case(5, 6, 6), |case| {
+        case.paste::<5, Int>(&gpu, DType::I32);
+        case.blend::<5>(&gpu, DType::F32);
+        case.fill::<5, Float>(&gpu, DType::F32);
+    });
+}
+
+#[test]
+fn large_batches_equal_the_reference_there() {
+    let Some(gpu) = vulkan() else { return };
+    on_cases(10, case(4, 40, 96), |case| {
+        case.paste::<4, Float>(&gpu, DType::F32);
+        case.blend::<4>(&gpu, DType::F32);
+        case.fill::<4, Int>(&gpu, DType::I32);
+    });
+}
+
+#[test]
+fn gradients_equal_the_reference_there() {
+    let Some(gpu) = vulkan() else { return };
+    // Contiguous, because on SwiftShader Burn 0.22.1 gives even `(images * factors).sum()` a wrong
+    // gradient where the images are permuted.
+    let cases = case(4, 6, 7).prop_map(|case| Case {
+        memory: Memory::Contiguous,
+        ..case
+    });
+    on_cases(20, cases, |case| case.gradients::<4>(&gpu));
 }
 
 #[test]

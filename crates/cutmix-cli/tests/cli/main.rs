@@ -1,5 +1,6 @@
 //! The program, end to end.
 
+mod bench;
 mod data_errors;
 mod option_errors;
 mod pictures;

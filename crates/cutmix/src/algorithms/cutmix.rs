@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::{Algorithm, Interpolation, Step};
 use crate::functional::cutmix_plan;
-use crate::plan::{Drawer, Plan, Sampler};
+use crate::plan::{Drawer, Mode, Plan, Sampler};
 use crate::{Error, ops};
 
 /// Cuts a box out of every image of a batch, fills it from another image of the batch, and mixes
@@ -13,7 +13,8 @@ use crate::{Error, ops};
 /// # What it does
 ///
 /// For each minibatch it draws lambda from Beta(alpha, alpha), a box with the share `1 - lambda`
-/// of the image, and a permutation of the batch; one of each for the whole batch. Sample `i` takes
+/// of the image, and a permutation of the batch; one of each for the whole batch, or as
+/// [`Mode`] says. Sample `i` takes
 /// the pixels of the box from sample `partners[i]`, and its target becomes
 /// `lambda * own + (1 - lambda) * partner's`, with lambda corrected to the share of pixels that
 /// the clipped box really left. The network has to recognise an object from the part that is left,
@@ -28,8 +29,8 @@ use crate::{Error, ops};
 ///
 /// # Cost
 ///
-/// One copy of the box from partner to sample on the device of the batch, a few numbers uploaded,
-/// nothing read back. `cargo bench -p cutmix-vision --bench training` measures it against a
+/// Each pixel of the boxes is read once and written once, where it is ([`ops`]); a few numbers are
+/// uploaded, nothing is read back. `cargo bench -p cutmix-vision --bench training` measures it against a
 /// training step; ARCHITECTURE.md has the figures.
 ///
 /// # Source
@@ -47,6 +48,7 @@ use crate::{Error, ops};
 pub struct CutMix {
     num_classes: usize,
     drawer: Drawer,
+    mode: Mode,
     probability: f64,
     interpolate_loss: bool,
 }
@@ -57,6 +59,7 @@ impl CutMix {
         Self {
             num_classes,
             drawer: Drawer::new(1.0),
+            mode: Mode::default(),
             probability: 1.0,
             interpolate_loss: false,
         }
@@ -71,6 +74,13 @@ impl CutMix {
     /// Draws regions in another way.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.drawer = self.drawer.sampler(sampler);
+        self
+    }
+
+    /// Cuts one region for the batch (the default), for each pair or for each sample.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self.drawer = self.drawer.mode(mode);
         self
     }
 
@@ -116,6 +126,14 @@ impl<const D: usize> Algorithm<D> for CutMix {
                 "a number in 0..=1",
             ));
         }
+        if self.interpolate_loss && self.mode != Mode::Batch {
+            return Err(Error::argument(
+                "interpolate_loss",
+                format!("on in the mode `{}`", self.mode),
+                "the mode `batch`, as a loss is interpolated by one lambda for the batch; or \
+                 dense targets",
+            ));
+        }
         Ok(())
     }
 
@@ -137,7 +155,7 @@ impl<const D: usize> Algorithm<D> for CutMix {
         if self.interpolate_loss {
             step.interpolation = Some(Interpolation {
                 targets: step.targets.partners(&plan)?,
-                lambda: plan.lambda(),
+                lambda: plan.lambda(0),
             });
         } else {
             step.targets = step.targets.clone().mix(self.num_classes, &plan)?.into();

@@ -1,12 +1,39 @@
 //! Draws plans.
 
+use std::fmt;
+
 use rand::Rng;
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 
 use super::beta::symmetric_beta;
 use super::sampler::Sides;
 use super::{Plan, Region, Sampler, check_batch, check_partners, check_spatial};
 use crate::Error;
+
+/// How many regions a batch has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// One region and one lambda for the batch, a random permutation as partners.
+    #[default]
+    Batch,
+    /// The batch falls into random pairs; the two of a pair swap a region of their own. In an odd
+    /// batch one sample stays as it is.
+    Pair,
+    /// A region for each sample, a random permutation as partners.
+    Sample,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Batch => "batch",
+            Self::Pair => "pair",
+            Self::Sample => "sample",
+        })
+    }
+}
 
 /// Draws the [`Plan`]s of CutMix; each random part can be fixed.
 ///
@@ -22,6 +49,7 @@ use crate::Error;
 pub struct Drawer {
     alpha: f64,
     sampler: Sampler,
+    mode: Mode,
     region: Option<Region>,
     side: Option<usize>,
     lambda: Option<f64>,
@@ -29,13 +57,14 @@ pub struct Drawer {
 }
 
 impl Drawer {
-    /// Lambda from Beta(alpha, alpha), [`Sampler::Paper`], a random permutation as partners.
+    /// Lambda from Beta(alpha, alpha), [`Sampler::Paper`], [`Mode::Batch`].
     ///
     /// `alpha` is any finite number above 0; 1, the usual choice, makes lambda uniform.
     pub fn new(alpha: f64) -> Self {
         Self {
             alpha,
             sampler: Sampler::default(),
+            mode: Mode::default(),
             region: None,
             side: None,
             lambda: None,
@@ -52,6 +81,12 @@ impl Drawer {
     /// Draws regions in another way.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.sampler = sampler;
+        self
+    }
+
+    /// Draws one region for the batch, for each pair or for each sample.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
         self
     }
 
@@ -75,7 +110,7 @@ impl Drawer {
         self
     }
 
-    /// Fixes the partners, a permutation of `0..N`.
+    /// Fixes the partners, a permutation of `0..N`; for [`Mode::Pair`] one that only swaps.
     pub fn partners(mut self, partners: Vec<usize>) -> Self {
         self.partners = Some(partners);
         self
@@ -91,26 +126,62 @@ impl Drawer {
         self.check()?;
         check_batch(batch)?;
         check_spatial(spatial)?;
-        let region = match &self.region {
-            Some(region) => region.clone(),
-            None => self.draw_region(spatial, rng)?,
+        let mut regions = Vec::new();
+        let count = match self.mode {
+            Mode::Batch => 1,
+            Mode::Pair => batch.div_ceil(2),
+            Mode::Sample => batch,
         };
-        let partners = match &self.partners {
-            Some(partners) if partners.len() == batch => partners.clone(),
-            Some(partners) => {
-                return Err(Error::argument(
+        for _ in 0..count {
+            regions.push(match &self.region {
+                Some(region) => region.clone(),
+                None => self.draw_region(spatial, rng)?,
+            });
+        }
+        let partners = self.draw_partners(batch, rng)?;
+        let spatial = spatial.to_vec();
+        match self.mode {
+            Mode::Batch => Plan::new(partners, regions.remove(0), spatial),
+            Mode::Sample => Plan::per_sample(partners, regions, spatial),
+            Mode::Pair => {
+                // The pairs take the regions in the order of their first samples.
+                let mut drawn = regions.into_iter();
+                let mut regions: Vec<Region> = Vec::with_capacity(batch);
+                for (sample, &partner) in partners.iter().enumerate() {
+                    let region = match partner < sample {
+                        true => regions[partner].clone(),
+                        // A sample that stays as it is has nothing cut from it.
+                        false if partner == sample => Region::new(vec![0..0; spatial.len()]),
+                        false => drawn.next().expect("a region was drawn for each pair"),
+                    };
+                    regions.push(region);
+                }
+                Plan::per_sample(partners, regions, spatial)
+            }
+        }
+    }
+
+    fn draw_partners(&self, batch: usize, rng: &mut impl Rng) -> Result<Vec<usize>, Error> {
+        if let Some(partners) = &self.partners {
+            return match partners.len() == batch {
+                true => Ok(partners.clone()),
+                false => Err(Error::argument(
                     "partners",
                     format!("{partners:?}"),
                     format!("one for each of the batch's {batch} samples"),
-                ));
-            }
-            None => {
-                let mut partners: Vec<_> = (0..batch).collect();
-                partners.shuffle(rng);
-                partners
-            }
-        };
-        Plan::new(partners, region, spatial.to_vec())
+                )),
+            };
+        }
+        let mut order: Vec<_> = (0..batch).collect();
+        order.shuffle(rng);
+        if self.mode != Mode::Pair {
+            return Ok(order);
+        }
+        let mut partners: Vec<_> = (0..batch).collect();
+        for pair in order.chunks_exact(2) {
+            partners.swap(pair[0], pair[1]);
+        }
+        Ok(partners)
     }
 
     fn draw_region(&self, spatial: &[usize], rng: &mut impl Rng) -> Result<Region, Error> {
@@ -151,6 +222,14 @@ impl Drawer {
         }
         if let Some(partners) = &self.partners {
             check_partners(partners)?;
+            let swaps = |(sample, &partner): (usize, &usize)| partners[partner] == sample;
+            if self.mode == Mode::Pair && !partners.iter().enumerate().all(swaps) {
+                return Err(Error::argument(
+                    "partners",
+                    format!("{partners:?}"),
+                    "a permutation that only swaps, in the mode for pairs",
+                ));
+            }
         }
         let fixed = [
             ("region", self.region.is_some()),

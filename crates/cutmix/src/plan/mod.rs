@@ -11,24 +11,28 @@ mod sampler;
 mod stream;
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use drawer::Drawer;
+pub use drawer::{Drawer, Mode};
 pub use region::Region;
 pub use sampler::Sampler;
 pub use stream::Stream;
 
 use crate::Error;
 
-/// What is mixed with what: one region and one lambda for a whole minibatch.
+/// What is mixed with what in a minibatch: the regions, where their pixels come from, and the exact
+/// lambdas. Cheap to clone.
+///
+/// There is one region for the whole batch, or one for each sample (see [`Mode`]).
 ///
 /// ```
 /// use cutmix::plan::{Plan, Region};
 ///
 /// // Two 4 x 4 images swap their upper halves.
 /// let plan = Plan::new(vec![1, 0], Region::new([0..2, 0..4]), vec![4, 4])?;
-/// assert_eq!(plan.lambda(), 0.5);
+/// assert_eq!(plan.lambda(0), 0.5);
 /// let json = serde_json::to_string(&plan).unwrap();
 /// assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
 /// # Ok::<(), cutmix::Error>(())
@@ -36,14 +40,15 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields")]
 pub struct Plan {
-    partners: Vec<usize>,
-    region: Region,
-    spatial: Vec<usize>,
-    lambda: f64,
+    partners: Arc<[usize]>,
+    regions: Arc<[Region]>,
+    spatial: Arc<[usize]>,
+    lambdas: Arc<[f64]>,
 }
 
 impl Plan {
-    /// A plan given by hand: sample `i` takes `region` from sample `partners[i]`.
+    /// A plan given by hand with one region for the batch: sample `i` takes `region` from sample
+    /// `partners[i]`.
     ///
     /// `partners` is a permutation of `0..N`, `region` lies in an image of the shape `spatial`
     /// (rows and columns for `[N, C, H, W]`).
@@ -53,17 +58,49 @@ impl Plan {
     /// [`Error::Argument`] for an empty batch, partners that are no permutation, an image without
     /// pixels, or a region that leaves the image.
     pub fn new(partners: Vec<usize>, region: Region, spatial: Vec<usize>) -> Result<Self, Error> {
+        Self::checked(partners, vec![region], spatial)
+    }
+
+    /// A plan given by hand with a region for each sample: sample `i` takes `regions[i]` from
+    /// sample `partners[i]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and for another number of regions than of partners.
+    pub fn per_sample(
+        partners: Vec<usize>,
+        regions: Vec<Region>,
+        spatial: Vec<usize>,
+    ) -> Result<Self, Error> {
+        if regions.len() != partners.len() {
+            return Err(Error::argument(
+                "regions",
+                format!("{} regions", regions.len()),
+                format!("one for each of the batch's {} samples", partners.len()),
+            ));
+        }
+        Self::checked(partners, regions, spatial)
+    }
+
+    /// `regions` are one, or one for each of `partners`.
+    fn checked(
+        partners: Vec<usize>,
+        regions: Vec<Region>,
+        spatial: Vec<usize>,
+    ) -> Result<Self, Error> {
         check_batch(partners.len())?;
         check_spatial(&spatial)?;
         check_partners(&partners)?;
-        region.check(&spatial)?;
+        regions
+            .iter()
+            .try_for_each(|region| region.check(&spatial))?;
         let volume: usize = spatial.iter().product();
-        let lambda = 1.0 - region.volume() as f64 / volume as f64;
+        let lambdas = (regions.iter()).map(|region| 1.0 - region.volume() as f64 / volume as f64);
         Ok(Self {
-            partners,
-            region,
-            spatial,
-            lambda,
+            lambdas: lambdas.collect(),
+            partners: partners.into(),
+            regions: regions.into(),
+            spatial: spatial.into(),
         })
     }
 
@@ -72,9 +109,41 @@ impl Plan {
         &self.partners
     }
 
-    /// The box that is cut from every sample of the batch.
-    pub fn region(&self) -> &Region {
-        &self.region
+    /// One region for the batch, or one for each sample.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// One lambda for each of [`regions`](Self::regions); see [`lambda`](Self::lambda).
+    pub fn lambdas(&self) -> &[f64] {
+        &self.lambdas
+    }
+
+    /// The box that is cut from a sample.
+    ///
+    /// # Panics
+    ///
+    /// If `sample` is not in `0..batch()`.
+    pub fn region(&self, sample: usize) -> &Region {
+        &self.regions[self.entry(sample)]
+    }
+
+    /// The share of a sample that is its own, in `0..=1`: exactly
+    /// `1 - region volume / image volume`, never the value that was drawn.
+    ///
+    /// # Panics
+    ///
+    /// If `sample` is not in `0..batch()`.
+    pub fn lambda(&self, sample: usize) -> f64 {
+        self.lambdas[self.entry(sample)]
+    }
+
+    fn entry(&self, sample: usize) -> usize {
+        assert!(sample < self.batch(), "sample {sample} of {}", self.batch());
+        match self.regions.len() {
+            1 => 0,
+            _ => sample,
+        }
     }
 
     /// The spatial shape of the images.
@@ -82,34 +151,45 @@ impl Plan {
         &self.spatial
     }
 
-    /// The share of each sample that is its own, in `0..=1`: exactly
-    /// `1 - region volume / image volume`, never the value that was drawn.
-    pub fn lambda(&self) -> f64 {
-        self.lambda
-    }
-
     /// The number of samples in the batch.
     pub fn batch(&self) -> usize {
         self.partners.len()
     }
 
-    /// Whether applying the plan changes nothing: an empty region, or every sample is its own
-    /// partner.
+    /// Whether applying the plan changes nothing: no region has a pixel, or every sample is its
+    /// own partner.
     pub fn is_identity(&self) -> bool {
-        self.region.is_empty() || (self.partners.iter().enumerate()).all(|(i, &p)| i == p)
+        self.regions.iter().all(Region::is_empty)
+            || (self.partners.iter().enumerate()).all(|(i, &p)| i == p)
+    }
+
+    pub(crate) fn shared_partners(&self) -> Arc<[usize]> {
+        self.partners.clone()
+    }
+
+    pub(crate) fn shared_regions(&self) -> Arc<[Region]> {
+        self.regions.clone()
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "region {} of {}, lambda {:.4}, partners {:?}",
-            self.region,
-            Region::whole(&self.spatial),
-            self.lambda,
-            self.partners
-        )
+        let whole = Region::whole(&self.spatial);
+        if let ([region], [lambda]) = (self.regions(), self.lambdas()) {
+            let partners = &self.partners;
+            return write!(
+                f,
+                "region {region} of {whole}, lambda {lambda:.4}, partners {partners:?}"
+            );
+        }
+        write!(f, "regions of {whole}:")?;
+        (self.partners.iter().enumerate()).try_for_each(|(sample, partner)| {
+            let (region, lambda) = (self.region(sample), self.lambda(sample));
+            write!(
+                f,
+                " {sample} takes {region} of {partner}, lambda {lambda:.4};"
+            )
+        })
     }
 }
 
@@ -117,23 +197,27 @@ impl fmt::Display for Plan {
 #[derive(Deserialize)]
 struct Fields {
     partners: Vec<usize>,
-    region: Region,
+    regions: Vec<Region>,
     spatial: Vec<usize>,
-    lambda: f64,
+    lambdas: Vec<f64>,
 }
 
 impl TryFrom<Fields> for Plan {
     type Error = Error;
 
     fn try_from(fields: Fields) -> Result<Self, Error> {
-        let plan = Self::new(fields.partners, fields.region, fields.spatial)?;
+        let plan = match <[Region; 1]>::try_from(fields.regions) {
+            Ok([region]) => Self::new(fields.partners, region, fields.spatial)?,
+            Err(regions) => Self::per_sample(fields.partners, regions, fields.spatial)?,
+        };
         // Text formats may lose the last digit.
-        let exact = (plan.lambda - fields.lambda).abs() <= 1e-12;
+        let exact = plan.lambdas.len() == fields.lambdas.len()
+            && (plan.lambdas.iter().zip(&fields.lambdas)).all(|(a, b)| (a - b).abs() <= 1e-12);
         if !exact {
             return Err(Error::argument(
-                "lambda",
-                fields.lambda,
-                format!("{}, the share outside the region", plan.lambda),
+                "lambdas",
+                format!("{:?}", fields.lambdas),
+                format!("{:?}, the shares outside the regions", plan.lambdas),
             ));
         }
         Ok(plan)
@@ -161,7 +245,7 @@ fn check_spatial(spatial: &[usize]) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_partners(partners: &[usize]) -> Result<(), Error> {
+pub(crate) fn check_partners(partners: &[usize]) -> Result<(), Error> {
     let mut seen = vec![false; partners.len()];
     for &partner in partners {
         match seen.get_mut(partner) {

@@ -8,7 +8,9 @@ use std::fmt::Debug;
 use burn::tensor::kind::Basic;
 use burn::tensor::{Device, Element, Tensor};
 use cutmix::Error;
-use cutmix::plan::{Drawer, Plan, Sampler, Stream};
+use cutmix::plan::{Drawer, Mode, Plan, Sampler, Stream};
+
+pub mod kernels;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -54,15 +56,31 @@ pub fn samplers() -> impl Strategy<Value = Sampler> {
     ]
 }
 
-/// Plans of any sampler for up to `batch` samples with `rank` spatial dimensions of up to `size`
+/// Plans of any sampler and mode for up to `batch` samples with `rank` spatial dimensions of up to `size`
 /// pixels; the empty region and the whole image come up.
 pub fn plans(batch: usize, rank: usize, size: usize) -> impl Strategy<Value = Plan> {
     let spatial = vec(1..=size, rank);
-    (1..=batch, spatial, samplers(), 0.1..4.0, 0..u64::MAX).prop_map(
-        |(batch, spatial, sampler, alpha, step)| {
-            let drawer = Drawer::new(alpha).sampler(sampler);
+    let modes = prop_oneof![Just(Mode::Batch), Just(Mode::Pair), Just(Mode::Sample)];
+    (1..=batch, spatial, samplers(), modes, 0.1..4.0, 0..u64::MAX).prop_map(
+        |(batch, spatial, sampler, mode, alpha, step)| {
+            let drawer = Drawer::new(alpha).sampler(sampler).mode(mode);
             let mut rng = Stream::new(0).at(step);
             drawer.draw(batch, &spatial, &mut rng).unwrap()
         },
     )
+}
+
+/// The first Vulkan device, or none, with a line that says so.
+#[cfg(feature = "vulkan")]
+pub fn vulkan() -> Option<Device> {
+    use burn::tensor::{DeviceKind, DeviceType};
+    if Device::enumerate(DeviceType::Vulkan).is_empty() {
+        assert!(
+            std::env::var_os("CUTMIX_REQUIRE_VULKAN").is_none(),
+            "no Vulkan adapter"
+        );
+        println!("SKIPPED: no Vulkan adapter here");
+        return None;
+    }
+    Some(Device::vulkan(DeviceKind::DefaultDevice))
 }

@@ -1,0 +1,116 @@
+//! Time and memory of calls on a device.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
+
+use crate::error::Error;
+
+/// Calls between two looks at the clock on a GPU, so that it is the calls that take the time and not
+/// the waiting for the last one.
+const CALLS: u32 = 16;
+
+/// The smallest part of a copy that is worth a thread of its own.
+const PART: usize = 1 << 21;
+
+/// Measures on a device.
+pub struct Meter {
+    pub device: Device,
+    /// The device is the CPU.
+    pub is_host: bool,
+}
+
+impl Meter {
+    /// Seconds of one call that turns a value into the next one.
+    pub fn time<T>(
+        &self,
+        mut value: T,
+        mut call: impl FnMut(T) -> Result<T, cutmix::Error>,
+    ) -> Result<(T, f64), Error> {
+        let calls = if self.is_host { 1 } else { CALLS };
+        self.sync()?;
+        let start = Instant::now();
+        for _ in 0..calls {
+            value = call(value)?;
+        }
+        self.sync()?;
+        Ok((value, start.elapsed().as_secs_f64() / f64::from(calls)))
+    }
+
+    /// For plain copies of up to so many bytes.
+    pub fn copier(&self, most: usize) -> Copier<'_> {
+        let most = if self.is_host { most } else { 0 };
+        Copier {
+            meter: self,
+            source: vec![1; most],
+            target: vec![2; most],
+        }
+    }
+
+    /// The bytes that a call takes and, on a GPU, still holds at its end with its result.
+    pub fn memory<T>(
+        &self,
+        call: impl FnOnce() -> Result<T, cutmix::Error>,
+    ) -> Result<(T, u64), Error> {
+        let before = self.used()?;
+        let value = call()?;
+        Ok((value, self.used()?.saturating_sub(before)))
+    }
+
+    fn used(&self) -> Result<u64, Error> {
+        self.sync()?;
+        Ok(match self.device.memory_pool_usage() {
+            Some(usage) if !self.is_host => usage.bytes_in_use,
+            _ => crate::ALLOCATOR.total_allocated() as u64,
+        })
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        let synced = self.device.sync();
+        Ok(synced.map_err(|error| cutmix::Error::Device(error.to_string()))?)
+    }
+}
+
+/// Copies from memory of the device into other memory that is there.
+pub struct Copier<'a> {
+    meter: &'a Meter,
+    source: Vec<u8>,
+    target: Vec<u8>,
+}
+
+impl Copier<'_> {
+    /// Seconds of a copy of so many bytes.
+    pub fn seconds(&mut self, bytes: usize) -> Result<f64, Error> {
+        if bytes == 0 {
+            return Ok(0.0);
+        }
+        if !self.meter.is_host {
+            let count = bytes.div_ceil(4);
+            let source = Tensor::<1>::ones([count], &self.meter.device);
+            let target = Tensor::<1>::zeros([count], &self.meter.device);
+            let copy = |target: Tensor<1>| Ok(target.slice_assign([0..count], source.clone()));
+            return Ok(self.meter.time(target, copy)?.1);
+        }
+        let (source, target) = (&self.source[..bytes], &mut self.target[..bytes]);
+        let part = bytes.div_ceil(rayon::current_num_threads()).max(PART);
+        let start = Instant::now();
+        if bytes <= part {
+            target.copy_from_slice(source);
+        } else {
+            (target.par_chunks_mut(part).zip(source.par_chunks(part)))
+                .for_each(|(target, source)| target.copy_from_slice(source));
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        black_box(target);
+        Ok(seconds)
+    }
+}
+
+/// The middle one of the values; NaN of none.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,338 @@
+//! `cutmix bench`: what the operations cost on a device, beside a plain copy on it.
+
+mod measure;
+
+use burn::tensor::kind::Numeric;
+use burn::tensor::{DType, Distribution, Float, Int, Tensor, TensorData};
+use cutmix::Targets;
+use cutmix::ops::{self, reference};
+use cutmix::plan::{Drawer, Mode, Plan, Region, Stream};
+use serde::Serialize;
+
+use self::measure::{Copier, Meter, median};
+use crate::args::BenchArgs;
+use crate::device;
+use crate::error::Error;
+use crate::say::say;
+
+const MODES: [Mode; 3] = [Mode::Batch, Mode::Pair, Mode::Sample];
+const DTYPES: [(&str, DType); 5] = [
+    ("f32", DType::F32),
+    ("f16", DType::F16),
+    ("bf16", DType::BF16),
+    ("f64", DType::F64),
+    ("u8", DType::U8),
+];
+/// More than this does not fit the memory that a batch has anywhere.
+const MOST_BYTES: usize = 1 << 34;
+
+/// What was measured.
+#[derive(Serialize)]
+struct Report {
+    device: String,
+    shape: [usize; 4],
+    dtype: String,
+    classes: u32,
+    plans: u32,
+    rows: Vec<Row>,
+}
+
+/// One operation; numbers are medians over the plans.
+#[derive(Serialize)]
+struct Row {
+    operation: &'static str,
+    mode: Option<Mode>,
+    milliseconds: f64,
+    /// Bytes of the regions in a second; none where there are no regions.
+    gigabytes_per_second: Option<f64>,
+    /// The time of a plain copy of as many bytes over the operation's time.
+    share_of_copy: Option<f64>,
+    /// Memory that a call takes.
+    extra_bytes: Option<u64>,
+    /// Bytes of the regions and seconds, plan by plan.
+    samples: Vec<(usize, f64)>,
+}
+
+/// Measures and prints.
+pub fn run(args: BenchArgs) -> Result<(), Error> {
+    let chosen = device::choose(&args.device)?;
+    let shape = parse_shape(&args.shape)?;
+    let known = DTYPES.iter().map(|(name, _)| *name);
+    let dtype = DTYPES.iter().find(|(name, _)| *name == args.dtype);
+    let &(name, dtype) = dtype.ok_or_else(|| Error::unknown("dtype", &args.dtype, known))?;
+    if !chosen.device.supports_dtype(dtype) {
+        let expected = format!("a type that {} computes with", chosen.describe());
+        return Err(Error::option("dtype", name, expected));
+    }
+    let bytes = shape
+        .iter()
+        .try_fold(dtype.size(), |n, &size| n.checked_mul(size));
+    if bytes.is_none_or(|bytes| bytes > MOST_BYTES) {
+        return Err(Error::option(
+            "shape",
+            &args.shape,
+            "a batch of at most 16 GiB",
+        ));
+    }
+    let bench = Bench {
+        meter: Meter {
+            device: chosen.device.clone(),
+            is_host: chosen.name == "cpu",
+        },
+        shape,
+        dtype,
+        classes: args.classes as usize,
+        plans: args.plans,
+    };
+    let rows = match dtype {
+        DType::U8 => bench.rows::<Int>()?,
+        _ => bench.rows::<Float>()?,
+    };
+    let report = Report {
+        device: chosen.describe(),
+        shape,
+        dtype: name.into(),
+        classes: args.classes,
+        plans: args.plans,
+        rows,
+    };
+    match args.json {
+        true => say!(
+            "{}",
+            serde_json::to_string_pretty(&report).expect("plain numbers")
+        ),
+        false => report.print(),
+    }
+    Ok(())
+}
+
+fn parse_shape(text: &str) -> Result<[usize; 4], Error> {
+    let sizes: Option<Vec<usize>> = text
+        .split('x')
+        .map(|size| size.trim().parse().ok())
+        .collect();
+    let shape = sizes.and_then(|sizes| <[usize; 4]>::try_from(sizes).ok());
+    shape.filter(|shape| !shape.contains(&0)).ok_or_else(|| {
+        let expected = "samples, channels, height and width, each at least 1, such as 64x3x224x224";
+        Error::option("shape", text, expected)
+    })
+}
+
+impl Report {
+    fn print(&self) {
+        let [n, c, h, w] = self.shape;
+        say!("device  {}", self.device);
+        say!(
+            "batch   {n} x {c} x {h} x {w} {}, {} classes",
+            self.dtype,
+            self.classes
+        );
+        say!(
+            "medians over {} random plans, alpha 1; GB/s and share of a plain copy count the bytes of \
+             the boxes\n",
+            self.plans
+        );
+        say!("operation                         time        GB/s   of a copy   extra memory");
+        for row in &self.rows {
+            let rate = row.gigabytes_per_second.map(|rate| format!("{rate:.1}"));
+            let share = row
+                .share_of_copy
+                .map(|share| format!("{:.0} %", 100.0 * share));
+            let mode = row.mode.map(|mode| mode.to_string());
+            say!(
+                "{:<16} {:<8} {:>10.3} ms {:>11} {:>11} {:>14}",
+                row.operation,
+                mode.unwrap_or_default(),
+                row.milliseconds,
+                rate.unwrap_or_default(),
+                share.unwrap_or_default(),
+                row.extra_bytes.map(size).unwrap_or_default(),
+            );
+        }
+    }
+}
+
+/// `1234` as `1.2 KB`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{:.1} KB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
+/// The batch that is measured on.
+struct Bench {
+    meter: Meter,
+    shape: [usize; 4],
+    dtype: DType,
+    classes: usize,
+    plans: u32,
+}
+
+impl Bench {
+    fn rows<K: Numeric>(&self) -> Result<Vec<Row>, Error> {
+        let whole = [Region::whole(&self.shape[2..])];
+        let boxes = |plan: &Plan| self.bytes(plan.regions());
+        let paste = |images, plan: &Plan| ops::paste(images, plan);
+        let blend =
+            |images, plan: &Plan| ops::blend(images, plan.partners(), &whole, plan.lambdas());
+        let fill = |images, plan: &Plan| ops::fill(images, plan.regions(), 0.0);
+        let mut rows = vec![self.copy()?];
+        for mode in MODES {
+            rows.push(self.row::<K>("paste", mode, boxes, paste)?);
+        }
+        for mode in MODES {
+            rows.push(self.row::<K>("blend", mode, |_| self.bytes(&whole), blend)?);
+        }
+        for mode in [Mode::Batch, Mode::Sample] {
+            rows.push(self.row::<K>("fill", mode, boxes, fill)?);
+        }
+        let shared = self.images::<K>();
+        rows.push(
+            self.row::<K>("paste, shared", Mode::Batch, boxes, |images, plan| {
+                // Not into `images`: into a batch of its own.
+                drop(images);
+                ops::paste(shared.clone(), plan)
+            })?,
+        );
+        rows.push(
+            self.row::<K>("paste, reference", Mode::Batch, boxes, |images, plan| {
+                Ok(reference::paste(images, plan.partners(), plan.regions()))
+            })?,
+        );
+        let labels: Vec<_> = (0..self.shape[0])
+            .map(|i| (i % self.classes) as i64)
+            .collect();
+        let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &self.meter.device);
+        rows.push(self.targets("targets", |plan| {
+            Targets::from(labels.clone()).mix(self.classes, plan)
+        })?);
+        rows.push(self.targets("targets, one-hot", |plan| {
+            let hot = reference::one_hot(labels.clone(), self.classes);
+            let partners = reference::upload(plan.partners(), &self.meter.device);
+            let other = hot.clone().select(0, partners);
+            Ok(hot * plan.lambda(0) + other * (1.0 - plan.lambda(0)))
+        })?);
+        Ok(rows)
+    }
+
+    fn images<K: Numeric>(&self) -> Tensor<4, K> {
+        let mut rng = Stream::new(1).at(0);
+        let values = Distribution::Uniform(0.0, 255.0);
+        let data = TensorData::random::<f32, _, _>(self.shape, values, &mut rng);
+        let options = (&self.meter.device, self.dtype);
+        Tensor::from_data(data.convert_dtype(self.dtype), options)
+    }
+
+    fn plan(&self, mode: Mode, step: u32) -> Result<Plan, Error> {
+        let mut rng = Stream::new(0).at(step.into());
+        let drawer = Drawer::new(1.0).mode(mode);
+        Ok(drawer.draw(self.shape[0], &self.shape[2..], &mut rng)?)
+    }
+
+    fn copier(&self) -> Copier<'_> {
+        self.meter
+            .copier(self.bytes(&[Region::whole(&self.shape[2..])]))
+    }
+
+    /// Bytes of the regions of all samples.
+    fn bytes(&self, regions: &[Region]) -> usize {
+        let pixels: usize = regions.iter().map(Region::volume).sum();
+        self.dtype.size() * self.shape[1] * pixels * (self.shape[0] / regions.len())
+    }
+
+    /// An operation over all plans, each beside a copy of as many bytes.
+    fn row<K: Numeric>(
+        &self,
+        operation: &'static str,
+        mode: Mode,
+        bytes: impl Fn(&Plan) -> usize,
+        change: impl Fn(Tensor<4, K>, &Plan) -> Result<Tensor<4, K>, cutmix::Error>,
+    ) -> Result<Row, Error> {
+        let mut images = self.images::<K>();
+        let mut copier = self.copier();
+        let mut samples = Vec::new();
+        let mut largest = (0, self.plan(mode, 0)?);
+        // The first one warms up.
+        for step in 0..=self.plans {
+            let plan = self.plan(mode, step)?;
+            let bytes = bytes(&plan);
+            let (changed, seconds) = self.meter.time(images, |images| change(images, &plan))?;
+            images = changed;
+            let copy_seconds = copier.seconds(bytes)?;
+            if step > 0 && bytes > 0 {
+                samples.push((bytes, seconds, copy_seconds));
+            }
+            if bytes > largest.0 && !plan.is_identity() {
+                largest = (bytes, plan);
+            }
+        }
+        let (_, plan) = largest;
+        let (_images, extra_bytes) = self.meter.memory(|| change(images, &plan))?;
+        Ok(Row {
+            operation,
+            mode: Some(mode),
+            milliseconds: median(samples.iter().map(|(_, seconds, _)| 1e3 * seconds)),
+            gigabytes_per_second: Some(median(
+                (samples.iter()).map(|(bytes, seconds, _)| 1e-9 * *bytes as f64 / seconds),
+            )),
+            share_of_copy: Some(median(
+                samples.iter().map(|(_, seconds, copy)| copy / seconds),
+            )),
+            extra_bytes: Some(extra_bytes),
+            samples: (samples.iter())
+                .map(|&(bytes, seconds, _)| (bytes, seconds))
+                .collect(),
+        })
+    }
+
+    /// A plain copy of the bytes of the boxes of CutMix.
+    fn copy(&self) -> Result<Row, Error> {
+        let mut copier = self.copier();
+        let mut samples = Vec::new();
+        for step in 0..=self.plans {
+            let bytes = self.bytes(self.plan(Mode::Batch, step)?.regions());
+            let seconds = copier.seconds(bytes)?;
+            if step > 0 && bytes > 0 {
+                samples.push((bytes, seconds));
+            }
+        }
+        Ok(Row {
+            operation: "plain copy",
+            mode: None,
+            milliseconds: median(samples.iter().map(|(_, seconds)| 1e3 * seconds)),
+            gigabytes_per_second: Some(median(
+                (samples.iter()).map(|(bytes, seconds)| 1e-9 * *bytes as f64 / seconds),
+            )),
+            share_of_copy: None,
+            extra_bytes: None,
+            samples,
+        })
+    }
+
+    /// Class indices to mixed targets, in one of two ways.
+    fn targets(
+        &self,
+        operation: &'static str,
+        mix: impl Fn(&Plan) -> Result<Tensor<2>, cutmix::Error>,
+    ) -> Result<Row, Error> {
+        let mut seconds = Vec::new();
+        for step in 0..=self.plans {
+            let plan = self.plan(Mode::Batch, step)?;
+            let ((), time) = self.meter.time((), |()| mix(&plan).map(drop))?;
+            seconds.push(time);
+        }
+        let plan = self.plan(Mode::Batch, 0)?;
+        let (_targets, extra_bytes) = self.meter.memory(|| mix(&plan))?;
+        Ok(Row {
+            operation,
+            mode: Some(Mode::Batch),
+            milliseconds: median(seconds.into_iter().skip(1).map(|seconds| 1e3 * seconds)),
+            gigabytes_per_second: None,
+            share_of_copy: None,
+            extra_bytes: Some(extra_bytes),
+            samples: Vec::new(),
+        })
+    }
+}

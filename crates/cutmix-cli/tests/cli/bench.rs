@@ -1,0 +1,108 @@
+//! `cutmix bench`.
+
+use serde_json::Value;
+
+use crate::{error, output, scratch};
+
+const SMALL: [&str; 7] = [
+    "bench", "--shape", "4x2x9x7", "--plans", "5", "--device", "cpu",
+];
+
+#[test]
+fn the_table_has_a_row_for_each_operation() {
+    let shown = output(scratch().path(), &SMALL);
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines[0], "device  cpu");
+    assert_eq!(lines[1], "batch   4 x 2 x 9 x 7 f32, 1000 classes");
+    for row in [
+        "plain copy",
+        "paste            batch",
+        "paste            pair",
+        "paste            sample",
+        "blend            batch",
+        "fill             sample",
+        "paste, shared",
+        "paste, reference",
+        "targets ",
+        "targets, one-hot",
+    ] {
+        assert!(
+            lines.iter().any(|line| line.starts_with(row)),
+            "{row}: {shown}"
+        );
+    }
+}
+
+#[test]
+fn json_has_the_numbers_of_every_plan() {
+    let more = ["--json", "--dtype", "u8", "--classes", "7"];
+    let report = output(scratch().path(), &[&SMALL[..], &more].concat());
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["shape"], serde_json::json!([4, 2, 9, 7]));
+    assert_eq!(
+        (&report["dtype"], &report["classes"]),
+        (&"u8".into(), &7.into())
+    );
+    let rows = report["rows"].as_array().unwrap();
+    let find = |operation: &str, mode: &str| {
+        let found = rows
+            .iter()
+            .find(|row| row["operation"] == operation && row["mode"] == mode);
+        found.unwrap_or_else(|| panic!("no {operation} per {mode}"))
+    };
+    let blend = find("blend", "sample");
+    assert_eq!(blend["samples"].as_array().unwrap().len(), 5);
+    // All of a blend's images are mixed: a byte for each of their elements.
+    assert_eq!(blend["samples"][0][0], 4 * 2 * 9 * 7);
+    assert!(blend["milliseconds"].as_f64().unwrap() > 0.0);
+    // In place next to nothing is allocated, and a new batch at least its size.
+    let extra = |operation: &str| find(operation, "batch")["extra_bytes"].as_u64().unwrap();
+    assert!(extra("paste, shared") >= 4 * 2 * 9 * 7);
+    // A row of 7 numbers for each sample, and two such matrices and more.
+    let one = 4 * 4 * 7;
+    assert!(
+        (one..2 * one + 1000).contains(&extra("targets")),
+        "{}",
+        extra("targets")
+    );
+    assert!(extra("targets, one-hot") > 2 * one);
+}
+
+#[test]
+fn a_large_batch_is_mixed_in_place_with_little_memory() {
+    let options = [
+        "bench",
+        "--shape",
+        "64x3x64x64",
+        "--plans",
+        "1",
+        "--device",
+        "cpu",
+        "--json",
+    ];
+    let report: Value = serde_json::from_str(&output(scratch().path(), &options)).unwrap();
+    let batch = 4 * 64 * 3 * 64 * 64;
+    for row in report["rows"].as_array().unwrap() {
+        let extra = row["extra_bytes"].as_u64().unwrap_or(0);
+        match row["operation"].as_str().unwrap() {
+            "paste" | "blend" | "fill" => assert!(extra < batch / 16, "{row}"),
+            "paste, shared" => assert!(extra >= batch, "{row}"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn wrong_options_are_told() {
+    let told = [
+        ["--shape", "64x3x224"],
+        ["--shape", "64x3x0x224"],
+        ["--shape", "64,3,224,224"],
+        ["--shape", "1000000x3x100000x100000"],
+        ["--dtype", "f23"],
+        ["--dtype", "i128"],
+        ["--device", "cpu:1"],
+    ]
+    .map(|options| error(scratch().path(), &[&["bench"], &options[..]].concat()));
+    insta::assert_snapshot!(told.join("\n"));
+}

@@ -1,0 +1,102 @@
+//! This project's side of the comparison with other libraries (`scripts/compare-peers`).
+//!
+//! With `--serve` it reads requests from standard input, one JSON object on each line, and answers
+//! each with the seconds that one call took: plan, images and dense targets, as a training loop
+//! calls it. The script asks it in turn with the others, so that all see the same machine.
+
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+use burn::tensor::{Device, Distribution, Int, IntDType, Tensor};
+use cutmix::plan::{Drawer, Mode, Stream};
+use cutmix::{Error, Targets, ops};
+use serde::Deserialize;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Deserialize)]
+struct Request {
+    /// `[N, ..., H, W]`.
+    shape: Vec<usize>,
+    /// `f32` or `u8`.
+    dtype: String,
+    mode: Mode,
+    classes: usize,
+    /// Which plan.
+    step: u64,
+}
+
+fn main() {
+    if !std::env::args().any(|argument| argument == "--serve") {
+        println!("compared with other libraries by scripts/compare-peers");
+        return;
+    }
+    let device = Device::default();
+    let mut batch: Option<(Vec<usize>, String, Images)> = None;
+    for line in std::io::stdin().lock().lines() {
+        let line = line.expect("requests are lines of text");
+        let request: Request = serde_json::from_str(&line).expect("a request");
+        let key = (&request.shape, &request.dtype);
+        let images = match batch.take() {
+            Some((shape, dtype, images)) if (&shape, &dtype) == key => images,
+            _ => Images::new(&request.shape, &request.dtype, &device),
+        };
+        let labels: Vec<_> = (0..request.shape[0])
+            .map(|i| (i * 7 % request.classes) as i64)
+            .collect();
+        let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
+
+        let start = Instant::now();
+        let (images, targets) = images
+            .mix(labels.into(), &request)
+            .expect("a valid request");
+        targets.device().sync().expect("the device works");
+        let seconds = start.elapsed().as_secs_f64();
+
+        println!("{seconds}");
+        std::io::stdout().flush().expect("someone listens");
+        batch = Some((request.shape, request.dtype, images));
+    }
+}
+
+enum Images {
+    F32x4(Tensor<4>),
+    F32x5(Tensor<5>),
+    U8x4(Tensor<4, Int>),
+    U8x5(Tensor<5, Int>),
+}
+
+impl Images {
+    fn new(shape: &[usize], dtype: &str, device: &Device) -> Self {
+        let all = Distribution::Uniform(0.0, 255.0);
+        match (dtype, shape) {
+            ("f32", &[n, c, h, w]) => Self::F32x4(Tensor::random([n, c, h, w], all, device)),
+            ("f32", &[n, t, c, h, w]) => Self::F32x5(Tensor::random([n, t, c, h, w], all, device)),
+            ("u8", &[n, c, h, w]) => {
+                let images = Tensor::<4>::random([n, c, h, w], all, device).int();
+                Self::U8x4(images.cast(IntDType::U8))
+            }
+            ("u8", &[n, t, c, h, w]) => {
+                let images = Tensor::<5>::random([n, t, c, h, w], all, device).int();
+                Self::U8x5(images.cast(IntDType::U8))
+            }
+            _ => panic!("no images of {dtype} {shape:?}"),
+        }
+    }
+
+    fn mix(self, targets: Targets, request: &Request) -> Result<(Self, Tensor<2>), Error> {
+        let (batch, spatial) = (request.shape[0], &request.shape[request.shape.len() - 2..]);
+        let drawer = Drawer::new(1.0).mode(request.mode);
+        let plan = drawer.draw(batch, spatial, &mut Stream::new(0).at(request.step))?;
+        let targets = targets.mix(request.classes, &plan)?;
+        let images = match self {
+            Self::F32x4(images) => Self::F32x4(ops::paste(images, &plan)?),
+            Self::F32x5(images) => Self::F32x5(ops::paste(images, &plan)?),
+            Self::U8x4(images) => Self::U8x4(ops::paste(images, &plan)?),
+            Self::U8x5(images) => Self::U8x5(ops::paste(images, &plan)?),
+        };
+        Ok((images, targets))
+    }
+}

@@ -1,0 +1,304 @@
+//! The operations on the CPU: memory copies, in place where a tensor is owned alone.
+
+mod grid;
+mod kernel;
+
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
+use burn::backend::{DType, Flex, FloatDType};
+use burn::tensor::{BoolStore, Bytes, Element, Shape, bf16, f16};
+use bytemuck::Pod;
+
+use self::grid::Grid;
+use self::kernel::Inside;
+use super::backend::{MixOps, Partners, Regions, Weights};
+
+impl MixOps for Flex {
+    fn float_paste(
+        images: FloatTensor<Self>,
+        partners: Partners,
+        regions: Regions,
+    ) -> FloatTensor<Self> {
+        paste(images, &partners, &regions)
+    }
+
+    fn int_paste(images: IntTensor<Self>, partners: Partners, regions: Regions) -> IntTensor<Self> {
+        paste(images, &partners, &regions)
+    }
+
+    fn bool_paste(
+        images: BoolTensor<Self>,
+        partners: Partners,
+        regions: Regions,
+    ) -> BoolTensor<Self> {
+        paste(images, &partners, &regions)
+    }
+
+    fn float_blend(
+        images: FloatTensor<Self>,
+        partners: Partners,
+        regions: Regions,
+        weights: Weights,
+    ) -> FloatTensor<Self> {
+        blend(images, &partners, &regions, &weights)
+    }
+
+    fn int_blend(
+        images: IntTensor<Self>,
+        partners: Partners,
+        regions: Regions,
+        weights: Weights,
+    ) -> IntTensor<Self> {
+        blend(images, &partners, &regions, &weights)
+    }
+
+    fn float_fill(images: FloatTensor<Self>, regions: Regions, value: f64) -> FloatTensor<Self> {
+        fill(images, &regions, value)
+    }
+
+    fn int_fill(images: IntTensor<Self>, regions: Regions, value: f64) -> IntTensor<Self> {
+        fill(images, &regions, value)
+    }
+
+    fn mix_classes(
+        classes: IntTensor<Self>,
+        num_classes: usize,
+        partners: Partners,
+        weights: Weights,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self> {
+        let classes = indices(&classes);
+        match dtype {
+            FloatDType::F64 => rows::<f64>(&classes, num_classes, &partners, &weights),
+            FloatDType::F16 => rows::<f16>(&classes, num_classes, &partners, &weights),
+            FloatDType::BF16 => rows::<bf16>(&classes, num_classes, &partners, &weights),
+            // Flex32 is stored as f32.
+            FloatDType::F32 | FloatDType::Flex32 => {
+                rows::<f32>(&classes, num_classes, &partners, &weights)
+            }
+        }
+    }
+}
+
+/// An element and how it is mixed.
+trait Pixel: Element + Pod + Send + Sync {
+    /// What weights are rounded to.
+    type Weight: Copy + Send + Sync;
+
+    fn weight(weight: f64) -> Self::Weight;
+    fn blend(own: Self, other: Self, weights: [Self::Weight; 2]) -> Self;
+    fn value(value: f64) -> Self;
+}
+
+macro_rules! float_pixels {
+    ($($float:ty: $from:expr),*) => {$(
+        impl Pixel for $float {
+            type Weight = Self;
+
+            fn weight(weight: f64) -> Self {
+                $from(weight)
+            }
+
+            #[inline]
+            fn blend(own: Self, other: Self, [a, b]: [Self; 2]) -> Self {
+                own * a + other * b
+            }
+
+            fn value(value: f64) -> Self {
+                $from(value)
+            }
+        }
+    )*};
+}
+
+float_pixels!(
+    f64: |value| value,
+    f32: |value| value as f32,
+    // By way of f32, as Burn does.
+    f16: |value| f16::from_f32(value as f32),
+    bf16: |value| bf16::from_f32(value as f32)
+);
+
+macro_rules! int_pixels {
+    ($($int:ty),*) => {$(
+        impl Pixel for $int {
+            type Weight = f32;
+
+            fn weight(weight: f64) -> f32 {
+                weight as f32
+            }
+
+            #[inline]
+            fn blend(own: Self, other: Self, [a, b]: [f32; 2]) -> Self {
+                (own as f32 * a + other as f32 * b).round_ties_even() as Self
+            }
+
+            fn value(value: f64) -> Self {
+                value as Self
+            }
+        }
+    )*};
+}
+
+int_pixels!(i64, i32, i16, i8, u64, u32, u16, u8);
+
+/// Runs a generic function for the type of a tensor's elements.
+macro_rules! for_dtype {
+    ($dtype:expr, $run:ident($($argument:expr),*)) => {
+        match $dtype {
+            DType::F64 => $run::<f64>($($argument),*),
+            DType::F32 | DType::Flex32 => $run::<f32>($($argument),*),
+            DType::F16 => $run::<f16>($($argument),*),
+            DType::BF16 => $run::<bf16>($($argument),*),
+            DType::I64 => $run::<i64>($($argument),*),
+            DType::I32 => $run::<i32>($($argument),*),
+            DType::I16 => $run::<i16>($($argument),*),
+            DType::I8 => $run::<i8>($($argument),*),
+            DType::U64 => $run::<u64>($($argument),*),
+            DType::U32 => $run::<u32>($($argument),*),
+            DType::U16 => $run::<u16>($($argument),*),
+            DType::U8 | DType::Bool(BoolStore::Native | BoolStore::U8) => {
+                $run::<u8>($($argument),*)
+            }
+            dtype => unreachable!("Flex has no images of {dtype:?}"),
+        }
+    };
+}
+
+fn paste(images: FlexTensor, partners: &[usize], regions: &Regions) -> FlexTensor {
+    struct Paste;
+
+    impl<E: Copy> Inside<E> for Paste {
+        const KEEPS_ITSELF: bool = true;
+        const TAKES: bool = true;
+
+        #[inline]
+        fn change(&self, _sample: usize, own: &mut [E], other: &[E]) {
+            kernel::copy_row(own, other);
+        }
+    }
+
+    fn typed<E: Pixel>(images: FlexTensor, partners: &[usize], regions: &Regions) -> FlexTensor {
+        run::<E, _>(images, partners, regions, &Paste)
+    }
+
+    for_dtype!(images.dtype(), typed(images, partners, regions))
+}
+
+fn blend(
+    images: FlexTensor,
+    partners: &[usize],
+    regions: &Regions,
+    weights: &Weights,
+) -> FlexTensor {
+    /// The weights of each sample, or one pair for all.
+    struct Blend<E: Pixel>(Vec<[E::Weight; 2]>);
+
+    impl<E: Pixel> Inside<E> for Blend<E> {
+        // A weighted sum with itself may differ in the last bit.
+        const KEEPS_ITSELF: bool = false;
+        const TAKES: bool = true;
+
+        fn change(&self, sample: usize, own: &mut [E], other: &[E]) {
+            let weights = self.0[sample % self.0.len()];
+            for (own, &other) in own.iter_mut().zip(other) {
+                *own = E::blend(*own, other, weights);
+            }
+        }
+    }
+
+    fn typed<E: Pixel>(
+        images: FlexTensor,
+        partners: &[usize],
+        regions: &Regions,
+        weights: &Weights,
+    ) -> FlexTensor {
+        let weights = weights.iter().map(|weights| weights.map(E::weight));
+        run::<E, _>(images, partners, regions, &Blend::<E>(weights.collect()))
+    }
+
+    for_dtype!(images.dtype(), typed(images, partners, regions, weights))
+}
+
+fn fill(images: FlexTensor, regions: &Regions, value: f64) -> FlexTensor {
+    struct Fill<E>(E);
+
+    impl<E: Copy + Sync> Inside<E> for Fill<E> {
+        const KEEPS_ITSELF: bool = false;
+        const TAKES: bool = false;
+
+        fn change(&self, _sample: usize, own: &mut [E], _other: &[E]) {
+            own.fill(self.0);
+        }
+    }
+
+    fn typed<E: Pixel>(images: FlexTensor, regions: &Regions, value: f64) -> FlexTensor {
+        let alone: Vec<_> = (0..images.layout().shape()[0]).collect();
+        run::<E, _>(images, &alone, regions, &Fill(E::value(value)))
+    }
+
+    for_dtype!(images.dtype(), typed(images, regions, value))
+}
+
+/// In place where the images are owned alone, else on the way into a new batch.
+fn run<E: Pixel, I: Inside<E>>(
+    mut images: FlexTensor,
+    partners: &[usize],
+    regions: &Regions,
+    inside: &I,
+) -> FlexTensor {
+    let Some(grid) = Grid::new(images.layout(), regions) else {
+        return run(images.to_contiguous(), partners, regions, inside);
+    };
+    if let Some(storage) = images.try_storage_mut::<E>() {
+        kernel::in_place(storage, &grid, partners, inside);
+        return images;
+    }
+    if !grid.axes.is_dense() {
+        return run(images.to_contiguous(), partners, regions, inside);
+    }
+    let copy = kernel::copy(images.storage::<E>(), &grid, partners, inside);
+    let layout = images.layout();
+    let layout = Layout::new(
+        layout.shape().clone(),
+        layout.strides().to_vec(),
+        layout.start_offset() - grid.axes.base,
+    );
+    FlexTensor::new(Bytes::from_elems(copy), layout, images.dtype())
+}
+
+/// Class indices of any integer type.
+fn indices(classes: &FlexTensor) -> Vec<i64> {
+    let data = classes.to_contiguous().into_data();
+    data.iter::<i64>().collect()
+}
+
+fn rows<E: Pixel<Weight = E> + std::ops::Add<Output = E>>(
+    classes: &[i64],
+    num_classes: usize,
+    partners: &[usize],
+    weights: &Weights,
+) -> FlexTensor {
+    let mut targets = vec![E::zeroed(); classes.len() * num_classes];
+    let column = |sample: usize| {
+        usize::try_from(classes[sample])
+            .ok()
+            .filter(|&k| k < num_classes)
+    };
+    for (sample, row) in targets.chunks_exact_mut(num_classes).enumerate() {
+        let [own, other] = weights[sample % weights.len()].map(E::weight);
+        match (column(sample), column(partners[sample])) {
+            (Some(k), Some(partner)) => {
+                row[k] = own;
+                row[partner] = row[partner] + other;
+            }
+            _ => row.fill(E::value(f64::NAN)),
+        }
+    }
+    let shape = Shape::new([classes.len(), num_classes]);
+    FlexTensor::new(
+        Bytes::from_elems(targets),
+        Layout::contiguous(shape),
+        E::dtype(),
+    )
+}

@@ -1,0 +1,256 @@
+//! The kernels of a device against the operations in plain tensor calls.
+
+use std::fmt::Debug;
+
+use burn::tensor::kind::{Basic, Numeric};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use cutmix::ops::{self, reference};
+use cutmix::plan::{Plan, Region};
+use proptest::prelude::*;
+
+use super::plans;
+
+/// How the images lie in memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Memory {
+    Contiguous,
+    /// `[N, spatial..., C]`.
+    ChannelsLast,
+    /// `[C, spatial..., N]`.
+    BatchLast,
+    /// `[C, N, spatial...]`.
+    ChannelsFirst,
+    /// Every dimension backwards.
+    Flipped,
+    /// A part of a larger batch of larger images.
+    Part,
+    /// Every channel is the same one.
+    Expanded,
+}
+
+/// One batch, what is done to it, and whether someone else holds it too.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub plan: Plan,
+    pub channels: usize,
+    pub lambdas: Vec<f64>,
+    pub memory: Memory,
+    pub is_shared: bool,
+}
+
+pub fn case(rank: usize, batch: usize, size: usize) -> impl Strategy<Value = Case> {
+    use Memory::*;
+    let memories = [
+        Contiguous,
+        ChannelsLast,
+        BatchLast,
+        ChannelsFirst,
+        Flipped,
+        Part,
+        Expanded,
+    ];
+    let memory = prop::sample::select(memories.to_vec());
+    let lambdas = proptest::collection::vec(0.0..=1.0, batch);
+    (
+        plans(batch, rank - 2, size),
+        1..4usize,
+        lambdas,
+        any::<bool>(),
+        memory,
+        any::<bool>(),
+    )
+        .prop_map(
+            |(plan, channels, mut lambdas, per_sample, memory, is_shared)| {
+                lambdas.truncate(if per_sample { plan.batch() } else { 1 });
+                Case {
+                    plan,
+                    channels,
+                    lambdas,
+                    memory,
+                    is_shared,
+                }
+            },
+        )
+}
+
+impl Case {
+    fn images<const R: usize, K: Basic>(&self, dtype: DType, device: &Device) -> Tensor<R, K> {
+        let mut dims = [self.plan.batch(); R];
+        dims[1] = self.channels;
+        dims[2..].copy_from_slice(self.plan.spatial());
+        let make = |dims: [usize; R]| {
+            let count = dims.iter().product::<usize>();
+            // Neighbours differ, and sums of two have digits to round.
+            let values: Vec<_> = (0..count)
+                .map(|i| (i * 37 % 251) as f64 + 1.0 / 3.0)
+                .collect();
+            let data = match dtype.is_bool() {
+                true => TensorData::new(values.iter().map(|v| *v as u8 % 3 == 0).collect(), dims),
+                false => TensorData::new(values, dims).convert_dtype(dtype),
+            };
+            Tensor::<R, K>::from_data(data, (device, dtype))
+        };
+        // The order of the dimensions in memory, and the way back from it.
+        let permuted = |order: Vec<usize>| {
+            let mut back = [0; R];
+            let mut stored = dims;
+            for (place, &dim) in order.iter().enumerate() {
+                stored[place] = dims[dim];
+                back[dim] = place;
+            }
+            make(stored).permute(back.map(|place| place as isize))
+        };
+        match self.memory {
+            Memory::Contiguous => make(dims),
+            Memory::ChannelsLast => permuted([0].into_iter().chain(2..R).chain([1]).collect()),
+            Memory::BatchLast => permuted((1..R).chain([0]).collect()),
+            Memory::ChannelsFirst => permuted([1, 0].into_iter().chain(2..R).collect()),
+            Memory::Flipped => make(dims).flip(std::array::from_fn::<_, R, _>(|dim| dim as isize)),
+            Memory::Part => {
+                let larger = make(dims.map(|size| size + 3));
+                larger.slice(dims.map(|size| 2..size + 2))
+            }
+            Memory::Expanded => {
+                let mut one = dims;
+                one[1] = 1;
+                make(one).expand(dims)
+            }
+        }
+    }
+
+    /// Runs both on images of their own, so that the kernel may own its alone.
+    #[track_caller]
+    fn compare<const R: usize, K: Basic>(
+        &self,
+        device: &Device,
+        dtype: DType,
+        reference: impl Fn(Tensor<R, K>) -> Tensor<R, K>,
+        kernel: impl Fn(Tensor<R, K>) -> Tensor<R, K>,
+    ) where
+        Tensor<R, K>: Debug,
+    {
+        let expected = reference(self.images(dtype, device)).into_data();
+        let images = self.images::<R, K>(dtype, device);
+        let other = self.is_shared.then(|| images.clone());
+        let result = kernel(images);
+        assert_eq!(result.dtype(), dtype);
+        let result = result.into_data();
+        assert!(
+            result == expected,
+            "{dtype:?}: {self:?}\n{result}\nis not\n{expected}"
+        );
+        if let Some(other) = other {
+            let before = self.images::<R, K>(dtype, device).into_data();
+            assert!(
+                other.into_data() == before,
+                "changed what another tensor holds"
+            );
+        }
+    }
+
+    pub fn paste<const R: usize, K: Basic>(&self, device: &Device, dtype: DType) {
+        let plan = &self.plan;
+        self.compare::<R, K>(
+            device,
+            dtype,
+            |images| reference::paste(images, plan.partners(), plan.regions()),
+            |images| ops::paste(images, plan).unwrap(),
+        );
+    }
+
+    pub fn paste_bool<const R: usize>(&self, device: &Device) {
+        let dtype = Tensor::<1, Bool>::empty([1], device).dtype();
+        self.paste::<R, Bool>(device, dtype);
+    }
+
+    pub fn blend<const R: usize>(&self, device: &Device, dtype: DType) {
+        let (partners, regions) = (self.plan.partners(), self.plan.regions());
+        let weights: Vec<_> = self.lambdas.iter().map(|&l| [l, 1.0 - l]).collect();
+        self.compare::<R, burn::tensor::Float>(
+            device,
+            dtype,
+            |images| reference::blend(images, partners, regions, &weights),
+            |images| ops::blend(images, partners, regions, &self.lambdas).unwrap(),
+        );
+    }
+
+    pub fn blend_int<const R: usize>(&self, device: &Device, dtype: DType) {
+        let (partners, regions) = (self.plan.partners(), self.plan.regions());
+        let weights: Vec<_> = self.lambdas.iter().map(|&l| [l, 1.0 - l]).collect();
+        self.compare::<R, Int>(
+            device,
+            dtype,
+            |images| reference::blend_int(images, partners, regions, &weights),
+            |images| ops::blend(images, partners, regions, &self.lambdas).unwrap(),
+        );
+    }
+
+    pub fn fill<const R: usize, K: Numeric>(&self, device: &Device, dtype: DType) {
+        let regions = self.plan.regions();
+        self.compare::<R, K>(
+            device,
+            dtype,
+            |images| reference::fill(images, regions, 7.0),
+            |images| ops::fill(images, regions, 7.0).unwrap(),
+        );
+    }
+
+    /// Dense targets from class indices, and from the one-hot rows.
+    pub fn targets(&self, device: &Device) {
+        let classes = 5;
+        let labels: Vec<_> = (0..self.plan.batch())
+            .map(|i| (i * 7 % classes) as i64)
+            .collect();
+        let labels = Tensor::<1, Int>::from_data(labels.as_slice(), device);
+        let lambdas = self.plan.lambdas();
+        let weights: Vec<_> = lambdas.iter().map(|&l| [l, 1.0 - l]).collect();
+        let hot = reference::one_hot(labels.clone(), classes);
+        let expected = match self.plan.is_identity() {
+            true => hot.clone(),
+            false => {
+                reference::mix_classes(labels.clone(), classes, self.plan.partners(), &weights)
+            }
+        };
+        let expected = expected.into_data();
+        for targets in [cutmix::Targets::from(labels), cutmix::Targets::from(hot)] {
+            let mixed = targets.mix(classes, &self.plan).unwrap().into_data();
+            assert!(mixed == expected, "{self:?}\n{mixed}\nis not\n{expected}");
+        }
+    }
+
+    /// The gradient of the images.
+    pub fn gradients<const R: usize>(&self, device: &Device) {
+        let device = device.clone().autodiff();
+        let (partners, regions) = (self.plan.partners(), self.plan.regions());
+        let weights: Vec<_> = self.lambdas.iter().map(|&l| [l, 1.0 - l]).collect();
+        let gradient = |change: &dyn Fn(Tensor<R>) -> Tensor<R>| {
+            let images = self.images::<R, _>(DType::F32, &device).require_grad();
+            let factors = self.images::<R, _>(DType::F32, &device) + 1.0;
+            let gradients = (change(images.clone()) * factors).sum().backward();
+            images.grad(&gradients).unwrap().into_data()
+        };
+        let pairs: [[&dyn Fn(Tensor<R>) -> Tensor<R>; 2]; 3] = [
+            [
+                &|images| reference::paste(images, partners, regions),
+                &|images| ops::paste(images, &self.plan).unwrap(),
+            ],
+            [
+                &|images| reference::blend(images, partners, regions, &weights),
+                &|images| ops::blend(images, partners, regions, &self.lambdas).unwrap(),
+            ],
+            [&|images| reference::fill(images, regions, 7.0), &|images| {
+                ops::fill(images, regions, 7.0).unwrap()
+            }],
+        ];
+        for [expected, kernel] in pairs {
+            let (expected, result) = (gradient(expected), gradient(kernel));
+            // Burn adds the parts of a blend's gradient in another order.
+            result.assert_approx_eq::<f32>(&expected, burn::tensor::Tolerance::relative(1e-6));
+        }
+    }
+}
+
+/// A box that is no box of this image.
+pub fn wrong_region() -> Region {
+    Region::new([0..5, 0..2])
+}

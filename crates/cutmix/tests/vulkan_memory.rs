@@ -1,0 +1,41 @@
+//! On a Vulkan device a batch that is owned alone is changed where it is.
+//!
+//! Alone in its program: it counts the memory of the device. Runs as `tests/vulkan.rs` does.
+#![cfg(all(feature = "vulkan", feature = "flex"))]
+
+mod common;
+
+use burn::tensor::{Distribution, Tensor};
+use cutmix::ops;
+use cutmix::plan::{Plan, Region};
+
+use common::vulkan;
+
+#[test]
+fn a_batch_that_is_owned_alone_is_changed_where_it_is() {
+    let Some(gpu) = vulkan() else { return };
+    let plan = Plan::new(vec![1, 2, 3, 0], Region::new([1..50, 2..60]), vec![64, 64]).unwrap();
+    let in_use = || {
+        gpu.sync().unwrap();
+        gpu.memory_pool_usage()
+            .expect("this backend tells")
+            .bytes_in_use
+    };
+    let batch = 4 * 4 * 3 * 64 * 64;
+    for device in [gpu.clone(), gpu.clone().autodiff()] {
+        let mut images = Tensor::<4>::random([4, 3, 64, 64], Distribution::Default, &device);
+        let before = in_use();
+        let whole = [Region::whole(&[64, 64])];
+        for _ in 0..4 {
+            images = ops::paste(images, &plan).unwrap();
+            images = ops::blend(images, plan.partners(), &whole, &[0.25]).unwrap();
+            images = ops::fill(images, plan.regions(), 1.0).unwrap();
+        }
+        let after = in_use();
+        assert!(after < before + batch / 2, "{before} bytes, then {after}");
+        let copy = ops::paste(images.clone(), &plan).unwrap();
+        let after = in_use();
+        assert!(after >= before + batch, "{before} bytes, then {after}");
+        drop((images, copy));
+    }
+}
