@@ -5,9 +5,9 @@ docs/PERFORMANCE.md with its data and plot.
     python3 scripts/compare_peers.py            # some minutes; 3 GB of packages the first time
     python3 scripts/compare_peers.py --quick    # a few plans, printed only
 
-The libraries are installed into target/peers, an environment of their own. In each round every
-contestant mixes one batch, with a plan that it draws itself, in an order that changes from round to
-round, so that all of them see the same machine.
+The libraries are installed into target/peers, an environment of their own. The contestants take turns,
+in an order that changes from round to round, so that all of them see the same machine. In its turn one
+warms up for some milliseconds, then mixes TURN batches, each with a plan that it draws itself.
 """
 
 import argparse
@@ -30,6 +30,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "peers"
 CLASSES = 1000
 OURS = "cutmix"
+# Batches in a turn, and the seconds before them that are not counted: after the turn of another one
+# caches are cold, and its threads may still wait actively for more work.
+TURN = 5
+WARM_UP = 0.01
 
 # Shape, element type, mode.
 CASES = [
@@ -127,10 +131,16 @@ class Torch:
             self.batch = tv_tensors.Video(self.batch)
         self.labels = torch.arange(shape[0]) * 7 % CLASSES
 
-    def seconds(self, _step):
-        start = time.perf_counter()
-        self.call(self.batch, self.labels)
-        return time.perf_counter() - start
+    def seconds(self, _steps):
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < WARM_UP:
+            self.call(self.batch, self.labels)
+        times = []
+        for _ in range(TURN):
+            start = time.perf_counter()
+            self.call(self.batch, self.labels)
+            times.append(time.perf_counter() - start)
+        return times
 
 
 class Ours:
@@ -147,10 +157,11 @@ class Ours:
     def prepare(self, shape, dtype, mode):
         self.request = {"shape": shape, "dtype": dtype, "mode": mode, "classes": CLASSES}
 
-    def seconds(self, step):
-        self.process.stdin.write(json.dumps({**self.request, "step": step}) + "\n")
+    def seconds(self, steps):
+        request = {**self.request, "steps": steps, "warm_up": WARM_UP}
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        return json.loads(self.process.stdout.readline())
 
 
 def peers(shape, dtype, mode):
@@ -177,7 +188,7 @@ def peers(shape, dtype, mode):
 
 
 def compare(ours, case, plans):
-    """Median seconds of each contestant, and the median of each round's ratio to ours."""
+    """Median seconds of each contestant."""
     shape, dtype, mode = case
     contestants = peers(shape, dtype, mode)
     for peer in contestants:
@@ -186,11 +197,9 @@ def compare(ours, case, plans):
     contestants.append(ours)
     times = {contestant.name: [] for contestant in contestants}
     order = random.Random(0)
-    for step in range(-3, plans):
+    for first in range(0, plans, TURN):
         for contestant in order.sample(contestants, len(contestants)):
-            seconds = contestant.seconds(step + 3)
-            if step >= 0:
-                times[contestant.name].append(seconds)
+            times[contestant.name] += contestant.seconds(list(range(first, first + TURN)))
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
@@ -391,8 +400,8 @@ nothing of their speed.
 ## Beside other libraries
 
 Medians in milliseconds over {plans} random plans of alpha 1, {CLASSES} classes, {torch.get_num_threads()}
-threads; {versions}. In each round every contestant mixes the same batch once, in random order. This
-project's time is of the whole call: plan, images and dense targets; so are the others' (for Composer the
+threads; {versions}. The contestants take turns of {TURN} batches, in random order and after a warm-up.
+This project's time is of the whole call: plan, images and dense targets; so are the others' (for Composer the
 targets are made dense after its function, as its algorithm does). timm pairs each image with the one at the mirrored place instead of a random one. A cell is
 empty where a library cannot mix such a batch. torchvision, timm in its modes for pairs and samples, and
 Composer copy the batch; timm per batch and this project change it where it is.

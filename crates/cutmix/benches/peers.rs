@@ -1,8 +1,8 @@
 //! This project's side of the comparison with other libraries (`scripts/compare-peers`).
 //!
 //! With `--serve` it reads requests from standard input, one JSON object on each line, and answers
-//! each with the seconds that one call took: plan, images and dense targets, as a training loop
-//! calls it. The script asks it in turn with the others, so that all see the same machine.
+//! each with the seconds that calls took: plan, images and dense targets, as a training loop makes
+//! them. The script asks it in turn with the others, so that all see the same machine.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -24,8 +24,10 @@ struct Request {
     dtype: String,
     mode: Mode,
     classes: usize,
-    /// Which plan.
-    step: u64,
+    /// Which plans, one for each call.
+    steps: Vec<u64>,
+    /// Seconds to call before them.
+    warm_up: f64,
 }
 
 fn main() {
@@ -34,31 +36,47 @@ fn main() {
         return;
     }
     let device = Device::default();
+    // Kept from one request to the next of the same shape and type.
     let mut batch: Option<(Vec<usize>, String, Images)> = None;
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("requests are lines of text");
         let request: Request = serde_json::from_str(&line).expect("a request");
-        let key = (&request.shape, &request.dtype);
         let images = match batch.take() {
-            Some((shape, dtype, images)) if (&shape, &dtype) == key => images,
+            Some((shape, dtype, images)) if shape == request.shape && dtype == request.dtype => {
+                images
+            }
             _ => Images::new(&request.shape, &request.dtype, &device),
         };
-        let labels: Vec<_> = (0..request.shape[0])
-            .map(|i| (i * 7 % request.classes) as i64)
-            .collect();
-        let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
-
-        let start = Instant::now();
-        let (images, targets) = images
-            .mix(labels.into(), &request)
-            .expect("a valid request");
-        targets.device().sync().expect("the device works");
-        let seconds = start.elapsed().as_secs_f64();
-
-        println!("{seconds}");
+        let (images, seconds) = measure(images, &request, &device);
+        println!("{seconds:?}");
         std::io::stdout().flush().expect("someone listens");
         batch = Some((request.shape, request.dtype, images));
     }
+}
+
+/// The seconds of each call.
+fn measure(mut images: Images, request: &Request, device: &Device) -> (Images, Vec<f64>) {
+    let labels: Vec<_> = (0..request.shape[0])
+        .map(|i| (i * 7 % request.classes) as i64)
+        .collect();
+    let labels = Tensor::<1, Int>::from_data(labels.as_slice(), device);
+    let mut seconds = Vec::new();
+    let begin = Instant::now();
+    let mut next = 0;
+    while next < request.steps.len() {
+        let is_warm = begin.elapsed().as_secs_f64() > request.warm_up;
+        let labels = Targets::from(labels.clone());
+        let start = Instant::now();
+        let mixed = images.mix(labels, request, request.steps[next]);
+        let (mixed, targets) = mixed.expect("a valid request");
+        targets.device().sync().expect("the device works");
+        if is_warm {
+            seconds.push(start.elapsed().as_secs_f64());
+            next += 1;
+        }
+        images = mixed;
+    }
+    (images, seconds)
 }
 
 enum Images {
@@ -86,10 +104,15 @@ impl Images {
         }
     }
 
-    fn mix(self, targets: Targets, request: &Request) -> Result<(Self, Tensor<2>), Error> {
+    fn mix(
+        self,
+        targets: Targets,
+        request: &Request,
+        step: u64,
+    ) -> Result<(Self, Tensor<2>), Error> {
         let (batch, spatial) = (request.shape[0], &request.shape[request.shape.len() - 2..]);
         let drawer = Drawer::new(1.0).mode(request.mode);
-        let plan = drawer.draw(batch, spatial, &mut Stream::new(0).at(request.step))?;
+        let plan = drawer.draw(batch, spatial, &mut Stream::new(0).at(step))?;
         let targets = targets.mix(request.classes, &plan)?;
         let images = match self {
             Self::F32x4(images) => Self::F32x4(ops::paste(images, &plan)?),
