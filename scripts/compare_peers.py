@@ -149,7 +149,7 @@ class Ours:
     name = OURS
 
     def __init__(self):
-        command = ["cargo", "bench", "--quiet", "-p", "cutmix", "--bench", "peers", "--", "--serve"]
+        command = ["cargo", "bench", "--quiet", "--workspace", "--bench", "peers", "--", "--serve"]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -326,7 +326,7 @@ def processor():
 
 def training_share(rounds):
     """What the bench of the training step says of ResNet-18, as text."""
-    command = ["cargo", "bench", "--quiet", "-p", "cutmix-vision", "--bench", "training"]
+    command = ["cargo", "bench", "--quiet", "--workspace", "--bench", "training"]
     output = subprocess.run(
         [*command, "--", str(rounds)], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
     )
@@ -344,7 +344,7 @@ def main():
     plans = 10 if arguments.quick else arguments.plans
     if plans < 60 and not arguments.quick:
         parser.error("--plans is below 60, too few for a median that says something")
-    build = ["cargo", "bench", "--quiet", "-p", "cutmix", "--bench", "peers", "--no-run"]
+    build = ["cargo", "bench", "--quiet", "--workspace", "--bench", "peers", "--no-run"]
     subprocess.run(build, cwd=ROOT, check=True)
     ours = Ours()
     results = []
@@ -402,9 +402,11 @@ nothing of their speed.
 Medians in milliseconds over {plans} random plans of alpha 1, {CLASSES} classes, {torch.get_num_threads()}
 threads; {versions}. The contestants take turns of {TURN} batches, in random order and after a warm-up.
 This project's time is of the whole call: plan, images and dense targets; so are the others' (for Composer the
-targets are made dense after its function, as its algorithm does). timm pairs each image with the one at the mirrored place instead of a random one. A cell is
-empty where a library cannot mix such a batch. torchvision, timm in its modes for pairs and samples, and
-Composer copy the batch; timm per batch and this project change it where it is.
+targets are made dense after its function, as its algorithm does). timm pairs each image with the one at
+the mirrored place and torchvision with its neighbour, where Composer and this project draw a permutation.
+The peers copy the batch on their way; this project changes it where it is. It runs with the allocator
+mimalloc, as its program does, and the peers with their own. A cell is empty where a library cannot mix
+such a batch.
 
 {comparison_table(results)}
 
@@ -432,16 +434,16 @@ during a call.
 
 {operations_table(smallest)}
 
-In small images the rows of a box are short ({find(small, "paste")["share_of_copy"]:.0%} of a copy's speed at
-256 x 3 x 32 x 32, where a row has some 70 bytes): a copy of one long piece of memory that stays in the
-cache is faster than any copy of thousands of short ones.
+In images of 32 pixels a box is thousands of rows of at most 128 bytes, and the plain copy one long piece
+of memory that stays in the cache.
 
 ## The cost grows with the boxes, not with the batch
 
 ![Time over the bytes of the boxes](performance.png)
 
-Images of four times the pixels around boxes of as many bytes cost the same: {slope(large):.0f} ns for
-each KB at 224 pixels, {slope(larger):.0f} ns at 448.
+By least squares, each KB of the boxes costs {slope(large):.1f} ns in images of 224 pixels and
+{slope(larger):.1f} ns in images of 448, which have four times as many pixels around it. (Boxes of more
+bytes than the smaller images have are beyond the plot.)
 
 ## Targets of many classes
 
@@ -454,7 +456,7 @@ each KB at 224 pixels, {slope(larger):.0f} ns at 448.
 
 ## In training
 
-`cargo bench -p cutmix-vision --bench training -- 9`:
+`cargo bench --workspace --bench training -- 9`:
 
 ```text
 {share}

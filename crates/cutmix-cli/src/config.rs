@@ -172,14 +172,70 @@ impl Settings {
         if self.limit == Some(0) {
             return Err(Error::option("limit", 0, "at least 1 image"));
         }
+        let val_fraction = self.val_fraction.unwrap_or(0.1);
+        if !(val_fraction > 0.0 && val_fraction < 1.0) {
+            let expected = "a number above 0 and below 1";
+            return Err(Error::option("val-fraction", val_fraction, expected));
+        }
+        // TOML, in which the run is written down, has no larger one.
+        let seed = self.seed.unwrap_or(0);
+        if seed > i64::MAX as u64 {
+            return Err(Error::option("seed", seed, "a number up to 2^63 - 1"));
+        }
         Ok(DataOptions {
             data: self.data.clone(),
             size: self.size,
-            val_fraction: self.val_fraction.unwrap_or(0.1),
+            val_fraction: Some(val_fraction),
             skip_bad_images: on_bad_image == OnBadImage::Skip,
             limit: self.limit,
-            seed: self.seed.unwrap_or(0),
+            seed,
         })
+    }
+
+    /// Checks what does not need the data, so that a mistake shows before they are read.
+    pub fn check(&self) -> Result<(), Error> {
+        self.model()?;
+        self.duration()?;
+        self.algorithms()?;
+        Ok(())
+    }
+
+    fn model(&self) -> Result<Option<Architecture>, Error> {
+        let parse = |name: &String| {
+            let known = Architecture::ALL.map(Architecture::name);
+            name.parse()
+                .map_err(|_| Error::unknown("model", name, known))
+        };
+        self.model.as_ref().map(parse).transpose()
+    }
+
+    fn duration(&self) -> Result<Duration, Error> {
+        let Some(text) = &self.duration else {
+            return Ok(Duration::Epochs(5));
+        };
+        text.parse().map_err(|_| {
+            let expected = "a whole number of at least 1 and a unit, like 8ep (passes over the \
+                            data), 500ba (batches) or 12800sp (images)";
+            Error::option("duration", text, expected)
+        })
+    }
+
+    fn algorithms(&self) -> Result<Vec<Spec>, Error> {
+        let Some(texts) = &self.algorithm else {
+            return Ok(vec![Spec::default()]);
+        };
+        let specs: Vec<Spec> = texts
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, _>>()?;
+        if let Some(first) = specs.iter().position(Spec::interpolates_loss)
+            && specs.iter().skip(first + 1).any(|spec| *spec != Spec::None)
+        {
+            let expected = "interpolate-loss in the last one only: a mixture of labels cannot be \
+                            mixed again through the loss";
+            return Err(Error::option("algorithm", texts.join(" "), expected));
+        }
+        Ok(specs)
     }
 
     /// Fills in the defaults for these data and checks every value that does not need the rest of
@@ -191,28 +247,12 @@ impl Settings {
         device: String,
     ) -> Result<Config, Error> {
         let [channels, height, width] = train.shape();
-        let model = match &self.model {
-            Some(name) => name.parse().map_err(|_| {
-                Error::unknown("model", name, Architecture::ALL.map(Architecture::name))
-            })?,
-            None if height.max(width) <= SMALL => Architecture::ResNet8,
-            None => Architecture::ResNet18,
-        };
-        let duration = match &self.duration {
-            Some(text) => text.parse().map_err(|_| {
-                let expected = "a whole number of at least 1 and a unit, like 8ep (passes over \
-                                the data), 500ba (batches) or 12800sp (images)";
-                Error::option("duration", text, expected)
-            })?,
-            None => Duration::Epochs(5),
-        };
-        let algorithm = match &self.algorithm {
-            Some(specs) => specs
-                .iter()
-                .map(|spec| spec.parse())
-                .collect::<Result<_, _>>()?,
-            None => vec![Spec::default()],
-        };
+        let small = height.max(width) <= SMALL;
+        let model = self.model()?.unwrap_or(match small {
+            true => Architecture::ResNet8,
+            false => Architecture::ResNet18,
+        });
+        let (duration, algorithm) = (self.duration()?, self.algorithms()?);
         let config = Config {
             model,
             algorithm,

@@ -16,7 +16,9 @@ pub struct DataOptions {
     pub data: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
-    pub val_fraction: f64,
+    /// None for data that are only looked at, of which no part is kept apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_fraction: Option<f64>,
     #[serde(rename = "on-bad-image", with = "on_bad_image")]
     pub skip_bad_images: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,6 +30,7 @@ pub struct DataOptions {
 
 /// Written as the option is.
 mod on_bad_image {
+    use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(skip: &bool, serializer: S) -> Result<S::Ok, S::Error> {
@@ -35,7 +38,13 @@ mod on_bad_image {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-        Ok(String::deserialize(deserializer)? == "skip")
+        match String::deserialize(deserializer)?.as_str() {
+            "skip" => Ok(true),
+            "fail" => Ok(false),
+            other => Err(D::Error::custom(format!(
+                "on-bad-image is \"{other}\", expected \"fail\" or \"skip\""
+            ))),
+        }
     }
 }
 
@@ -83,7 +92,7 @@ impl DataOptions {
         FolderOptions {
             size: self.size.unwrap_or(FolderOptions::default().size),
             channels,
-            val_fraction: Some(self.val_fraction),
+            val_fraction: self.val_fraction,
             seed: self.seed,
             on_bad_image: match self.skip_bad_images {
                 true => OnBadImage::Skip,

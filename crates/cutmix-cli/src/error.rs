@@ -78,7 +78,11 @@ impl Error {
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let known: Vec<_> = known.into_iter().collect();
-        let likeness = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), known);
+        let likeness = |known: &str| {
+            let name = name.to_lowercase();
+            // The first forgives wrong letters, the second wrong places.
+            strsim::jaro_winkler(&name, known).max(strsim::sorensen_dice(&name, known))
+        };
         let near = (known.iter().copied())
             .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
             .filter(|near| likeness(near) > 0.7);

@@ -12,7 +12,7 @@ use crate::device;
 use crate::error::Error;
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::say::{count, say};
-use crate::train::EVAL_BATCH;
+use crate::train::eval_batch;
 
 /// Measures a trained network and prints the result.
 pub fn run(args: EvalArgs) -> Result<(), Error> {
@@ -58,7 +58,7 @@ fn data(args: &EvalArgs, config: Config, card: &ModelCard) -> Result<(String, Da
     let mut options = options.folder_options(Some(card.shape[0]));
     // All of it counts, unless it has a validation set of its own.
     options.val_fraction = None;
-    let splits = open(dir, &options)?;
+    let splits = open(dir, &options).map_err(|error| Error::from(error).without_hint())?;
     if options.on_bad_image == OnBadImage::Skip && !splits.skipped.is_empty() {
         say!("{} skipped", count(splits.skipped.len(), "bad image"));
     }
@@ -73,7 +73,11 @@ fn data(args: &EvalArgs, config: Config, card: &ModelCard) -> Result<(String, Da
 /// numbers (as IDX files do).
 fn matching(data: &Dataset, card: &ModelCard) -> Result<Vec<usize>, Error> {
     let numbered = (data.classes().iter().enumerate()).all(|(at, name)| *name == at.to_string());
-    if numbered && data.classes().len() <= card.classes.len() {
+    let is_known = |name: &String| card.classes.contains(name);
+    let by_number = numbered
+        && data.classes().len() <= card.classes.len()
+        && !data.classes().iter().any(is_known);
+    if by_number {
         return Ok((0..data.classes().len()).collect());
     }
     let find = |name: &String| {
@@ -102,7 +106,8 @@ fn measure(
         loss: 0.0,
     };
     let mut labels = data.labels().map(|label| classes[label]);
-    let loader = Loader::eval(data.clone(), EVAL_BATCH, card.normalize.clone())?.to_device(device);
+    let loader = Loader::eval(data.clone(), eval_batch(card.shape), card.normalize.clone())?
+        .to_device(device);
     let loss = CrossEntropy::new().reduction(Reduction::Sum);
     let read = |error: &dyn ToString| cutmix::Error::Device(error.to_string());
     for batch in loader.iter() {

@@ -36,7 +36,7 @@ impl Table {
         ];
         let cell = |score: Option<f64>| score.map_or(String::new(), |score| format!("{score:.6}"));
         self.line(&format!(
-            "{},{},{},{:.6},{},{:.1}",
+            "{},{},{},{:.9},{},{:.1}",
             epoch.epoch,
             epoch.batches,
             epoch.samples,

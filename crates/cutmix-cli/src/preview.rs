@@ -8,6 +8,7 @@ use cutmix_vision::{Dataset, Normalize, to_tensor};
 
 use crate::args::PreviewArgs;
 use crate::config::Settings;
+use crate::data::DataOptions;
 use crate::device;
 use crate::error::Error;
 use crate::picture::{Grid, Picture, Row, Tile, share};
@@ -25,7 +26,11 @@ pub fn run(args: PreviewArgs) -> Result<(), Error> {
         size: args.size,
         ..Settings::default()
     };
-    let (data, splits) = settings.data()?.open()?;
+    let options = DataOptions {
+        val_fraction: None,
+        ..settings.data()?
+    };
+    let (data, splits) = options.open().map_err(Error::without_hint)?;
     let batch = sample(&splits.train, args.count as usize, args.seed)?;
     let [_, height, width] = batch.shape();
 

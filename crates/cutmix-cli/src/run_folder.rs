@@ -40,6 +40,16 @@ impl ModelCard {
 }
 
 impl RunFolder {
+    /// Whether the folder `output` is free, before any work is done for it.
+    pub fn check(output: Option<&Path>) -> Result<(), Error> {
+        let taken =
+            |output: &Path| fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some());
+        match output {
+            Some(output) if taken(output) => Err(Error::OutputTaken(output.into())),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes the folder `output`, or the next free one of `runs/001`, `runs/002`, ...
     pub fn create(output: Option<&Path>) -> Result<Self, Error> {
         let Some(output) = output else {

@@ -59,6 +59,17 @@ impl Spec {
         }
     }
 
+    /// Whether it mixes losses instead of labels.
+    pub fn interpolates_loss(&self) -> bool {
+        matches!(
+            self,
+            Self::CutMix {
+                interpolate_loss: true,
+                ..
+            }
+        )
+    }
+
     /// How many regions a batch has.
     pub fn mode(&self) -> Mode {
         match *self {

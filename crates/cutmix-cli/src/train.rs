@@ -22,8 +22,12 @@ use crate::run_folder::{ModelCard, RunFolder};
 use crate::say::{clock, count, grouped, say};
 use crate::snapshot::Snapshot;
 
-/// Images in a batch where nothing is learned: only speed and memory depend on it.
-pub const EVAL_BATCH: usize = 256;
+/// Images of `[C, H, W]` in a batch where nothing is learned: only speed and memory depend on it.
+pub fn eval_batch([_, height, width]: [usize; 3]) -> usize {
+    // The activations of a network grow with the pixels.
+    const PIXELS: usize = 256 * 64 * 64;
+    (PIXELS / (height * width)).clamp(1, 256)
+}
 
 const MIXED: &str = "mixed accuracy: the share of each mixed label on the predicted class, lower than \
                      on whole images";
@@ -36,6 +40,8 @@ pub fn run(args: TrainArgs) -> Result<(), Error> {
         settings = settings.or(Settings::read(path)?);
     }
     let device = device::choose(settings.device.as_deref().unwrap_or("auto"))?;
+    settings.check()?;
+    RunFolder::check(args.output.as_deref())?;
     let (data, splits) = settings.data()?.open()?;
     let config = settings.resolve(data, &splits.train, device.name.clone())?;
 
@@ -136,7 +142,7 @@ fn loaders(
     };
     let train = Loader::train(splits.train.clone(), options)?;
     let eval = (splits.val.clone())
-        .map(|val| Loader::eval(val, EVAL_BATCH, normalize.clone()))
+        .map(|val| Loader::eval(val, eval_batch(splits.train.shape()), normalize.clone()))
         .transpose()?;
     Ok((train, eval))
 }

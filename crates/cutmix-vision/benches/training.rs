@@ -1,7 +1,7 @@
 //! What the trainer costs over a hand-written Burn loop, and what CutMix adds to a training step.
 //!
 //! ```sh
-//! cargo bench -p cutmix-vision --bench training [-- ROUNDS]
+//! cargo bench --workspace --bench training [-- ROUNDS]
 //! ```
 //!
 //! Everything is compared inside one run: the contestants take turns, round by round, on the same
@@ -46,14 +46,17 @@ fn main() {
 fn compare(architecture: Architecture, shape: [usize; 4], rounds: usize) {
     let device = Device::default();
     let batches = Batches::new(shape, &device);
-    let model = || model(architecture, shape, &device);
+    let time = |run: &dyn Fn(ResNet)| {
+        let model = model(architecture, shape, &device);
+        seconds(|| run(model))
+    };
     let mut times: [Vec<f64>; 4] = Default::default();
     for _ in 0..=rounds {
-        times[0].push(seconds(|| hand_written(model(), &batches, false)));
-        times[1].push(seconds(|| trained(model(), &batches, None)));
-        times[2].push(seconds(|| hand_written(model(), &batches, true)));
-        times[3].push(seconds(|| {
-            trained(model(), &batches, Some(CutMix::new(10)))
+        times[0].push(time(&|model| hand_written(model, &batches, false)));
+        times[1].push(time(&|model| trained(model, &batches, None)));
+        times[2].push(time(&|model| hand_written(model, &batches, true)));
+        times[3].push(time(&|model| {
+            trained(model, &batches, Some(CutMix::new(10)))
         }));
     }
     let [plain, trainer, mixed, trainer_mixed] = times;
@@ -84,25 +87,23 @@ fn compare(architecture: Architecture, shape: [usize; 4], rounds: usize) {
 fn share_of_step(architecture: Architecture, shape: [usize; 4], rounds: usize) {
     let device = Device::default();
     let batches = Batches::new(shape, &device);
-    let one = Batches {
-        epoch: 1,
+    let few = Batches {
+        epoch: 3,
         ..batches.clone()
     };
     let mut times: [Vec<f64>; 2] = Default::default();
+    // Of its own, so that it is mixed where it is, as one from a loader is.
+    let mut images = Some(Batches::new(shape, &device).images);
     for round in 0..=rounds {
-        times[0].push(seconds(|| {
-            hand_written(model(architecture, shape, &device), &one, false)
-        }));
+        let model = model(architecture, shape, &device);
+        times[0].push(seconds(|| hand_written(model, &few, false)) / 3.0);
         times[1].push(seconds(|| {
-            let mut rng = Stream::new(round as u64).at(0);
-            let images = batches.images.clone();
-            let mixed = cutmix_batch(images, batches.targets.clone(), 10, 1.0, &mut rng);
-            mixed
-                .expect("the arguments are in range")
-                .0
-                .device()
-                .sync()
-                .expect("the device works");
+            let mut rng = Stream::new(0).at(round as u64);
+            let owned = images.take().expect("put back in each round");
+            let mixed = cutmix_batch(owned, batches.targets.clone(), 10, 1.0, &mut rng);
+            let (mixed, _) = mixed.expect("the arguments are in range");
+            device.sync().expect("the device works");
+            images = Some(mixed);
         }));
     }
     println!(

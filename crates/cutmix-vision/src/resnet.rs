@@ -201,15 +201,18 @@ impl ResNet {
     /// # Panics
     /// Where `C` is not the number of channels that the network was made for.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = relu(self.stem.forward(images));
-        if let Some(pool) = &self.pool {
-            x = pool.forward(x);
-        }
-        for block in &self.blocks {
-            x = block.forward(x);
-        }
+        let x = (self.blocks.iter()).fold(self.enter(images), |x, block| block.forward(x));
         let pooled: Tensor<2> = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2);
         self.classifier.forward(pooled)
+    }
+
+    /// What comes before the blocks.
+    fn enter(&self, images: Tensor<4>) -> Tensor<4> {
+        let x = relu(self.stem.forward(images));
+        match &self.pool {
+            Some(pool) => pool.forward(x),
+            None => x,
+        }
     }
 }
 
@@ -311,5 +314,43 @@ impl ConvNorm {
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         self.norm.forward(self.conv.forward(input))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor};
+
+    use super::{Architecture, ResNetConfig};
+
+    /// Table 1 of the paper for images of 224 pixels, section 4.2 for those of 32.
+    #[test]
+    fn stages_have_the_published_output_sizes() {
+        let small = [[16, 32, 32], [32, 16, 16], [64, 8, 8]];
+        let plain = [[64, 56, 56], [128, 28, 28], [256, 14, 14], [512, 7, 7]];
+        let bottleneck = plain.map(|[channels, height, width]| [4 * channels, height, width]);
+        let device = Device::default();
+        for (architecture, size, stages) in [
+            (Architecture::ResNet8, 32, &small[..]),
+            (Architecture::ResNet20, 32, &small),
+            (Architecture::ResNet18, 224, &plain),
+            (Architecture::ResNet34, 224, &plain),
+            (Architecture::ResNet50, 224, &bottleneck),
+        ] {
+            let config = ResNetConfig::new(architecture, 10);
+            let model = config.init(&device).unwrap();
+            let mut x = model.enter(Tensor::zeros([1, 3, size, size], &device));
+            let mut blocks = model.blocks.iter();
+            let plan = architecture.plan();
+            assert_eq!(plan.blocks.len(), stages.len());
+            for (&count, stage) in plan.blocks.iter().zip(stages) {
+                x = blocks
+                    .by_ref()
+                    .take(count)
+                    .fold(x, |x, block| block.forward(x));
+                assert_eq!(x.dims()[1..], stage[..], "{architecture}");
+            }
+            assert!(blocks.next().is_none());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The operations on the CPU, beside a plain copy of as many bytes.
 //!
 //! ```sh
-//! cargo bench -p cutmix --bench ops
+//! cargo bench --workspace --bench ops
 //! ```
 //!
 //! Throughput counts the bytes of the regions. `cutmix bench` measures on any device.
@@ -15,7 +15,6 @@ use cutmix::ops::{self, reference};
 use cutmix::plan::{Drawer, Mode, Plan, Region, Stream};
 use divan::Bencher;
 use divan::counter::BytesCount;
-use rayon::prelude::*;
 
 /// As in the program.
 #[global_allocator]
@@ -25,7 +24,8 @@ fn main() {
     divan::main();
 }
 
-const SHAPES: [[usize; 4]; 4] = [
+const SHAPES: [[usize; 4]; 5] = [
+    [8, 1, 28, 28],
     [128, 1, 28, 28],
     [256, 3, 32, 32],
     [64, 3, 224, 224],
@@ -80,13 +80,17 @@ fn plain_copy(bencher: Bencher, shape: [usize; 4]) {
     bencher
         .counter(BytesCount::of_many::<f32>(count))
         .bench_local(|| {
-            let part = count.div_ceil(rayon::current_num_threads()).max(1 << 16);
-            match count <= part {
-                true => target.copy_from_slice(&source),
-                false => target
-                    .par_chunks_mut(part)
-                    .zip(source.par_chunks(part))
-                    .for_each(|(target, source)| target.copy_from_slice(source)),
+            if count < 1 << 20 {
+                target.copy_from_slice(&source);
+            } else {
+                let part = count.div_ceil(rayon::current_num_threads());
+                rayon::in_place_scope(|scope| {
+                    let mut parts = target.chunks_mut(part).zip(source.chunks(part));
+                    let own = parts.next();
+                    parts.for_each(|(to, from)| scope.spawn(|_| to.copy_from_slice(from)));
+                    own.into_iter()
+                        .for_each(|(to, from)| to.copy_from_slice(from));
+                });
             }
             black_box(&mut target);
         });

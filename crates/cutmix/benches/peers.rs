@@ -1,4 +1,4 @@
-//! This project's side of the comparison with other libraries (`scripts/compare-peers`).
+//! This project's side of the comparison with other libraries (`scripts/compare_peers.py`).
 //!
 //! With `--serve` it reads requests from standard input, one JSON object on each line, and answers
 //! each with the seconds that calls took: plan, images and dense targets, as a training loop makes
@@ -32,7 +32,7 @@ struct Request {
 
 fn main() {
     if !std::env::args().any(|argument| argument == "--serve") {
-        println!("compared with other libraries by scripts/compare-peers");
+        println!("compared with other libraries by scripts/compare_peers.py");
         return;
     }
     let device = Device::default();
@@ -61,13 +61,21 @@ fn measure(mut images: Images, request: &Request, device: &Device) -> (Images, V
         .collect();
     let labels = Tensor::<1, Int>::from_data(labels.as_slice(), device);
     let mut seconds = Vec::new();
+    let mut other_steps = 1_000_000..;
+    let mut warm_up = || other_steps.next().expect("steps without end");
     let begin = Instant::now();
     let mut next = 0;
     while next < request.steps.len() {
         let is_warm = begin.elapsed().as_secs_f64() > request.warm_up;
         let labels = Targets::from(labels.clone());
         let start = Instant::now();
-        let mixed = images.mix(labels, request, request.steps[next]);
+        // A new plan for each call, also while warming up.
+        let step = if is_warm {
+            request.steps[next]
+        } else {
+            warm_up()
+        };
+        let mixed = images.mix(labels, request, step);
         let (mixed, targets) = mixed.expect("a valid request");
         targets.device().sync().expect("the device works");
         if is_warm {

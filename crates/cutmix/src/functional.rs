@@ -40,7 +40,9 @@ use crate::{Error, Targets, ops};
 /// let images = Tensor::<4>::random([8, 3, 32, 32], Distribution::Default, &device);
 /// let labels = Tensor::<1, Int>::from_data([3, 1, 4, 1, 5, 9, 2, 6], &device);
 ///
-/// let (images, targets) = cutmix_batch(images, labels, 10, 1.0, &mut Stream::new(42).at(0))?;
+/// // In a loop, a generator of its own for each step: `stream.at(step)`.
+/// let stream = Stream::new(42);
+/// let (images, targets) = cutmix_batch(images, labels, 10, 1.0, &mut stream.at(0))?;
 /// assert_eq!(images.dims(), [8, 3, 32, 32]);
 /// assert_eq!(targets.dims(), [8, 10]);
 /// # Ok::<(), cutmix::Error>(())

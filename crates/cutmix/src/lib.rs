@@ -10,13 +10,16 @@
 //! use cutmix::plan::Stream;
 //!
 //! let device = Device::default();
-//! let x = Tensor::<4>::random([4, 3, 32, 32], Distribution::Default, &device);
-//! let y = Tensor::<1, Int>::from_data([0, 1, 2, 3], &device);
-//!
-//! let (x, y) = cutmix_batch(x, y, 10, 1.0, &mut Stream::new(42).at(0))?;
-//!
+//! let stream = Stream::new(42);
 //! # let model = |x: Tensor<4>| x.flatten::<2>(1, 3).slice_dim(1, 0..10);
-//! let loss = CrossEntropy::new().forward(model(x), y)?;
+//! for step in 0..3 {
+//!     let x = Tensor::<4>::random([4, 3, 32, 32], Distribution::Default, &device);
+//!     let y = Tensor::<1, Int>::from_data([0, 1, 2, 3], &device);
+//!
+//!     let (x, y) = cutmix_batch(x, y, 10, 1.0, &mut stream.at(step))?;
+//!
+//!     let loss = CrossEntropy::new().forward(model(x), y)?;
+//! }
 //! # Ok::<(), cutmix::Error>(())
 //! ```
 //!
@@ -34,7 +37,8 @@
 //!
 //! The backends are Burn's: `flex` (the CPU, the default), `vulkan`, `wgpu`, `webgpu`, `metal`,
 //! `cuda`, `rocm`; several may be compiled into one program, which picks at run time by its
-//! `Device`.
+//! `Device`. `autotune`, also a default, lets a GPU try the kernels for an operation and keep the
+//! fastest.
 
 pub mod algorithms;
 pub mod functional;

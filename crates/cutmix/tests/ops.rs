@@ -73,32 +73,7 @@ proptest! {
 
 #[test]
 fn permutations_of_every_kind_equal_the_reference() {
-    let device = Device::flex();
-    let n = 12;
-    let cycle: Vec<_> = (0..n).map(|i| (i + 1) % n).collect();
-    let backwards: Vec<_> = (0..n).map(|i| (i + n - 1) % n).collect();
-    let pairs: Vec<_> = (0..n).map(|i| i ^ 1).collect();
-    let flip: Vec<_> = (0..n).rev().collect();
-    let mut fixed_points: Vec<_> = (0..n).collect();
-    fixed_points.swap(3, 7);
-    for partners in [cycle, backwards, pairs, flip, fixed_points] {
-        let drawer = Drawer::new(1.0).partners(partners);
-        for mode in [Mode::Batch, Mode::Sample] {
-            for step in 0..20 {
-                let mut rng = Stream::new(1).at(step);
-                let drawer = drawer.clone().mode(mode);
-                let plan = drawer.draw(n, &[11, 13], &mut rng).unwrap();
-                let images = || {
-                    let count = (n * 3 * 11 * 13) as i64;
-                    Tensor::<1, Int>::arange(0..count, &device).reshape([n, 3, 11, 13])
-                };
-                let (partners, regions) = (plan.partners(), plan.regions());
-                let expected = ops::reference::paste(images(), partners, regions);
-                let mixed = ops::paste(images(), &plan).unwrap();
-                assert!(mixed.into_data() == expected.into_data(), "{plan}");
-            }
-        }
-    }
+    common::kernels::permutations(&Device::flex());
 }
 
 #[test]
@@ -131,6 +106,62 @@ fn a_tensor_that_is_owned_alone_is_changed_where_it_is() {
     }
 }
 
+/// A batch whose samples lie innermost in memory falls into as many blocks as it has pixels.
+#[test]
+fn a_batch_with_the_samples_innermost_equals_the_reference() {
+    let device = Device::flex();
+    let plan = Drawer::new(1.0).mode(Mode::Sample).lambda(0.5);
+    let plan = plan.draw(6, &[20, 30], &mut Stream::new(5).at(0)).unwrap();
+    let images = || {
+        let stored = Tensor::<1, Int>::arange(0..3 * 20 * 30 * 6, &device);
+        stored.reshape([3, 20, 30, 6]).permute([3, 0, 1, 2])
+    };
+    let expected = ops::reference::paste(images(), plan.partners(), plan.regions());
+    for keep in [false, true] {
+        let images = images();
+        let kept = keep.then(|| images.clone());
+        let mixed = ops::paste(images, &plan).unwrap();
+        assert!(mixed.into_data() == expected.clone().into_data());
+        drop(kept);
+    }
+}
+
+#[test]
+fn a_fill_value_becomes_the_nearest_of_the_type() {
+    let device = Device::flex();
+    let whole = [Region::whole(&[2])];
+    for (value, u8s, i16s) in [
+        (-3.7, 0u8, -3i16),
+        (300.0, 255, 300),
+        (f64::NAN, 0, 0),
+        (1e9, 255, i16::MAX),
+        (7.9, 7, 7),
+    ] {
+        let fill = |dtype| {
+            let images = Tensor::<2, Int>::zeros([1, 2], (&device, dtype));
+            ops::fill(images, &whole, value).unwrap()
+        };
+        assert_eq!(values::<u8, 2, _>(&fill(DType::U8)), [u8s; 2], "{value}");
+        assert_eq!(values::<i16, 2, _>(&fill(DType::I16)), [i16s; 2], "{value}");
+    }
+}
+
+/// Where each sample has a box of its own, a gradient that is not finite stays where it is.
+#[test]
+fn an_infinite_gradient_does_not_spread() {
+    let device = Device::flex().autodiff();
+    let images = Tensor::<3>::zeros([2, 1, 4], &device).require_grad();
+    let regions = vec![Region::new([0..1]), Region::new([2..3])];
+    let plan = Plan::per_sample(vec![1, 0], regions, vec![4]).unwrap();
+    let factors = [[[1.0, 2.0, 3.0, f32::INFINITY]], [[5.0, 6.0, 7.0, 8.0]]];
+    let factors = Tensor::<3>::from_data(factors, &device);
+    let mixed = ops::paste(images.clone(), &plan).unwrap();
+    let gradients = (mixed * factors).sum().backward();
+    let gradient = images.grad(&gradients).unwrap();
+    let expected = [0.0, 2.0, 3.0 + 7.0, f32::INFINITY, 5.0 + 1.0, 6.0, 0.0, 8.0];
+    assert_eq!(values::<f32, 3, _>(&gradient), expected);
+}
+
 #[test]
 fn an_integer_is_blended_to_the_nearest_one() {
     let device = Device::flex();
@@ -156,6 +187,9 @@ fn what_does_not_fit_is_refused() {
         &["`regions`", "3"],
     );
     assert_refused(blend(&[1, 0], &whole, &[]), &["`lambdas`", "0"]);
+    let none = || Tensor::<4>::zeros([0, 1, 4, 4], &Device::flex());
+    assert_refused(ops::blend(none(), &[], &whole, &[0.5]), &["`batch`", "0"]);
+    assert_refused(ops::fill(none(), &whole, 0.5), &["`batch`", "0"]);
     assert_refused(
         blend(&[1, 0], &whole, &[0.5, 1.5]),
         &["`lambdas`", "1.5", "0..=1"],

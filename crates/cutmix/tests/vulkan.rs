@@ -9,7 +9,7 @@ mod common;
 use burn::tensor::{DType, Device, Distribution, Float, FloatDType, Int, Tensor};
 use cutmix::functional::{cutmix_apply, cutmix_segmentation};
 use cutmix::loss::CrossEntropy;
-use cutmix::plan::{Drawer, Stream};
+use cutmix::plan::{Drawer, Plan, Region, Stream};
 use cutmix::{Targets, ops};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -106,6 +106,48 @@ fn large_batches_equal_the_reference_there() {
 }
 
 #[test]
+fn permutations_of_every_kind_equal_the_reference_there() {
+    let Some(gpu) = vulkan() else { return };
+    common::kernels::permutations(&gpu);
+}
+
+/// So many places that each unit takes all samples.
+#[test]
+fn a_few_large_samples_equal_the_reference_there() {
+    let Some(gpu) = vulkan() else { return };
+    let drawer = Drawer::new(1.0).partners(vec![1, 2, 0]).lambda(0.1);
+    let plan = drawer.draw(3, &[600, 700], &mut Stream::new(4).at(0));
+    for is_shared in [false, true] {
+        let case = Case {
+            plan: plan.clone().unwrap(),
+            channels: 3,
+            lambdas: vec![0.3],
+            memory: Memory::Contiguous,
+            is_shared,
+        };
+        case.paste::<4, Float>(&gpu, DType::F32);
+        case.blend::<4>(&gpu, DType::F32);
+    }
+}
+
+/// A part of a larger batch that begins where memory is aligned is a view of it.
+#[test]
+fn samples_of_a_larger_batch_are_mixed_and_the_others_left_alone() {
+    let Some(gpu) = vulkan() else { return };
+    let drawer = Drawer::new(1.0).partners(vec![1, 2, 3, 0]).lambda(0.5);
+    let plan = drawer
+        .draw(4, &[16, 16], &mut Stream::new(6).at(0))
+        .unwrap();
+    let all = Tensor::<1, Int>::arange(0..8 * 4 * 16 * 16, &gpu).reshape([8, 4, 16, 16]);
+    let before = all.clone().into_data();
+    let part = || all.clone().slice_dim(0, 2..6);
+    let expected = ops::reference::paste(part(), plan.partners(), plan.regions());
+    let mixed = ops::paste(part(), &plan).unwrap();
+    assert_eq!(mixed.into_data(), expected.into_data());
+    assert_eq!(all.into_data(), before);
+}
+
+#[test]
 fn gradients_equal_the_reference_there() {
     let Some(gpu) = vulkan() else { return };
     // Contiguous, because on SwiftShader Burn 0.22.1 gives even `(images * factors).sum()` a wrong
@@ -178,6 +220,9 @@ fn the_loss_agrees_and_a_wrong_class_shows_as_nan() {
     let logits = Tensor::<2>::zeros([2, 5], &gpu);
     let loss = CrossEntropy::new().forward(logits, wrong.clone()).unwrap();
     assert!(loss.into_scalar::<f32>().is_nan());
+    let plan = Plan::new(vec![1, 0], Region::new([0..1]), vec![2]).unwrap();
+    let mixed = Targets::from(wrong.clone()).mix(5, &plan).unwrap();
+    assert!(mixed.into_data().iter::<f32>().all(f32::is_nan));
     let dense = Targets::from(wrong).into_dense(5).unwrap();
     let sum = dense.sum_dim(1).into_data().convert::<f32>();
     let sums = sum.try_to_vec::<f32>().unwrap();

@@ -4,7 +4,6 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
-use rayon::prelude::*;
 
 use crate::error::Error;
 
@@ -12,8 +11,8 @@ use crate::error::Error;
 /// the waiting for the last one.
 const CALLS: u32 = 16;
 
-/// The smallest part of a copy that is worth a thread of its own.
-const PART: usize = 1 << 21;
+/// Bytes from which on a copy is faster on several threads, as for the operations.
+const PARALLEL: usize = 1 << 22;
 
 /// Measures on a device.
 pub struct Meter {
@@ -49,22 +48,15 @@ impl Meter {
         }
     }
 
-    /// The bytes that a call takes and, on a GPU, still holds at its end with its result.
+    /// The bytes that a call allocates; on a GPU they are not known.
     pub fn memory<T>(
         &self,
         call: impl FnOnce() -> Result<T, cutmix::Error>,
-    ) -> Result<(T, u64), Error> {
-        let before = self.used()?;
-        let value = call()?;
-        Ok((value, self.used()?.saturating_sub(before)))
-    }
-
-    fn used(&self) -> Result<u64, Error> {
-        self.sync()?;
-        Ok(match self.device.memory_pool_usage() {
-            Some(usage) if !self.is_host => usage.bytes_in_use,
-            _ => crate::ALLOCATOR.total_allocated() as u64,
-        })
+    ) -> Result<Option<u64>, Error> {
+        let before = crate::ALLOCATOR.total_allocated();
+        call()?;
+        let bytes = crate::ALLOCATOR.total_allocated() - before;
+        Ok(self.is_host.then_some(bytes as u64))
     }
 
     fn sync(&self) -> Result<(), Error> {
@@ -94,13 +86,18 @@ impl Copier<'_> {
             return Ok(self.meter.time(target, copy)?.1);
         }
         let (source, target) = (&self.source[..bytes], &mut self.target[..bytes]);
-        let part = bytes.div_ceil(rayon::current_num_threads()).max(PART);
         let start = Instant::now();
-        if bytes <= part {
+        if bytes < PARALLEL {
             target.copy_from_slice(source);
         } else {
-            (target.par_chunks_mut(part).zip(source.par_chunks(part)))
-                .for_each(|(target, source)| target.copy_from_slice(source));
+            let part = bytes.div_ceil(rayon::current_num_threads());
+            rayon::in_place_scope(|scope| {
+                let mut parts = target.chunks_mut(part).zip(source.chunks(part));
+                let own = parts.next();
+                parts.for_each(|(to, from)| scope.spawn(|_| to.copy_from_slice(from)));
+                own.into_iter()
+                    .for_each(|(to, from)| to.copy_from_slice(from));
+            });
         }
         let seconds = start.elapsed().as_secs_f64();
         black_box(target);

@@ -88,7 +88,7 @@ impl Grid {
         }
         let mut y = top;
         for row in &self.rows {
-            let middle = y + (tile_height - CAPTION) / 2;
+            let middle = y + tile_height.saturating_sub(CAPTION) / 2;
             page.text((MARGIN, middle), CAPTION, FAINT, row.label);
             for (index, tile) in row.tiles.iter().enumerate() {
                 let x = left + index * (column + GAP);

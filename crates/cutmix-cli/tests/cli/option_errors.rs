@@ -21,6 +21,8 @@ fn wrong_options_are_told() {
         ["--learning-rate", "inf"],
         ["--weight-decay", "NaN"],
         ["--warmup", "1"],
+        ["--val-fraction", "7"],
+        ["--seed", "9223372036854775808"],
         ["--device", "gpu"],
         ["--device", "cpu:1"],
         ["--device", "cpu:one"],

@@ -172,8 +172,18 @@ fn photographs_train_evaluate_and_predict() {
     assert!(shown.contains("validation set: 6 images"), "{shown}");
     let shown = output(path, &["eval", "run", "--data", "pets"]);
     assert!(shown.starts_with("pets: 24 images"), "{shown}");
-    let shown = output(path, &["predict", "run", "pets/cat/1.png"]);
-    assert!(shown.contains("cat") && shown.contains("dog"));
+    // What `predict` says of each file, class by class, is what `eval` counted.
+    let mut right = 0;
+    for class in ["cat", "dog"] {
+        for index in 0..12 {
+            let file = format!("pets/{class}/{index}.png");
+            let shown = output(path, &["predict", "run", &file, "--top", "1"]);
+            right += usize::from(shown.starts_with(&format!("{file}  {class} ")));
+        }
+    }
+    let shown = output(path, &["eval", "run", "--data", "pets"]);
+    let accuracy = format!("accuracy {:.2} %", 100.0 * right as f64 / 24.0);
+    assert!(shown.contains(&accuracy), "{accuracy}: {shown}");
 
     images(&path.join("others/cat"), 1);
     images(&path.join("others/dogs"), 1);
@@ -181,6 +191,33 @@ fn photographs_train_evaluate_and_predict() {
         error(path, &["eval", "run", "--data", "others"]),
         "unknown class of the data `dogs` (did you mean `dog`?), expected cat or dog"
     );
+}
+
+/// Classes are told apart by name, whatever their numbers.
+#[test]
+fn numbered_folders_keep_their_classes_in_eval() {
+    let folder = scratch();
+    let path = folder.path();
+    // Sorted: 0, 1, 10, 2.
+    for class in ["0", "1", "10", "2"] {
+        images(&path.join("train").join(class), 8);
+    }
+    let train = "train --data train --size 8 --batch-size 8 --duration 1ep --val-fraction 0.25";
+    let options: Vec<_> = train.split(' ').chain(["--output", "run"]).collect();
+    output(path, &options);
+    for class in ["0", "1", "2"] {
+        images(&path.join("some").join(class), 3);
+    }
+    let shown = output(path, &["eval", "run", "--data", "some"]);
+    let classes: Vec<_> = (shown.lines().skip(4))
+        .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(classes, [["0", "3"], ["1", "3"], ["2", "3"]], "{shown}");
+    // Some known and some not: no guess.
+    images(&path.join("other/0"), 1);
+    images(&path.join("other/3"), 1);
+    let told = error(path, &["eval", "run", "--data", "other"]);
+    assert!(told.starts_with("unknown class of the data `3`"), "{told}");
 }
 
 #[test]

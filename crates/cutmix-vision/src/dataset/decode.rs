@@ -8,7 +8,7 @@ use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{
     FilterType, PixelTrait, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer,
 };
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use crate::DataError;
 
@@ -72,6 +72,9 @@ fn decode(path: &Path) -> Result<DynamicImage, DataError> {
     let mut decoder = reader.into_decoder().map_err(bad)?;
     // A broken EXIF block is no reason to lose the picture.
     let orientation = decoder.orientation().ok();
+    // A few bytes may claim to be an image that no memory holds.
+    let mut limits = Limits::default();
+    limits.reserve(decoder.total_bytes()).map_err(bad)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
     if let Some(orientation) = orientation {
         image.apply_orientation(orientation);

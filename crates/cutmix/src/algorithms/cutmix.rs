@@ -24,14 +24,14 @@ use crate::{Error, ops};
 /// # Starting hyper-parameters
 ///
 /// `alpha = 1` (lambda uniform) and `probability = 1`. Long runs gain most: the task is harder, so
-/// training loss is higher and the gain shows late. For a short run or a small network lower the
-/// probability to 0.5. Composing it with other regularisers often gives diminishing returns.
+/// training loss is higher and the gain shows late. Where a short run or a small network learns too
+/// little, lower the probability to 0.5. Composing it with other regularisers often gives diminishing returns.
 ///
 /// # Cost
 ///
 /// Each pixel of the boxes is read once and written once, where it is ([`ops`]); a few numbers are
-/// uploaded, nothing is read back. `cargo bench -p cutmix-vision --bench training` measures it against a
-/// training step; ARCHITECTURE.md has the figures.
+/// uploaded, nothing is read back. `cargo bench --workspace --bench training` measures it against a
+/// training step; docs/PERFORMANCE.md has the figures.
 ///
 /// # Source
 ///

@@ -10,7 +10,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
-use burn::backend::{Autodiff, AutodiffBackend, FloatDType, TensorMetadata};
+use burn::backend::{Autodiff, AutodiffBackend, FloatDType, TensorMetadata, get_device_settings};
 use burn::tensor::{Shape, TensorData};
 
 use super::backend::{MixOps, Partners, Regions, Weights};
@@ -164,9 +164,14 @@ impl Adjoint {
     /// Where regions differ: what stayed, weighted, plus what was given away.
     fn apply_each<B: MixOps>(self, gradient: FloatTensor<B>, inverse: &[usize]) -> FloatTensor<B> {
         let device = gradient.device();
+        let dtype = gradient.dtype();
         let stayed = B::float_fill(gradient.clone(), self.regions.clone(), 0.0);
-        // Zero outside the regions, exactly.
-        let inside = B::float_sub(gradient, stayed.clone());
+        // By a mask: a gradient that is not finite stays where it is.
+        let ones = B::float_ones(gradient.shape(), &device, dtype.into());
+        let outside = B::float_fill(ones, self.regions.clone(), 0.0);
+        let bool_dtype = get_device_settings::<B>(&device).bool_dtype;
+        let outside = B::float_equal_elem(outside, 1.0.into(), bool_dtype);
+        let inside = B::float_mask_fill(gradient, outside, 0.0.into());
         let batch = inverse.len();
         let weigh = |side: usize| {
             let weights = (0..batch).map(|i| self.weights[i % self.weights.len()][side]);
@@ -181,7 +186,10 @@ impl Adjoint {
         let indices: Vec<_> = inverse.iter().map(|&index| index as i32).collect();
         let indices = B::int_from_data(TensorData::from(indices.as_slice()), &device);
         let given = B::float_select(given, 0, indices);
-        B::float_add(B::float_add(stayed, weigh(0)), given)
+        match self.is_paste {
+            true => B::float_add(stayed, given),
+            false => B::float_add(B::float_add(stayed, weigh(0)), given),
+        }
     }
 }
 

@@ -154,3 +154,10 @@ pub fn cycles(partners: &[usize], skip_fixed_points: bool) -> Vec<Vec<usize>> {
     }
     cycles
 }
+
+/// The smallest range that holds all of these.
+pub fn around<'a>(ranges: impl Iterator<Item = &'a Range<usize>>) -> Range<usize> {
+    let touched = ranges.filter(|range| !range.is_empty());
+    let join = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+    touched.cloned().reduce(join).unwrap_or(0..0)
+}

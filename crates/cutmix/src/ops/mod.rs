@@ -9,10 +9,12 @@
 //! - On the CPU (Burn's Flex backend) rows are copied along the cycles of the permutation: every
 //!   element of a patch is read once and written once, and the extra memory is a few rows for each
 //!   thread. Any strides are handled where they are; only elements that share memory (an expanded
-//!   tensor) and a shared tensor with gaps are copied first.
+//!   tensor) or interleave, and a shared tensor with gaps, are copied first.
 //! - On every GPU (CUDA, ROCm, Metal, Vulkan, WebGPU) one kernel launch does an operation, after
-//!   one upload of a few numbers; it works under Burn's fusion.
-//! - Under autodiff the images' gradient goes the way back through the same kernels.
+//!   one upload of a few numbers; it works under Burn's fusion. Where a GPU's compiler fuses
+//!   products and sums, the last bit of a blend may differ from that of plain tensor calls.
+//! - Under autodiff the images' gradient goes the way back through the same kernels where a sample
+//!   and its partner have the same region, and otherwise through a few plain tensor calls.
 //! - Other backends of Burn fall back to plain tensor calls.
 
 mod autodiff;
@@ -29,11 +31,11 @@ use std::sync::Arc;
 
 use burn::backend::{Dispatch, DispatchTensor, DispatchTensorKind};
 use burn::tensor::kind::{Basic, Numeric};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor, bf16, f16};
 
 use self::backend::{MixOps, Partners, Regions, Weights};
 use crate::Error;
-use crate::plan::{Plan, Region, check_partners};
+use crate::plan::{Plan, Region, check_batch, check_partners};
 
 /// Pastes the plan's region of each sample's partner into the sample.
 ///
@@ -112,7 +114,7 @@ pub(crate) fn paste_argument<const R: usize, K: Basic>(
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] for anything else.
+/// [`Error::Argument`] for anything else, an empty batch among it.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -131,6 +133,7 @@ pub fn blend<const R: usize, K: Numeric>(
     lambdas: &[f64],
 ) -> Result<Tensor<R, K>, Error> {
     let dims = tensor.dims();
+    check_batch(dims[0])?;
     check_partners(partners)?;
     if partners.len() != dims[0] {
         return Err(Error::argument(
@@ -182,22 +185,24 @@ fn blend_checked<const R: usize, K: Basic>(
 /// Fills the regions with a value; the operation of CutOut (DeVries and Taylor, 2017).
 ///
 /// `tensor` has the shape `[N, ..., spatial...]`, floats or integers; `regions` is one box for the
-/// batch or one for each sample. `value` is rounded to the tensor's element type (integers:
-/// towards 0, to the nearest in range).
+/// batch or one for each sample. `value` is rounded to the tensor's element type; integers become
+/// the nearest in range towards 0, and NaN becomes 0.
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] for regions that do not fit the tensor.
+/// [`Error::Argument`] for an empty batch and for regions that do not fit the tensor.
 pub fn fill<const R: usize, K: Numeric>(
     tensor: Tensor<R, K>,
     regions: &[Region],
     value: f64,
 ) -> Result<Tensor<R, K>, Error> {
     let dims = tensor.dims();
+    check_batch(dims[0])?;
     check_regions(&dims, regions)?;
     if dims.contains(&0) || regions.iter().all(Region::is_empty) {
         return Ok(tensor);
     }
+    let value = nearest(value, tensor.dtype());
     let (kind, tensor) = dispatch(tensor);
     Ok(Tensor::from_dispatch(match kind {
         Kernel::Float => Dispatch::float_fill(tensor, regions.into(), value),
@@ -208,6 +213,25 @@ pub fn fill<const R: usize, K: Numeric>(
         }
         Kernel::Bool => unreachable!("booleans are not numeric"),
     }))
+}
+
+/// The value that becomes `value` in this type, on every backend.
+fn nearest(value: f64, dtype: DType) -> f64 {
+    match dtype {
+        DType::F64 => value,
+        DType::F16 => f16::from_f32(value as f32).to_f64(),
+        DType::BF16 => bf16::from_f32(value as f32).to_f64(),
+        // The largest numbers below 2^63 and 2^64 that are f64 as well.
+        DType::I64 => (value as i64 as f64).min(9_223_372_036_854_774_784.0),
+        DType::U64 => (value as u64 as f64).min(18_446_744_073_709_549_568.0),
+        DType::I32 => value as i32 as f64,
+        DType::I16 => value as i16 as f64,
+        DType::I8 => value as i8 as f64,
+        DType::U32 => value as u32 as f64,
+        DType::U16 => value as u16 as f64,
+        DType::U8 => value as u8 as f64,
+        _ => value as f32 as f64,
+    }
 }
 
 /// Class indices `[N]` to the plan's mixed targets `[N, num_classes]`.

@@ -1,7 +1,14 @@
 //! The operations in plain tensor calls, which every backend has: what backends without kernels of
 //! their own run, and the oracle that the kernels are tested against.
 //!
-//! Arguments are as in [`backend`](super::backend); they have been checked.
+//! Tensors are `[N, ..., spatial...]`, `partners` a permutation of `0..N`, `regions` one box for the
+//! batch or one for each sample, `weights` likewise the shares of a sample's own pixels and of its
+//! partner's.
+//!
+//! # Panics
+//!
+//! Arguments are not checked here, and these functions panic where one does not fit; those of
+//! [`ops`](super) check them and return errors.
 
 use burn::tensor::kind::{Basic, Numeric};
 use burn::tensor::{Bool, Device, FloatDType, Int, IntDType, Tensor, TensorData};

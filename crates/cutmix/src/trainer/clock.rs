@@ -138,7 +138,8 @@ impl Clock {
         let epochs = match self.max {
             Duration::Epochs(max) => max,
             Duration::Batches(max) => max,
-            Duration::Samples(max) => max.div_ceil(self.epoch_samples.max(1)),
+            // A loader may drop a last short batch, and so give fewer samples than it has.
+            Duration::Samples(max) => max,
         };
         usize::try_from(epochs).unwrap_or(usize::MAX)
     }

@@ -49,7 +49,7 @@ impl<M: Classifier<D>, const D: usize> Trainee<M, D> {
 
     fn loss(&self, step: &Step<D>) -> Result<Tensor<1>, Error> {
         let logits = present(&step.logits, "logits")?;
-        match &step.interpolation {
+        let loss = match &step.interpolation {
             None => self.model.loss(logits, step.targets.clone()),
             Some(partners) => loss::interpolate(
                 logits,
@@ -58,6 +58,15 @@ impl<M: Classifier<D>, const D: usize> Trainee<M, D> {
                 partners.lambda,
                 |logits, targets| self.model.loss(logits, targets),
             ),
+        }?;
+        // A gradient of several losses would be that of their sum, without a word.
+        match loss.dims() {
+            [1] => Ok(loss),
+            [count] => Err(Error::argument(
+                "loss",
+                format!("of shape [{count}]"),
+                "one number, shape [1]: a mean or a sum",
+            )),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use burn::tensor::kind::{Basic, Numeric};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use cutmix::ops::{self, reference};
-use cutmix::plan::{Plan, Region};
+use cutmix::plan::{Drawer, Mode, Plan, Region, Stream};
 use proptest::prelude::*;
 
 use super::plans;
@@ -187,11 +187,13 @@ impl Case {
 
     pub fn fill<const R: usize, K: Numeric>(&self, device: &Device, dtype: DType) {
         let regions = self.plan.regions();
+        // One that f16 and bf16 have as well, or an integer: the reference takes the value as it is.
+        let value = if dtype.is_float() { -7.25 } else { 7.0 };
         self.compare::<R, K>(
             device,
             dtype,
-            |images| reference::fill(images, regions, 7.0),
-            |images| ops::fill(images, regions, 7.0).unwrap(),
+            |images| reference::fill(images, regions, value),
+            |images| ops::fill(images, regions, value).unwrap(),
         );
     }
 
@@ -253,4 +255,32 @@ impl Case {
 /// A box that is no box of this image.
 pub fn wrong_region() -> Region {
     Region::new([0..5, 0..2])
+}
+
+/// Every kind of permutation, shared and not.
+pub fn permutations(device: &Device) {
+    let n = 12;
+    let cycle: Vec<_> = (0..n).map(|i| (i + 1) % n).collect();
+    let backwards: Vec<_> = (0..n).map(|i| (i + n - 1) % n).collect();
+    let pairs: Vec<_> = (0..n).map(|i| i ^ 1).collect();
+    let flip: Vec<_> = (0..n).rev().collect();
+    let mut fixed_points: Vec<_> = (0..n).collect();
+    fixed_points.swap(3, 7);
+    for partners in [cycle, backwards, pairs, flip, fixed_points] {
+        for mode in [Mode::Batch, Mode::Sample] {
+            for step in 0..10 {
+                let drawer = Drawer::new(1.0).partners(partners.clone()).mode(mode);
+                let plan = drawer.draw(n, &[11, 13], &mut Stream::new(1).at(step));
+                let case = Case {
+                    plan: plan.unwrap(),
+                    channels: 3,
+                    lambdas: vec![0.3],
+                    memory: Memory::Contiguous,
+                    is_shared: step % 2 == 0,
+                };
+                case.paste::<4, burn::tensor::Float>(device, DType::F32);
+                case.blend::<4>(device, DType::F32);
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The kernels.
 //!
 //! A unit of [`mix`] stands at one place of a sample (a few neighbouring elements), and changes it in
-//! some of the batch's samples, one after the other. [`Table`](super::Table) says which.
+//! some of the batch's samples, one after the other. The table of [`mod@super`] says which.
 
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
@@ -84,7 +84,8 @@ pub fn mix<E: Numeric, N: Size>(
             // What the last sample of the segment takes.
             after = source[table[count + end - 1] as usize * sample_stride + offset];
         }
-        sync_cube();
+        // Orders the memory of the batch, which a plain barrier of the cube need not.
+        sync_storage();
     }
 
     if is_place {
@@ -228,7 +229,7 @@ fn choose<E: Numeric, N: Size>(
 ///
 /// `table` holds the partners, then the number of pairs of weights, then these.
 #[cube(launch, address_type = "dynamic")]
-pub fn mix_classes<E: Numeric, C: Numeric>(
+pub fn mix_classes<E: Numeric, C: Numeric, I: Int>(
     classes: &Tensor<C>,
     targets: &mut Tensor<E>,
     table: &[u32],
@@ -237,7 +238,7 @@ pub fn mix_classes<E: Numeric, C: Numeric>(
     columns: usize,
     batch: usize,
     #[comptime] wide_weights: bool,
-    #[define(E, C)] _dtypes: [ElemType; 2],
+    #[define(E, C, I)] _dtypes: [ElemType; 3],
 ) {
     let (sample, column) = num_classes.div_mod(ABSOLUTE_POS);
     if sample >= batch {
@@ -258,12 +259,12 @@ pub fn mix_classes<E: Numeric, C: Numeric>(
             E::cast_from(f32::reinterpret(table[pair + 1])),
         )
     };
-    let own = i32::cast_from(classes[sample * classes.stride(0)]);
+    let own = I::cast_from(classes[sample * classes.stride(0)]);
     let partner = table[sample] as usize;
-    let other = i32::cast_from(classes[partner * classes.stride(0)]);
-    let zero = E::from_int(0);
-    let value = select(own == column as i32, a, zero) + select(other == column as i32, b, zero);
-    let columns = columns as i32;
-    let is_class = own >= 0 && own < columns && other >= 0 && other < columns;
+    let other = I::cast_from(classes[partner * classes.stride(0)]);
+    let (column, columns) = (I::cast_from(column), I::cast_from(columns));
+    let (none, zero) = (I::from_int(0), E::from_int(0));
+    let value = select(own == column, a, zero) + select(other == column, b, zero);
+    let is_class = own >= none && own < columns && other >= none && other < columns;
     targets[ABSOLUTE_POS] = select(is_class, value, nan.get::<E>());
 }

@@ -2,8 +2,6 @@
 
 mod kernel;
 
-use std::ops::Range;
-
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::backend::ops::IntTensorOps;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
@@ -17,7 +15,7 @@ use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, CubeDevice};
 
 use self::kernel::{Inside, Variant};
-use super::axes::{self, Axes};
+use super::axes::{self, Axes, around};
 use super::backend::{MixOps, Partners, Regions, Weights};
 use crate::plan::Region;
 
@@ -95,7 +93,12 @@ impl MixOps for CubeBackend {
         push_weights(&mut table, &weights, dtype);
         let elements = batch * num_classes;
         let dim = CubeDim::new(&client, elements);
-        let (float, int) = [dtype, classes.dtype].map(dtype_to_storage_type).into();
+        // Wide enough for every class, whatever the labels' type.
+        let wide = match classes.dtype {
+            DType::I64 | DType::U64 | DType::U32 => DType::I64,
+            _ => DType::I32,
+        };
+        let types = [dtype, classes.dtype, wide].map(dtype_to_storage_type);
         kernel::mix_classes::launch(
             &client,
             cube_count(&client, elements.div_ceil(dim.num_elems() as usize)),
@@ -104,12 +107,12 @@ impl MixOps for CubeBackend {
             classes.into_tensor_arg(),
             targets.clone().into_tensor_arg(),
             upload(table, &device).into_buffer_arg(),
-            InputScalar::new(f64::NAN, float),
+            InputScalar::new(f64::NAN, types[0]),
             num_classes,
             num_classes,
             batch,
             dtype == DType::F64,
-            [float, int],
+            types,
         );
         targets
     }
@@ -145,7 +148,7 @@ fn run(
         return run(images, inside, partners, regions, weights, value);
     };
     let (client, device, dtype) = (images.client.clone(), images.device.clone(), images.dtype);
-    let width = width(&images, &axes);
+    let width = width(&images, &axes, inside);
     let window = Window::new(&axes, width, in_place);
     if window.places == 0 {
         return images;
@@ -213,16 +216,23 @@ fn run(
 }
 
 /// The most elements of a vector that every access to the batch is aligned to.
-fn width(images: &CubeTensor, axes: &Axes) -> usize {
+fn width(images: &CubeTensor, axes: &Axes, inside: Inside) -> usize {
     let size = images.dtype.size();
     let all = axes.all();
     let [others @ .., row] = all.as_slice() else {
         unreachable!("images have spatial dimensions");
     };
     let offset = images.handle.offset_start.unwrap_or(0) as usize;
+    // In f32 an element takes four bytes, whatever it takes in memory.
+    let widest = if inside == Inside::BlendRounded {
+        4
+    } else {
+        usize::MAX
+    };
     let fits = |&width: &usize| {
         let mut strides = others.iter().map(|axis| axis.stride);
-        row.stride == 1
+        width <= widest
+            && row.stride == 1
             && row.size.is_multiple_of(width)
             && strides.all(|stride| stride.is_multiple_of(width))
             && (axes.batch == 1 || axes.sample_stride.is_multiple_of(width))
@@ -252,7 +262,7 @@ impl Window {
         };
         for (index, axis) in all.iter().enumerate() {
             let mut range = match in_place {
-                true => around(&axis.ranges),
+                true => around(axis.ranges.iter()),
                 false => 0..axis.size,
             };
             let mut stride = axis.stride;
@@ -270,14 +280,6 @@ impl Window {
         }
         window
     }
-}
-
-/// The smallest range that holds all of these.
-fn around(ranges: &[Range<usize>]) -> Range<usize> {
-    let touched = || ranges.iter().filter(|range| !range.is_empty());
-    let start = touched().map(|range| range.start).min().unwrap_or(0);
-    let end = touched().map(|range| range.end).max().unwrap_or(0);
-    start..end
 }
 
 /// The samples in the order of the permutation's cycles, each with its partner and the first sample
@@ -322,7 +324,7 @@ fn push_weights(table: &mut Vec<u32>, weights: &[[f64; 2]], dtype: DType) {
     }
 }
 
-/// A value of the tensor's type, the nearest in its range.
+/// A value that the tensor's type has.
 fn scalar(value: f64, dtype: DType) -> InputScalar {
     let storage = dtype_to_storage_type(dtype);
     match dtype {
@@ -335,7 +337,6 @@ fn scalar(value: f64, dtype: DType) -> InputScalar {
         DType::U32 => InputScalar::new(value as u32, storage),
         DType::U16 => InputScalar::new(value as u16, storage),
         DType::U8 => InputScalar::new(value as u8, storage),
-        // By way of f32, as Burn does.
         _ => InputScalar::new(value as f32, storage),
     }
 }

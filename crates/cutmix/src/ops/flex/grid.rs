@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::backend::flex::Layout;
 
-use crate::ops::axes::{Axes, Axis};
+use crate::ops::axes::{Axes, Axis, around};
 use crate::plan::Region;
 
 /// The most elements of a row. Few enough that a row stays in the first cache between the times
@@ -45,15 +45,19 @@ impl Grid {
         })
     }
 
-    /// The blocks in the order of their memory: where each begins, after `base`, and its rows.
-    pub fn blocks(&self) -> Vec<(usize, Rows)> {
+    /// Visits blocks in the order of their memory: where each begins, after `base`, and its rows.
+    /// One at a time, because a batch whose samples lie innermost has as many as pixels.
+    pub fn visit_blocks(&self, which: Blocks, mut visit: impl FnMut(usize, &Rows)) {
         let outer = &self.axes.outer;
-        let whole: Vec<_> = outer.iter().map(|axis| 0..axis.size).collect();
-        let mut blocks = Vec::new();
-        walk(outer, &whole, |offset, index| {
-            blocks.push((offset, self.rows(index)));
+        let ranges: Vec<_> = (outer.iter())
+            .map(|axis| match which {
+                Blocks::All => 0..axis.size,
+                Blocks::Touched => around(axis.ranges.iter()),
+            })
+            .collect();
+        walk(outer, &ranges, |offset, index| {
+            visit(offset, &self.rows(index))
         });
-        blocks
     }
 
     /// The rows that regions touch in the block at the index `outer`.
@@ -82,14 +86,7 @@ impl Grid {
         };
         // The box around all of them.
         let around: Vec<_> = (0..inner.len())
-            .map(|axis| {
-                let start = touched()
-                    .map(|ranges| ranges[axis].start)
-                    .min()
-                    .unwrap_or(0);
-                let end = touched().map(|ranges| ranges[axis].end).max().unwrap_or(0);
-                start..end
-            })
+            .map(|axis| around(touched().map(|ranges| &ranges[axis])))
             .collect();
         // Along the other axes a row of that box lies in all of them.
         let divided: Vec<_> = (0..last)
@@ -172,6 +169,14 @@ impl Rows {
             }
         }
     }
+}
+
+/// Which blocks to visit.
+#[derive(Clone, Copy, Debug)]
+pub enum Blocks {
+    All,
+    /// Those in the box around all regions.
+    Touched,
 }
 
 #[inline]

@@ -3,9 +3,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
-
-use super::grid::{Grid, ROW, Rows};
+use super::grid::{Blocks, Grid, ROW, Rows};
 use crate::ops::axes::cycles;
 
 /// What happens inside a region.
@@ -32,9 +30,9 @@ where
     I: Inside<E>,
 {
     let cycles = cycles(partners, I::KEEPS_ITSELF);
-    for (offset, rows) in grid.blocks() {
+    grid.visit_blocks(Blocks::Touched, |offset, rows| {
         if rows.offsets.is_empty() {
-            continue;
+            return;
         }
         let block = &mut storage[grid.axes.base + offset..];
         let mut samples: Vec<_> = (block
@@ -51,8 +49,8 @@ where
         let count = rows.offsets.len();
         let threads = rayon::current_num_threads();
         if threads == 1 || size_of::<E>() * rows.elements < PARALLEL {
-            part(&mut samples, 0, &rows, 0..count, &cycles, inside);
-            continue;
+            part(&mut samples, 0, rows, 0..count, &cycles, inside);
+            return;
         }
         // Cut between rows, so that every thread has the same rows of all samples.
         let parts = (threads * PARTS).min(count);
@@ -75,13 +73,13 @@ where
             taken = end;
         }
         share(threads, work, |(mut samples, start, range)| {
-            part(&mut samples, start, &rows, range, &cycles, inside);
+            part(&mut samples, start, rows, range, &cycles, inside);
         });
-    }
+    });
 }
 
-/// Does the work on so many threads, of which this is one, so that it need not wait for another to
-/// wake.
+/// Does the work on so many threads, of which this is one, so that it begins before another has
+/// woken.
 fn share<W: Send>(threads: usize, work: Vec<W>, run: impl Fn(W) + Sync) {
     let work = Mutex::new(work.into_iter());
     let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -178,17 +176,14 @@ where
     E: bytemuck::Zeroable + Copy + Send + Sync,
     I: Inside<E>,
 {
-    let blocks = grid.blocks();
-    let length = blocks.len() * grid.axes.batch * grid.extent;
-    let storage = &storage[grid.axes.base..][..length];
-    let mut copy = vec![E::zeroed(); length];
+    let outer = grid.axes.outer.iter().map(|axis| axis.size);
     let block_length = grid.axes.batch * grid.extent;
-    let sources = storage.chunks_exact(block_length);
-    for ((target, source), (_, rows)) in copy
-        .chunks_exact_mut(block_length)
-        .zip(sources)
-        .zip(&blocks)
-    {
+    let length = block_length * outer.product::<usize>();
+    let storage = &storage[grid.axes.base..][..length];
+    let mut copy: Vec<E> = bytemuck::zeroed_vec(length);
+    let mut blocks = (copy.chunks_exact_mut(block_length)).zip(storage.chunks_exact(block_length));
+    grid.visit_blocks(Blocks::All, |_, rows| {
+        let (target, source) = blocks.next().expect("a dense batch is all blocks");
         let place = |sample: usize| match grid.axes.reversed {
             true => grid.axes.batch - 1 - sample,
             false => sample,
@@ -196,23 +191,16 @@ where
         let row_of = |sample: usize| &source[place(sample) * grid.extent..][..grid.extent];
         let change = |(index, target): (usize, &mut [E])| {
             let sample = place(index);
-            copy_sample(
-                target,
-                sample,
-                row_of(sample),
-                row_of(partners[sample]),
-                rows,
-                inside,
-            );
+            let (own, other) = (row_of(sample), row_of(partners[sample]));
+            copy_sample(target, sample, own, other, rows, inside);
         };
-        let samples = target.chunks_exact_mut(grid.extent);
-        if size_of::<E>() * length < PARALLEL {
-            samples.enumerate().for_each(change);
+        let samples = target.chunks_exact_mut(grid.extent).enumerate();
+        if size_of::<E>() * block_length < PARALLEL {
+            samples.for_each(change);
         } else {
-            let samples: Vec<_> = samples.enumerate().collect();
-            samples.into_par_iter().for_each(change);
+            share(rayon::current_num_threads(), samples.collect(), change);
         }
-    }
+    });
     copy
 }
 

@@ -114,7 +114,7 @@ macro_rules! float_pixels {
 float_pixels!(
     f64: |value| value,
     f32: |value| value as f32,
-    // By way of f32, as Burn does.
+    // By way of f32, as Burn's tensors from f64 data.
     f16: |value| f16::from_f32(value as f32),
     bf16: |value| bf16::from_f32(value as f32)
 );
