@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Everything is compared inside one run: the contestants take turns, round by round, on the same
-//! model, batches and optimizer, and the medians of the rounds' ratios are printed. A ratio's
-//! spread is half the distance between its quartiles.
+//! model, batches and optimizer, and the medians of the rounds' ratios are printed, each with its
+//! standard error, from the distance between the quartiles.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,17 +25,17 @@ use cutmix::{Batch, Targets};
 use cutmix_vision::{Architecture, ResNet, ResNetConfig};
 
 /// Batches of a run.
-const BATCHES: usize = 12;
+const BATCHES: usize = 8;
 
 fn main() {
     // `cargo bench` passes `--bench`.
     let rounds = (std::env::args().skip(1))
         .find_map(|argument| argument.parse().ok())
-        .unwrap_or(15);
+        .unwrap_or(30);
     println!("medians of {rounds} rounds of {BATCHES} batches, first round not counted\n");
     let settings = [
-        (Architecture::ResNet8, [128, 1, 28, 28]),
-        (Architecture::ResNet20, [64, 3, 32, 32]),
+        (Architecture::ResNet8, [32, 1, 28, 28]),
+        (Architecture::ResNet20, [16, 3, 32, 32]),
     ];
     for (architecture, shape) in settings {
         compare(architecture, shape, rounds);
@@ -182,11 +182,14 @@ fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The median ratio of rounds, without the first, and its spread.
+/// The median ratio of rounds, without the first, and its standard error.
 fn ratio(times: &[f64], base: &[f64]) -> String {
     let ratios: Vec<_> = times.iter().zip(base).skip(1).map(|(t, b)| t / b).collect();
-    let spread = (quantile(&ratios, 0.75) - quantile(&ratios, 0.25)) / 2.0;
-    format!("{:.4} (+- {spread:.4})", median(&ratios))
+    // Of a normal distribution the quartiles are 1.349 standard deviations apart, and the median of
+    // n samples errs by 1.253 / sqrt(n) of them.
+    let deviation = (quantile(&ratios, 0.75) - quantile(&ratios, 0.25)) / 1.349;
+    let error = 1.253 * deviation / (ratios.len() as f64).sqrt();
+    format!("{:.4} +- {error:.4}", median(&ratios))
 }
 
 /// One batch in memory, handed out again and again.

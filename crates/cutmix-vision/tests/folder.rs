@@ -285,3 +285,19 @@ fn options_out_of_range() {
         assert!(matches!(error, DataError::Argument { .. }), "{error}");
     }
 }
+
+/// A few bytes that claim to be an image of 12 GB.
+#[test]
+fn an_image_larger_than_memory_is_a_bad_image() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("huge.bmp");
+    let mut bytes = b"BM".to_vec();
+    for field in [54u32 + 1000, 0, 54, 40, 65_535, 65_535] {
+        bytes.extend(field.to_le_bytes());
+    }
+    bytes.extend([1, 0, 24, 0]); // planes, bits for each pixel
+    bytes.extend([0; 24 + 1000]);
+    fs::write(&path, bytes).unwrap();
+    let error = load_image(&path, 8, 3).unwrap_err();
+    assert!(matches!(error, DataError::Image { .. }), "{error}");
+}

@@ -48,15 +48,27 @@ impl Meter {
         }
     }
 
-    /// The bytes that a call allocates; on a GPU they are not known.
+    /// The bytes that a call allocates, or on a GPU those that are in use after it and were not
+    /// before; none where the backend does not tell.
     pub fn memory<T>(
         &self,
         call: impl FnOnce() -> Result<T, cutmix::Error>,
     ) -> Result<Option<u64>, Error> {
-        let before = crate::ALLOCATOR.total_allocated();
-        call()?;
-        let bytes = crate::ALLOCATOR.total_allocated() - before;
-        Ok(self.is_host.then_some(bytes as u64))
+        let used = || match self.is_host {
+            true => Some(crate::ALLOCATOR.total_allocated() as u64),
+            false => self
+                .device
+                .memory_pool_usage()
+                .map(|usage| usage.bytes_in_use),
+        };
+        self.sync()?;
+        let before = used();
+        let _result = call()?;
+        self.sync()?;
+        let bytes = used()
+            .zip(before)
+            .map(|(after, before)| after.saturating_sub(before));
+        Ok(bytes)
     }
 
     fn sync(&self) -> Result<(), Error> {

@@ -194,14 +194,7 @@ impl Bench {
         for mode in [Mode::Batch, Mode::Sample] {
             rows.push(self.row::<K>("fill", mode, boxes, fill)?);
         }
-        let shared = self.images::<K>();
-        rows.push(
-            self.row::<K>("paste, shared", Mode::Batch, pasted, |images, plan| {
-                // Not into `images`: into a batch of its own.
-                drop(images);
-                ops::paste(shared.clone(), plan)
-            })?,
-        );
+        rows.push(self.shared_row::<K>("paste, shared", pasted, paste)?);
         rows.push(
             self.row::<K>("paste, reference", Mode::Batch, pasted, |images, plan| {
                 Ok(reference::paste(images, plan.partners(), plan.regions()))
@@ -248,7 +241,7 @@ impl Bench {
         self.dtype.size() * self.shape[1] * pixels * (self.shape[0] / regions.len())
     }
 
-    /// An operation over all plans, each beside a copy of as many bytes.
+    /// An operation on a batch that it owns alone.
     fn row<K: Numeric>(
         &self,
         operation: &'static str,
@@ -256,7 +249,40 @@ impl Bench {
         bytes: impl Fn(&Plan) -> usize,
         change: impl Fn(Tensor<4, K>, &Plan) -> Result<Tensor<4, K>, cutmix::Error>,
     ) -> Result<Row, Error> {
-        let mut images = self.images::<K>();
+        let images = self.images::<K>();
+        self.measure(operation, mode, bytes, images, &change, &change)
+    }
+
+    /// An operation per batch on a batch that something else holds too.
+    fn shared_row<K: Numeric>(
+        &self,
+        operation: &'static str,
+        bytes: impl Fn(&Plan) -> usize,
+        change: impl Fn(Tensor<4, K>, &Plan) -> Result<Tensor<4, K>, cutmix::Error>,
+    ) -> Result<Row, Error> {
+        let shared = self.images::<K>();
+        let call = |images: Tensor<4, K>, plan: &Plan| {
+            change(images.clone(), plan)?;
+            Ok(images)
+        };
+        let keep = |images: Tensor<4, K>, plan: &Plan| {
+            let mixed = change(images.clone(), plan)?;
+            Ok((images, mixed))
+        };
+        self.measure(operation, Mode::Batch, bytes, shared, call, keep)
+    }
+
+    /// Measures a call that turns images into the next ones over all plans, each beside a copy of as
+    /// many bytes, and the memory of one that keeps what it makes.
+    fn measure<K: Numeric, T>(
+        &self,
+        operation: &'static str,
+        mode: Mode,
+        bytes: impl Fn(&Plan) -> usize,
+        mut images: Tensor<4, K>,
+        call: impl Fn(Tensor<4, K>, &Plan) -> Result<Tensor<4, K>, cutmix::Error>,
+        keep: impl FnOnce(Tensor<4, K>, &Plan) -> Result<T, cutmix::Error>,
+    ) -> Result<Row, Error> {
         let mut copier = self.copier();
         let mut samples = Vec::new();
         let mut largest = (0, self.plan(mode, 0)?);
@@ -264,7 +290,7 @@ impl Bench {
         for step in 0..=self.plans {
             let plan = self.plan(mode, step)?;
             let bytes = bytes(&plan);
-            let (changed, seconds) = self.meter.time(images, |images| change(images, &plan))?;
+            let (changed, seconds) = self.meter.time(images, |images| call(images, &plan))?;
             images = changed;
             let copy_seconds = copier.seconds(bytes)?;
             if step > 0 && bytes > 0 {
@@ -275,7 +301,7 @@ impl Bench {
             }
         }
         let (_, plan) = largest;
-        let extra_bytes = self.meter.memory(|| change(images, &plan))?;
+        let extra_bytes = self.meter.memory(|| keep(images, &plan))?;
         Ok(Row {
             operation,
             mode: Some(mode),

@@ -1,6 +1,6 @@
 //! The pictures.
 
-use crate::{error, output, pets, scratch, trained};
+use crate::{error, images, output, pets, scratch, trained};
 
 #[test]
 fn preview_has_three_rows_of_tiles() {
@@ -25,6 +25,28 @@ fn preview_has_three_rows_of_tiles() {
     assert_eq!(
         error(path, &["preview", "--algorithm", "none"]),
         "--algorithm is none, expected one that mixes images, such as cutmix"
+    );
+}
+
+#[test]
+fn preview_needs_no_more_than_two_images() {
+    let folder = scratch();
+    let path = folder.path();
+    images(&path.join("few/cat"), 1);
+    images(&path.join("few/dog"), 1);
+    output(path, &["preview", "--data", "few"]);
+    let algorithm = ["--algorithm", "cutmix:mode=sample"];
+    let shown = output(
+        path,
+        &[&["preview", "--data", "few"], &algorithm[..]].concat(),
+    );
+    assert!(shown.starts_with("preview.png: regions of ["), "{shown}");
+
+    std::fs::write(path.join("few/dog/bad.png"), "no image").unwrap();
+    let told = error(path, &["preview", "--data", "few"]);
+    assert!(
+        told.contains("bad.png") && !told.contains("--on-bad-image"),
+        "{told}"
     );
 }
 

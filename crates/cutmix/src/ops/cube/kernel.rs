@@ -35,8 +35,9 @@ pub struct Variant {
 /// Changes a batch, where it is or on the way into a new one.
 ///
 /// In place, the samples of a cycle of the permutation change in its order, each from the next one.
-/// The cycles, one behind the other, are cut into as many segments as a cube has rows of units. What
-/// a segment takes from another one it reads before any unit of the cube has written.
+/// The cycles, one behind the other, are cut into as many segments as a cube has rows of units, so
+/// that a batch of few places keeps a GPU busy too. What a segment takes from another one it reads
+/// before any unit of the cube has written.
 #[cube(launch, address_type = "dynamic")]
 pub fn mix<E: Numeric, N: Size>(
     source: &Tensor<Vector<E, N>>,

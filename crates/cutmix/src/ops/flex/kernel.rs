@@ -14,7 +14,14 @@ pub trait Inside<E>: Sync {
     const TAKES: bool;
 
     /// Changes a row of a sample's region; `other` is the same row of its partner.
-    fn change(&self, sample: usize, own: &mut [E], other: &[E]);
+    fn row(&self, sample: usize, own: &mut [E], other: &[E]);
+
+    /// Changes rows of a sample's region: those elements of `own`, from the same of `other`.
+    fn rows(&self, sample: usize, own: &mut [E], other: &[E], spans: &[Range<usize>]) {
+        for at in spans {
+            self.row(sample, &mut own[at.clone()], &other[at.clone()]);
+        }
+    }
 }
 
 /// Bytes from which on a second thread pays: to wake one can take 100 microseconds.
@@ -112,7 +119,7 @@ fn part<E: Copy, I: Inside<E>>(
         if !I::TAKES {
             for &sample in cycles.iter().flatten() {
                 for at in spans.of(rows, &block, sample, start) {
-                    inside.change(sample, &mut samples[sample][at.clone()], &[]);
+                    inside.row(sample, &mut samples[sample][at.clone()], &[]);
                 }
             }
             continue;
@@ -127,14 +134,12 @@ fn part<E: Copy, I: Inside<E>>(
             for pair in cycle.windows(2) {
                 let [own, other] = (samples.get_disjoint_mut([pair[0], pair[1]]))
                     .expect("a cycle meets each sample once");
-                for at in spans.of(rows, &block, pair[0], start) {
-                    inside.change(pair[0], &mut own[at.clone()], &other[at.clone()]);
-                }
+                inside.rows(pair[0], own, other, spans.of(rows, &block, pair[0], start));
             }
             let mut kept = kept.as_slice();
             for at in last_spans.of(rows, &block, last, start) {
                 let (other, rest) = kept.split_at(at.len());
-                inside.change(last, &mut samples[last][at.clone()], other);
+                inside.row(last, &mut samples[last][at.clone()], other);
                 kept = rest;
             }
         }
@@ -215,30 +220,43 @@ fn copy_sample<E: Copy, I: Inside<E>>(
     let mut done = 0;
     rows.visit(0..rows.offsets.len(), sample, |at| {
         target[done..at.end].copy_from_slice(&own[done..at.end]);
-        inside.change(sample, &mut target[at.clone()], &other[at.clone()]);
+        inside.row(sample, &mut target[at.clone()], &other[at.clone()]);
         done = at.end;
     });
     target[done..].copy_from_slice(&own[done..]);
 }
 
-/// `target.copy_from_slice(source)`, without a call for a short row: two copies of a fixed length,
-/// from both ends, which may overlap.
-#[inline]
-pub fn copy_row<E: Copy>(target: &mut [E], source: &[E]) {
+/// Copies rows. Short ones without a call: two copies of a fixed length, from both ends, which may
+/// overlap.
+pub fn copy_rows<E: Copy>(target: &mut [E], source: &[E], spans: &[Range<usize>]) {
     fn ends<E: Copy, const N: usize>(target: &mut [E], source: &[E]) -> Option<()> {
-        *target.first_chunk_mut::<N>()? = *source.first_chunk::<N>()?;
-        *target.last_chunk_mut::<N>()? = *source.last_chunk::<N>()?;
-        Some(())
+        let fits = target.len() == source.len() && target.len() <= 2 * N;
+        let (first, last) = (source.first_chunk::<N>()?, source.last_chunk::<N>()?);
+        if fits {
+            *target.first_chunk_mut()? = *first;
+            *target.last_chunk_mut()? = *last;
+        }
+        fits.then_some(())
     }
-    let done = match (target.len(), source.len()) {
-        (a, b) if a != b => None,
-        (4..8, _) => ends::<E, 4>(target, source),
-        (8..16, _) => ends::<E, 8>(target, source),
-        (16..32, _) => ends::<E, 16>(target, source),
-        (32..=64, _) => ends::<E, 32>(target, source),
-        _ => None,
-    };
-    if done.is_none() {
-        target.copy_from_slice(source);
+    fn each<E: Copy>(
+        target: &mut [E],
+        source: &[E],
+        spans: &[Range<usize>],
+        copy: impl Fn(&mut [E], &[E]) -> Option<()>,
+    ) {
+        for at in spans {
+            let (target, source) = (&mut target[at.clone()], &source[at.clone()]);
+            if copy(target, source).is_none() {
+                target.copy_from_slice(source);
+            }
+        }
+    }
+    // Those of a block are of one length, but for the ends of very long rows.
+    match spans.first().map_or(0, Range::len) {
+        4..8 => each(target, source, spans, ends::<E, 4>),
+        8..16 => each(target, source, spans, ends::<E, 8>),
+        16..32 => each(target, source, spans, ends::<E, 16>),
+        32..=64 => each(target, source, spans, ends::<E, 32>),
+        _ => each(target, source, spans, |_, _| None),
     }
 }

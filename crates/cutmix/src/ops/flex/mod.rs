@@ -3,6 +3,8 @@
 mod grid;
 mod kernel;
 
+use std::ops::Range;
+
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{DType, Flex, FloatDType};
@@ -172,9 +174,12 @@ fn paste(images: FlexTensor, partners: &[usize], regions: &Regions) -> FlexTenso
         const KEEPS_ITSELF: bool = true;
         const TAKES: bool = true;
 
-        #[inline]
-        fn change(&self, _sample: usize, own: &mut [E], other: &[E]) {
-            kernel::copy_row(own, other);
+        fn row(&self, _sample: usize, own: &mut [E], other: &[E]) {
+            own.copy_from_slice(other);
+        }
+
+        fn rows(&self, _sample: usize, own: &mut [E], other: &[E], spans: &[Range<usize>]) {
+            kernel::copy_rows(own, other, spans);
         }
     }
 
@@ -199,7 +204,7 @@ fn blend(
         const KEEPS_ITSELF: bool = false;
         const TAKES: bool = true;
 
-        fn change(&self, sample: usize, own: &mut [E], other: &[E]) {
+        fn row(&self, sample: usize, own: &mut [E], other: &[E]) {
             let weights = self.0[sample % self.0.len()];
             for (own, &other) in own.iter_mut().zip(other) {
                 *own = E::blend(*own, other, weights);
@@ -227,7 +232,7 @@ fn fill(images: FlexTensor, regions: &Regions, value: f64) -> FlexTensor {
         const KEEPS_ITSELF: bool = false;
         const TAKES: bool = false;
 
-        fn change(&self, _sample: usize, own: &mut [E], _other: &[E]) {
+        fn row(&self, _sample: usize, own: &mut [E], _other: &[E]) {
             own.fill(self.0);
         }
     }
