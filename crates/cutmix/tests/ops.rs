@@ -151,8 +151,8 @@ fn a_fill_value_becomes_the_nearest_of_the_type() {
 fn an_infinite_gradient_does_not_spread() {
     let device = Device::flex().autodiff();
     let images = Tensor::<3>::zeros([2, 1, 4], &device).require_grad();
-    let regions = vec![Region::new([0..1]), Region::new([2..3])];
-    let plan = Plan::per_sample(vec![1, 0], regions, vec![4]).unwrap();
+    let regions = vec![Region::new([0..1, 0..1]), Region::new([0..1, 2..3])];
+    let plan = Plan::per_sample(vec![1, 0], regions, vec![1, 4]).unwrap();
     let factors = [[[1.0, 2.0, 3.0, f32::INFINITY]], [[5.0, 6.0, 7.0, 8.0]]];
     let factors = Tensor::<3>::from_data(factors, &device);
     let mixed = ops::paste(images.clone(), &plan).unwrap();

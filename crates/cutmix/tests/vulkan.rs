@@ -220,7 +220,7 @@ fn the_loss_agrees_and_a_wrong_class_shows_as_nan() {
     let logits = Tensor::<2>::zeros([2, 5], &gpu);
     let loss = CrossEntropy::new().forward(logits, wrong.clone()).unwrap();
     assert!(loss.into_scalar::<f32>().is_nan());
-    let plan = Plan::new(vec![1, 0], Region::new([0..1]), vec![2]).unwrap();
+    let plan = Plan::new(vec![1, 0], Region::whole(&[2]), vec![2]).unwrap();
     let mixed = Targets::from(wrong.clone()).mix(5, &plan).unwrap();
     assert!(mixed.into_data().iter::<f32>().all(f32::is_nan));
     let dense = Targets::from(wrong).into_dense(5).unwrap();

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, s};
 
 use crate::error::Error;
 
@@ -94,7 +94,7 @@ impl Copier<'_> {
             let count = bytes.div_ceil(4);
             let source = Tensor::<1>::ones([count], &self.meter.device);
             let target = Tensor::<1>::zeros([count], &self.meter.device);
-            let copy = |target: Tensor<1>| Ok(target.slice_assign([0..count], source.clone()));
+            let copy = |target: Tensor<1>| Ok(target.slice_assign(s![..], source.clone()));
             return Ok(self.meter.time(target, copy)?.1);
         }
         let (source, target) = (&self.source[..bytes], &mut self.target[..bytes]);

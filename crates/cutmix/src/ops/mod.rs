@@ -255,7 +255,7 @@ pub(crate) fn mix_classes(classes: Tensor<1, Int>, num_classes: usize, plan: &Pl
 
 /// Dense targets `[N, K]` mixed as in the plan.
 pub(crate) fn mix_dense(dense: Tensor<2>, plan: &Plan) -> Tensor<2> {
-    let whole = Region::new([0..dense.dims()[1]]);
+    let whole = Region::whole(&dense.dims()[1..]);
     blend_checked(
         dense,
         plan.shared_partners(),

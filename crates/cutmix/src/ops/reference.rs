@@ -90,7 +90,7 @@ pub fn mix_classes(
     partners: &[usize],
     weights: &[[f64; 2]],
 ) -> Tensor<2> {
-    let whole = Region::new([0..num_classes]);
+    let whole = Region::whole(&[num_classes]);
     blend(one_hot(classes, num_classes), partners, &[whole], weights)
 }
 

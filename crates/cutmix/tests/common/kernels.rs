@@ -85,7 +85,13 @@ impl Case {
                 .map(|i| (i * 37 % 251) as f64 + 1.0 / 3.0)
                 .collect();
             let data = match dtype.is_bool() {
-                true => TensorData::new(values.iter().map(|v| *v as u8 % 3 == 0).collect(), dims),
+                true => TensorData::new(
+                    values
+                        .iter()
+                        .map(|v| (*v as u8).is_multiple_of(3))
+                        .collect(),
+                    dims,
+                ),
                 false => TensorData::new(values, dims).convert_dtype(dtype),
             };
             Tensor::<R, K>::from_data(data, (device, dtype))
