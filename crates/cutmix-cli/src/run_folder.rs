@@ -42,10 +42,11 @@ impl ModelCard {
 impl RunFolder {
     /// Whether the folder `output` is free, before any work is done for it.
     pub fn check(output: Option<&Path>) -> Result<(), Error> {
-        let taken =
-            |output: &Path| fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some());
         match output {
-            Some(output) if taken(output) => Err(Error::OutputTaken(output.into())),
+            Some(output) if is_empty(output).is_ok_and(|empty| !empty) => {
+                Err(Error::OutputTaken(output.into()))
+            }
+            // What else is wrong shows when it is made.
             _ => Ok(()),
         }
     }
@@ -56,10 +57,10 @@ impl RunFolder {
             return Self::next(Path::new("runs"));
         };
         fs::create_dir_all(output).map_err(|error| Error::write(output, error))?;
-        let mut entries = fs::read_dir(output).map_err(|error| Error::write(output, error))?;
-        match entries.next() {
-            None => Ok(Self(output.into())),
-            Some(_) => Err(Error::OutputTaken(output.into())),
+        match is_empty(output) {
+            Ok(true) => Ok(Self(output.into())),
+            Ok(false) => Err(Error::OutputTaken(output.into())),
+            Err(error) => Err(Error::write(output, error)),
         }
     }
 
@@ -163,4 +164,9 @@ impl RunFolder {
             .map_err(|e| damaged(e.to_string()))?;
         Ok((card, model))
     }
+}
+
+/// Whether a folder has nothing in it.
+fn is_empty(folder: &Path) -> std::io::Result<bool> {
+    Ok(fs::read_dir(folder)?.next().is_none())
 }

@@ -135,12 +135,9 @@ impl Clock {
     /// The most epochs that the run can have, the unit that Burn's learner counts in; the run ends
     /// earlier where this clock says so.
     pub(super) fn max_epochs(&self) -> usize {
-        let epochs = match self.max {
-            Duration::Epochs(max) => max,
-            Duration::Batches(max) => max,
-            // A loader may drop a last short batch, and so give fewer samples than it has.
-            Duration::Samples(max) => max,
-        };
-        usize::try_from(epochs).unwrap_or(usize::MAX)
+        // An epoch has at least a batch, and that a sample; a loader that drops a last short batch
+        // gives fewer than it has.
+        let (Duration::Epochs(max) | Duration::Batches(max) | Duration::Samples(max)) = self.max;
+        usize::try_from(max).unwrap_or(usize::MAX)
     }
 }

@@ -13,7 +13,7 @@ use burn::train::metric::store::{Aggregate, Direction, Split};
 use burn::train::{MetricEarlyStoppingStrategy, StoppingCondition};
 use cutmix::algorithms::{Algorithm, CutMix, Step};
 use cutmix::functional::cutmix_batch;
-use cutmix::loss::CrossEntropy;
+use cutmix::loss::{CrossEntropy, Reduction};
 use cutmix::plan::Stream;
 use cutmix::trainer::{History, Schedule, Trainer, evaluate};
 use cutmix::{Classifier, Error, Targets};
@@ -531,6 +531,49 @@ fn labels_of_any_integer_type_train_and_evaluate() {
         scores.push(again);
     }
     assert!(scores.iter().all(|score| *score == scores[0]), "{scores:?}");
+}
+
+#[test]
+fn samples_are_counted_exactly_where_a_loader_drops_some() {
+    let (_, model, mut train) = setting();
+    // Two batches of 4 in each epoch, of a loader that says it has 11 samples.
+    train.drops_last = true;
+    let fit = trainer(model, train)
+        .max_duration("20sp".parse().unwrap())
+        .fit()
+        .unwrap();
+    let last = fit.history.epochs.last().unwrap();
+    assert_eq!((last.samples, last.batches), (20, 5));
+}
+
+/// A model whose loss is one number for each sample.
+#[derive(Module, Debug)]
+struct PerSample {
+    model: Tiny,
+}
+
+impl Classifier for PerSample {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.model.forward(images)
+    }
+
+    fn loss(&self, logits: Tensor<2>, targets: Targets) -> Result<Tensor<1>, Error> {
+        let loss = CrossEntropy::new().reduction(Reduction::None);
+        loss.forward(logits, targets)
+    }
+}
+
+#[test]
+fn a_loss_of_several_numbers_is_refused() {
+    let (_, model, train) = setting();
+    let error = Trainer::new(PerSample { model }, train.loader())
+        .on_epoch(|_| Ok(()))
+        .fit()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`loss` is of shape [4]; accepted: one number, shape [1]: a mean or a sum"
+    );
 }
 
 #[test]

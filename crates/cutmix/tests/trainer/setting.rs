@@ -68,6 +68,8 @@ pub struct Batches {
     batch: usize,
     /// Fails at this batch.
     pub broken: Option<usize>,
+    /// Leaves out a last short batch, whose samples still count in `num_items`.
+    pub drops_last: bool,
 }
 
 impl Batches {
@@ -82,6 +84,7 @@ impl Batches {
             targets: Tensor::from_data(classes.as_slice(), device),
             batch,
             broken: None,
+            drops_last: false,
         }
     }
 
@@ -101,6 +104,7 @@ impl Batches {
             targets,
             batch,
             broken: None,
+            drops_last: false,
         }
     }
 
@@ -163,7 +167,9 @@ impl Iterator for Iter<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let index = self.next;
-        if index * self.batches.batch >= self.batches.num_items() {
+        let (batch, items) = (self.batches.batch, self.batches.num_items());
+        let is_short = (index + 1) * batch > items;
+        if index * batch >= items || (is_short && self.batches.drops_last) {
             return None;
         }
         self.next += 1;

@@ -68,16 +68,13 @@ impl Grid {
         let mut boxes = Vec::with_capacity(self.regions * inner.len());
         for region in 0..self.regions {
             let range = |axis: &Axis| axis.ranges[region].clone();
-            let outside = self.axes.outer.iter().zip(outer);
+            let mut outside = self.axes.outer.iter().zip(outer);
             let is_here = !inner.iter().any(|axis| range(axis).is_empty())
-                && outside
-                    .into_iter()
-                    .all(|(axis, index)| range(axis).contains(index));
-            boxes.extend(
-                inner
-                    .iter()
-                    .map(|axis| if is_here { range(axis) } else { 0..0 }),
-            );
+                && outside.all(|(axis, index)| range(axis).contains(index));
+            match is_here {
+                true => boxes.extend(inner.iter().map(range)),
+                false => boxes.extend(inner.iter().map(|_| 0..0)),
+            }
         }
         let touched = || {
             boxes
