@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use cutmix::trainer::{Duration, Schedule};
+use cutmix::time::Duration;
+use cutmix::trainer::Schedule;
 use cutmix_vision::{Architecture, Dataset, OnBadImage};
 use serde::{Deserialize, Serialize};
 

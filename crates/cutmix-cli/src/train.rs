@@ -8,7 +8,8 @@ use burn::optim::SgdConfig;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use cutmix::algorithms::Algorithm;
-use cutmix::trainer::{Duration, History, Trainer};
+use cutmix::time::Duration;
+use cutmix::trainer::{History, Trainer};
 use cutmix_vision::{Augment, Loader, LoaderOptions, Normalize, Splits};
 
 use crate::args::TrainArgs;
@@ -60,7 +61,9 @@ pub fn run(args: TrainArgs) -> Result<(), Error> {
         .iter()
         .filter_map(|spec| spec.build(card.classes.len()));
     let algorithms: Vec<_> = algorithms.collect();
-    let mixes = algorithms.iter().any(Algorithm::<4>::mixes_targets);
+    let mixes = algorithms
+        .iter()
+        .any(|algorithm| Algorithm::<4>::effects(algorithm).mixes_targets);
 
     // From here on there are results.
     let folder = RunFolder::create(args.output.as_deref())?;
@@ -168,6 +171,7 @@ fn size(config: &Config, samples: usize) -> Size {
         Duration::Epochs(epochs) => epochs.saturating_mul(epoch_batches),
         Duration::Batches(batches) => batches,
         Duration::Samples(samples) => samples.div_ceil(batch_size),
+        Duration::Share(_) | Duration::Wall(_) => u64::MAX,
     };
     Size {
         epochs: batches.div_ceil(epoch_batches),

@@ -45,6 +45,7 @@ pub mod functional;
 pub mod loss;
 pub mod ops;
 pub mod plan;
+pub mod time;
 pub mod trainer;
 
 mod batch;

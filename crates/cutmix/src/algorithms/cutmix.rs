@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 
-use super::{Algorithm, Interpolation, Step};
+use super::{Algorithm, Effects, Interpolation, Step};
 use crate::functional::cutmix_plan;
 use crate::plan::{Drawer, Mode, Plan, Sampler};
 use crate::{Error, ops};
@@ -109,6 +109,11 @@ impl CutMix {
     }
 }
 
+/// Over the regions of a batch.
+fn mean(lambdas: &[f64]) -> f64 {
+    lambdas.iter().sum::<f64>() / lambdas.len() as f64
+}
+
 impl<const D: usize> Algorithm<D> for CutMix {
     fn name(&self) -> String {
         "cutmix".into()
@@ -137,8 +142,13 @@ impl<const D: usize> Algorithm<D> for CutMix {
         Ok(())
     }
 
-    fn mixes_targets(&self) -> bool {
-        self.probability > 0.0
+    fn effects(&self) -> Effects {
+        Effects {
+            mixes_targets: self.probability > 0.0,
+            makes_dense: !self.interpolate_loss,
+            interpolates_loss: self.interpolate_loss,
+            ..Effects::default()
+        }
     }
 
     fn before_forward(&self, step: &mut Step<D>) -> Result<(), Error> {
@@ -152,6 +162,7 @@ impl<const D: usize> Algorithm<D> for CutMix {
         let Some(plan) = self.plan(step)? else {
             return Ok(());
         };
+        step.note("cutmix/lambda", mean(plan.lambdas()));
         if self.interpolate_loss {
             step.interpolation = Some(Interpolation {
                 targets: step.targets.partners(&plan)?,

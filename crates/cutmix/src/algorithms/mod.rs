@@ -40,9 +40,25 @@ mod cutmix;
 mod step;
 
 pub use self::cutmix::CutMix;
-pub use step::{Interpolation, Step, Time};
+pub use step::{Interpolation, Note, Step};
 
 use crate::Error;
+use crate::time::Time;
+
+/// What an algorithm does to the targets and the loss: by this the trainer knows which algorithms
+/// cannot work together, and how to call training accuracy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Training targets become mixtures of classes, on which training accuracy has to be read with
+    /// care.
+    pub mixes_targets: bool,
+    /// The loss is given dense targets, whatever the data have.
+    pub makes_dense: bool,
+    /// It sets [`Step::interpolation`].
+    pub interpolates_loss: bool,
+    /// It moves a share of each target to all classes.
+    pub smooths_labels: bool,
+}
 
 /// Something that takes part in the training loop. `D` is the rank of the image batch.
 ///
@@ -59,10 +75,9 @@ pub trait Algorithm<const D: usize = 4>: Send + Sync {
         Ok(())
     }
 
-    /// Whether training targets become mixtures of classes, so that training accuracy has to be
-    /// read with care.
-    fn mixes_targets(&self) -> bool {
-        false
+    /// What it does to the targets and the loss.
+    fn effects(&self) -> Effects {
+        Effects::default()
     }
 
     /// Before the first epoch.

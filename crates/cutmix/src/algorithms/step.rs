@@ -1,23 +1,13 @@
 //! What an algorithm sees of the training loop.
 
+use std::borrow::Cow;
+
 use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 
 use crate::plan::Stream;
+use crate::time::Time;
 use crate::{Batch, Error, Targets};
-
-/// Where a run is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Time {
-    /// The epoch, from 0: passes over the training data that were completed before this one.
-    pub epoch: u64,
-    /// The batch, from 0: batches of the run before this one.
-    pub batch: u64,
-    /// Samples of the run before this batch.
-    pub samples: u64,
-    /// How much of the run lies behind, in `0.0..=1.0`.
-    pub progress: f64,
-}
 
 /// A second set of targets for the interpolated loss: the loss becomes
 /// `lambda * loss(targets) + (1 - lambda) * loss(interpolation.targets)`.
@@ -29,16 +19,30 @@ pub struct Interpolation {
     pub lambda: f64,
 }
 
+/// What an algorithm did in a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Note {
+    /// The algorithm's name, a slash, and of what this is: `cutmix/lambda`.
+    pub name: Cow<'static, str>,
+    /// How much.
+    pub value: f64,
+}
+
 /// One training step on its way from batch to gradients.
 #[derive(Debug)]
 pub struct Step<const D: usize = 4> {
     time: Time,
+    /// The number of the plan, from 0: as the batch's, unless batches are made of several parts.
+    position: u64,
     stream: Stream,
+    notes: Vec<Note>,
     /// Taken for a moment while they are changed, so that their owner can work in place; gone for
     /// good where that failed, and the step is then over.
     images: Option<Tensor<D>>,
-    /// The targets of the samples.
+    /// The targets of the samples, on which training accuracy is measured.
     pub targets: Targets,
+    /// What the loss is given instead of [`targets`](Self::targets), where an algorithm has set it.
+    pub loss_targets: Option<Targets>,
     /// Set by an algorithm that mixes through the loss instead of the targets.
     pub interpolation: Option<Interpolation>,
     /// The model's output `[N, K]`, from `after_forward` on.
@@ -50,12 +54,15 @@ pub struct Step<const D: usize = 4> {
 const LOST: &str = "a step is over once `map_images` has failed";
 
 impl<const D: usize> Step<D> {
-    pub(crate) fn new(batch: Batch<D>, time: Time, stream: Stream) -> Self {
+    pub(crate) fn new(batch: Batch<D>, time: Time, position: u64, stream: Stream) -> Self {
         Self {
             time,
+            position,
             stream,
+            notes: Vec::new(),
             images: Some(batch.images),
             targets: batch.targets,
+            loss_targets: None,
             interpolation: None,
             logits: None,
             loss: None,
@@ -65,6 +72,28 @@ impl<const D: usize> Step<D> {
     /// Chooses the lane that [`rng`](Self::rng) draws from.
     pub(crate) fn enter(&mut self, lane: u64) {
         self.stream = self.stream.lane(lane);
+    }
+
+    /// Lets an algorithm inside this one act on the step, with a generator of its own. `part` is
+    /// its number among those inside.
+    pub fn within<T>(&mut self, part: u64, act: impl FnOnce(&mut Self) -> T) -> T {
+        let outside = self.stream;
+        self.stream = outside.within(part);
+        let result = act(self);
+        self.stream = outside;
+        result
+    }
+
+    /// Writes down what an algorithm did in this step, for the loggers of the run: a number that
+    /// the host knows, under a name such as `cutmix/lambda`.
+    pub fn note(&mut self, name: impl Into<Cow<'static, str>>, value: f64) {
+        let name = name.into();
+        self.notes.push(Note { name, value });
+    }
+
+    /// What the algorithms have written down so far.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// Where the run is.
@@ -98,7 +127,9 @@ impl<const D: usize> Step<D> {
 
     /// The random generator of this algorithm at this batch: a function of (seed, the algorithm's
     /// place in the run, batch) alone. Every call starts it afresh.
+    ///
+    /// Where a batch is made of several parts, on one device or on many, each part has its own.
     pub fn rng(&self) -> ChaCha8Rng {
-        self.stream.at(self.time.batch)
+        self.stream.at(self.position)
     }
 }

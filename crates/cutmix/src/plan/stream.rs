@@ -35,6 +35,18 @@ impl Stream {
         Self { lane, ..self }
     }
 
+    /// One of many lanes within this one, for the parts of a consumer.
+    pub fn within(self, part: u64) -> Self {
+        // The finaliser of SplitMix64 (Steele, Lea, Flood, 2014): unlike lanes stay unlike.
+        let mut lane = (self.lane)
+            .wrapping_add(1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(part);
+        lane = (lane ^ (lane >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        lane = (lane ^ (lane >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        self.lane(lane ^ (lane >> 31))
+    }
+
     /// The generator of one step.
     pub fn at(&self, step: u64) -> ChaCha8Rng {
         let mut key = [0; 32];

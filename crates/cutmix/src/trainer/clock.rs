@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Duration;
-use crate::algorithms::Time;
+use crate::time::{Duration, Time};
 
 /// Counts epochs, batches and samples of a run and knows when it is over. Clones are handles on
 /// the same clock.
@@ -49,6 +48,7 @@ impl Clock {
             batch: counts.batches,
             samples: counts.samples,
             progress: self.progress(&counts, counts.samples as f64, counts.batches as f64),
+            ..Time::default()
         }
     }
 
@@ -64,6 +64,7 @@ impl Clock {
             batch,
             samples,
             progress: self.progress(&counts, samples as f64, batch as f64),
+            ..Time::default()
         }
     }
 
@@ -87,6 +88,7 @@ impl Clock {
             }
             Duration::Batches(max) => batches / max as f64,
             Duration::Samples(max) => samples / max as f64,
+            Duration::Share(_) | Duration::Wall(_) => 0.0,
         };
         progress.clamp(0.0, 1.0)
     }
@@ -137,7 +139,11 @@ impl Clock {
     pub(super) fn max_epochs(&self) -> usize {
         // An epoch has at least a batch, and that a sample; a loader that drops a last short batch
         // gives fewer than it has.
-        let (Duration::Epochs(max) | Duration::Batches(max) | Duration::Samples(max)) = self.max;
-        usize::try_from(max).unwrap_or(usize::MAX)
+        match self.max {
+            Duration::Epochs(max) | Duration::Batches(max) | Duration::Samples(max) => {
+                usize::try_from(max).unwrap_or(usize::MAX)
+            }
+            Duration::Share(_) | Duration::Wall(_) => usize::MAX,
+        }
     }
 }

@@ -7,7 +7,8 @@ use burn::data::dataset::DatasetError;
 use burn::tensor::Device;
 
 use super::hooks::Hooks;
-use crate::algorithms::{Algorithm, Time};
+use crate::algorithms::Algorithm;
+use crate::time::Time;
 use crate::{Batch, Error, Targets};
 
 type Loader<const D: usize> = Arc<dyn DataLoader<Batch<D>>>;

@@ -6,8 +6,9 @@ use burn::train::Interrupter;
 
 use super::Clock;
 use crate::Error;
-use crate::algorithms::{Algorithm, Step, Time};
+use crate::algorithms::{Algorithm, Step};
 use crate::plan::Stream;
+use crate::time::Time;
 
 /// Any algorithm; the alias makes it `'static`, which a path like `Algorithm::batch_start` needs.
 type Any<const D: usize> = dyn Algorithm<D>;
@@ -40,7 +41,7 @@ impl<const D: usize> Hooks<D> {
 
     /// Whether some algorithm mixes the training targets.
     pub fn mixes_targets(&self) -> bool {
-        (self.algorithms.iter()).any(|algorithm| algorithm.mixes_targets())
+        (self.algorithms.iter()).any(|algorithm| algorithm.effects().mixes_targets)
     }
 
     /// Calls one event of every algorithm, with the step on each one's lane.

@@ -5,7 +5,6 @@
 //! the loop, the metrics (on a thread of their own), the renderer, early stopping and checkpoints.
 
 mod clock;
-mod duration;
 mod evaluate;
 mod feed;
 mod history;
@@ -31,7 +30,6 @@ use burn::train::{
 };
 
 pub use clock::Clock;
-pub use duration::Duration;
 pub use evaluate::evaluate;
 pub use history::{Epoch, History, Scores};
 pub use metric::{AccuracyInput, AccuracyMetric};
@@ -40,6 +38,7 @@ pub use schedule::Schedule;
 
 use crate::algorithms::Algorithm;
 use crate::plan::Stream;
+use crate::time::Duration;
 use crate::{Batch, Error};
 use feed::{EvalFeed, TrainFeed};
 use history::{HistoryLogger, OnEpoch};
@@ -311,9 +310,7 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
                 return Err(Error::argument(argument, "without samples", accepted));
             }
         }
-        let (Duration::Epochs(length) | Duration::Batches(length) | Duration::Samples(length)) =
-            self.max_duration;
-        if length == 0 {
+        if self.max_duration.is_zero() {
             let accepted = "a duration of at least 1";
             return Err(Error::argument("max_duration", self.max_duration, accepted));
         }

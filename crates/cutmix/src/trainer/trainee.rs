@@ -25,7 +25,7 @@ impl<M: Classifier<D>, const D: usize> Trainee<M, D> {
     /// From batch to gradients, with every event on the way.
     fn run(&self, timed: Timed<D>) -> Result<TrainOutput<StepOutput>, Error> {
         let hooks = &self.hooks;
-        let mut step = Step::new(timed.batch, timed.time, hooks.stream);
+        let mut step = Step::new(timed.batch, timed.time, timed.time.batch, hooks.stream);
         hooks.step("batch_start", &mut step, Algorithm::batch_start)?;
         hooks.step("before_forward", &mut step, Algorithm::before_forward)?;
         step.logits = Some(self.model.forward(step.images().clone()));
@@ -49,11 +49,14 @@ impl<M: Classifier<D>, const D: usize> Trainee<M, D> {
 
     fn loss(&self, step: &Step<D>) -> Result<Tensor<1>, Error> {
         let logits = present(&step.logits, "logits")?;
+        let targets = (step.loss_targets.as_ref())
+            .unwrap_or(&step.targets)
+            .clone();
         let loss = match &step.interpolation {
-            None => self.model.loss(logits, step.targets.clone()),
+            None => self.model.loss(logits, targets),
             Some(partners) => loss::interpolate(
                 logits,
-                step.targets.clone(),
+                targets,
                 partners.targets.clone(),
                 partners.lambda,
                 |logits, targets| self.model.loss(logits, targets),

@@ -450,7 +450,7 @@ fn wrong_settings_are_refused_before_training() {
 
 #[test]
 fn a_duration_of_nothing_is_refused() {
-    use cutmix::trainer::Duration;
+    use cutmix::time::Duration;
     for (duration, text) in [
         (Duration::Epochs(0), "0ep"),
         (Duration::Batches(0), "0ba"),
@@ -677,7 +677,7 @@ fn a_loss_of_indices_works_interpolated_and_otherwise_says_what_to_use() {
 
 #[test]
 fn durations_are_read_and_written() {
-    use cutmix::trainer::Duration;
+    use cutmix::time::Duration;
     for text in ["1ep", "500ba", "12800sp"] {
         assert_eq!(text.parse::<Duration>().unwrap().to_string(), text);
     }

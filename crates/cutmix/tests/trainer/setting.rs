@@ -7,8 +7,9 @@ use burn::data::dataset::DatasetError;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, IntDType, Tensor};
-use cutmix::algorithms::{Algorithm, Step, Time};
+use cutmix::algorithms::{Algorithm, Step};
 use cutmix::plan::Stream;
+use cutmix::time::Time;
 use cutmix::{Batch, Classifier, Error, Targets};
 use rand::RngExt;
 
