@@ -37,8 +37,9 @@ pub enum Command {
 /// Train a network on images and write it to a run folder.
 ///
 /// The folder holds config.toml (repeats the run: `cutmix train --config runs/001/config.toml`),
-/// metrics.csv, model.safetensors, curves.png (loss and accuracy over the epochs) and batch.png
-/// (what the network saw in its first batch).
+/// metrics.csv, model.safetensors, curves.png (loss and accuracy over the epochs), batch.png
+/// (what the network saw in its first batch) and checkpoints, from which `cutmix train --resume`
+/// goes on. Ctrl-C ends the run after its batch and saves it; a second one ends it at once.
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
     #[command(flatten)]
@@ -52,6 +53,12 @@ pub struct TrainArgs {
     /// Folder for the results, new or empty [default: runs/001, runs/002, ...]
     #[arg(long, short, value_name = "DIR", help_heading = "Run")]
     pub output: Option<PathBuf>,
+    /// Go on with the run in this folder, which was stopped or killed, from its last checkpoint
+    ///
+    /// On the CPU it ends with the weights with which it would have ended. Its settings hold; of the
+    /// other options only --device and --on-nan can be given.
+    #[arg(long, value_name = "RUN", help_heading = "Run", conflicts_with_all = ["config", "output"])]
+    pub resume: Option<PathBuf>,
 }
 
 /// Measure a trained network: loss, accuracy, and accuracy of each class.

@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use cutmix::time::Duration;
-use cutmix::trainer::Schedule;
+use cutmix::trainer::{Goal, OnNan, Patience, Schedule};
 use cutmix_vision::{Architecture, Dataset, OnBadImage};
 use serde::{Deserialize, Serialize};
 
 use crate::data::DataOptions;
 use crate::error::Error;
+use crate::schedule::Shape;
 use crate::spec::Spec;
 
 /// Settings as given by options or in a configuration file. What is not given has a default, which
 /// may depend on the data.
-#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
     /// Folder with images to learn [default: the embedded Fashion-MNIST]
@@ -65,7 +66,7 @@ pub struct Settings {
         verbatim_doc_comment
     )]
     pub algorithm: Option<Vec<String>>,
-    /// How long to train: 8ep (passes over the data), 500ba (batches) or 12800sp (images)
+    /// How long to train: 8ep (passes over the data), 500ba (batches), 12800sp (images) or 1h30m
     /// [default: 5ep]
     #[arg(long, value_name = "TIME", help_heading = "Training")]
     pub duration: Option<String>,
@@ -89,14 +90,38 @@ pub struct Settings {
         allow_negative_numbers = true
     )]
     pub weight_decay: Option<f64>,
-    /// Share of the run in which the learning rate rises to its peak, 0 to below 1 [default: 0.1]
+    /// How the learning rate goes on from its peak: cosine, constant, step:every=30ep,factor=0.1 or
+    /// one-cycle [default: cosine]
+    #[arg(long, value_name = "SHAPE", help_heading = "Training")]
+    pub schedule: Option<String>,
+    /// How long the learning rate rises to its peak, for example 500ba or 0.1dur
+    /// [default: 0.1dur, with one-cycle 0.3dur]
+    #[arg(long, value_name = "TIME", help_heading = "Training")]
+    pub warmup: Option<String>,
+    /// Make each batch of N parts, whose gradients are added up: for batches that do not fit into
+    /// memory; divides the batch size [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub accumulate: Option<usize>,
+    /// Clip the gradient of each parameter to this norm, above 0 [default: not clipped]
     #[arg(
         long,
-        value_name = "SHARE",
+        value_name = "NORM",
         help_heading = "Training",
         allow_negative_numbers = true
     )]
-    pub warmup: Option<f64>,
+    pub clip_norm: Option<f64>,
+    /// Evaluate and keep a moving average of the weights, of which this share remains after each
+    /// batch, above 0 and below 1; 0.999 is usual [default: the weights themselves]
+    #[arg(
+        long,
+        value_name = "DECAY",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
+    pub average: Option<f64>,
+    /// What to do when the loss is not a number: stop, or skip the batch [default: stop]
+    #[arg(long, value_name = "stop|skip", help_heading = "Training")]
+    pub on_nan: Option<String>,
     /// Mirror and shift training images at random [default: for colour images]
     #[arg(
         long,
@@ -106,6 +131,24 @@ pub struct Settings {
     )]
     pub augment: Option<bool>,
 
+    /// How often to evaluate: a time like 1ep, 500ba, 0.1dur (a share of the run) or 10m
+    /// [default: 1ep]
+    #[arg(long, value_name = "TIME", help_heading = "Run")]
+    pub eval_interval: Option<String>,
+    /// How often to save a checkpoint, a time as above [default: 1ep]
+    #[arg(long, value_name = "TIME", help_heading = "Run")]
+    pub save_interval: Option<String>,
+    /// How many of the last checkpoints to keep, at least 1 [default: 2]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub keep: Option<usize>,
+    /// Keep the best model instead of the last, by eval-loss, eval-accuracy, train-loss or
+    /// train-accuracy [default: the last]
+    #[arg(long, value_name = "SCORE", help_heading = "Run")]
+    pub best: Option<String>,
+    /// End the run when N evaluations in a row were no better than an earlier one, by the score of
+    /// --best or else the evaluation loss; at least 1 [default: never]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub patience: Option<usize>,
     /// Seed of everything random: the same seed repeats the run [default: 0]
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub seed: Option<u64>,
@@ -127,8 +170,22 @@ pub struct Config {
     pub batch_size: usize,
     pub learning_rate: f64,
     pub weight_decay: f64,
-    pub warmup: f64,
+    pub schedule: Shape,
+    pub warmup: Duration,
+    pub accumulate: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<f64>,
+    pub on_nan: OnNan,
     pub augment: bool,
+    pub eval_interval: Duration,
+    pub save_interval: Duration,
+    pub keep: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<Goal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
     pub seed: u64,
     pub device: String,
 }
@@ -156,8 +213,18 @@ impl Settings {
             batch_size: self.batch_size.or(other.batch_size),
             learning_rate: self.learning_rate.or(other.learning_rate),
             weight_decay: self.weight_decay.or(other.weight_decay),
+            schedule: self.schedule.or(other.schedule),
             warmup: self.warmup.or(other.warmup),
+            accumulate: self.accumulate.or(other.accumulate),
+            clip_norm: self.clip_norm.or(other.clip_norm),
+            average: self.average.or(other.average),
+            on_nan: self.on_nan.or(other.on_nan),
             augment: self.augment.or(other.augment),
+            eval_interval: self.eval_interval.or(other.eval_interval),
+            save_interval: self.save_interval.or(other.save_interval),
+            keep: self.keep.or(other.keep),
+            best: self.best.or(other.best),
+            patience: self.patience.or(other.patience),
             seed: self.seed.or(other.seed),
             device: self.device.or(other.device),
         }
@@ -198,6 +265,54 @@ impl Settings {
         self.model()?;
         self.duration()?;
         self.algorithms()?;
+        self.shape()?;
+        self.on_nan()?;
+        self.best()?;
+        for option in ["warmup", "eval-interval", "save-interval"] {
+            self.time(option, Duration::Epochs(1))?;
+        }
+        let counts = [
+            ("accumulate", self.accumulate, "at least 1 part"),
+            ("keep", self.keep, "at least 1 checkpoint"),
+            ("patience", self.patience, "at least 1 evaluation"),
+        ];
+        for (option, count, expected) in counts {
+            if count == Some(0) {
+                return Err(Error::option(option, 0, expected));
+            }
+        }
+        let is_share = |share: f64| share > 0.0 && share < 1.0;
+        let is_positive = |value: f64| value.is_finite() && value > 0.0;
+        let is_not_negative = |value: f64| value.is_finite() && value >= 0.0;
+        type Numbers = [(&'static str, Option<f64>, fn(f64) -> bool, &'static str); 4];
+        let numbers: Numbers = [
+            (
+                "learning-rate",
+                self.learning_rate,
+                is_positive,
+                "a number above 0",
+            ),
+            (
+                "weight-decay",
+                self.weight_decay,
+                is_not_negative,
+                "a number of at least 0",
+            ),
+            ("clip-norm", self.clip_norm, is_positive, "a number above 0"),
+            (
+                "average",
+                self.average,
+                is_share,
+                "a number above 0 and below 1",
+            ),
+        ];
+        for (option, value, accepts, expected) in numbers {
+            if let Some(value) = value
+                && !accepts(value)
+            {
+                return Err(Error::option(option, value, expected));
+            }
+        }
         Ok(())
     }
 
@@ -214,11 +329,58 @@ impl Settings {
         let Some(text) = &self.duration else {
             return Ok(Duration::Epochs(5));
         };
-        text.parse().map_err(|_| {
+        let parsed = text.parse().ok();
+        let parsed = parsed
+            .filter(|duration: &Duration| !duration.is_zero())
+            .filter(|duration| !matches!(duration, Duration::Share(_)));
+        parsed.ok_or_else(|| {
             let expected = "a whole number of at least 1 and a unit, like 8ep (passes over the \
-                            data), 500ba (batches) or 12800sp (images)";
+                            data), 500ba (batches), 12800sp (images), or time like 1h30m";
             Error::option("duration", text, expected)
         })
+    }
+
+    /// A length of time that may be a share of the run.
+    fn time(&self, option: &str, default: Duration) -> Result<Duration, Error> {
+        let (text, may_be_zero) = match option {
+            "warmup" => (&self.warmup, true),
+            "eval-interval" => (&self.eval_interval, false),
+            _ => (&self.save_interval, false),
+        };
+        let Some(text) = text else {
+            return Ok(default);
+        };
+        let parsed = text.parse().ok();
+        let parsed = parsed.filter(|duration: &Duration| may_be_zero || !duration.is_zero());
+        parsed.ok_or_else(|| {
+            let expected = "a number and a unit, like 2ep (passes over the data), 500ba (batches), \
+                            12800sp (images), 0.1dur (of the run), or time like 10m";
+            Error::option(option, text, expected)
+        })
+    }
+
+    fn shape(&self) -> Result<Shape, Error> {
+        self.schedule
+            .as_ref()
+            .map_or(Ok(Shape::default()), |text| text.parse())
+    }
+
+    /// What to do when the loss is not a number.
+    pub fn on_nan(&self) -> Result<OnNan, Error> {
+        match self.on_nan.as_deref() {
+            None | Some("stop") => Ok(OnNan::Stop),
+            Some("skip") => Ok(OnNan::Skip),
+            Some(other) => Err(Error::option("on-nan", other, "stop or skip")),
+        }
+    }
+
+    fn best(&self) -> Result<Option<Goal>, Error> {
+        let parse = |text: &String| {
+            let known = Goal::ALL.map(|goal| goal.to_string());
+            let known = known.iter().map(String::as_str);
+            (text.parse()).map_err(|_| Error::unknown("score for --best", text, known))
+        };
+        self.best.as_ref().map(parse).transpose()
     }
 
     fn algorithms(&self) -> Result<Vec<Spec>, Error> {
@@ -253,46 +415,35 @@ impl Settings {
             true => Architecture::ResNet8,
             false => Architecture::ResNet18,
         });
-        let (duration, algorithm) = (self.duration()?, self.algorithms()?);
+        let shape = self.shape()?;
         let config = Config {
             model,
-            algorithm,
-            duration,
+            algorithm: self.algorithms()?,
+            duration: self.duration()?,
             batch_size: self.batch_size.unwrap_or(32),
             learning_rate: self.learning_rate.unwrap_or(0.2),
             weight_decay: self.weight_decay.unwrap_or(5e-4),
-            warmup: self.warmup.unwrap_or(0.1),
+            schedule: shape,
+            warmup: self.time("warmup", shape.warmup())?,
+            accumulate: self.accumulate.unwrap_or(1),
+            clip_norm: self.clip_norm,
+            average: self.average,
+            on_nan: self.on_nan()?,
             // Mirrored digits or letters are other signs, and most grey data sets are of those.
             augment: self.augment.unwrap_or(channels == 3),
+            eval_interval: self.time("eval-interval", Duration::Epochs(1))?,
+            save_interval: self.time("save-interval", Duration::Epochs(1))?,
+            keep: self.keep.unwrap_or(2),
+            best: self.best()?,
+            patience: self.patience,
             seed: data.seed,
             data,
             device,
         };
-        let check = |ok: bool, option: &str, value: f64, expected: &str| match ok {
-            true => Ok(()),
-            false => Err(Error::option(option, value, expected)),
-        };
-        let Config {
-            learning_rate,
-            weight_decay,
-            warmup,
-            ..
-        } = config;
-        let positive = learning_rate.is_finite() && learning_rate > 0.0;
-        let not_negative = weight_decay.is_finite() && weight_decay >= 0.0;
-        check(positive, "learning-rate", learning_rate, "a number above 0")?;
-        check(
-            not_negative,
-            "weight-decay",
-            weight_decay,
-            "a number of at least 0",
-        )?;
-        check(
-            (0.0..1.0).contains(&warmup),
-            "warmup",
-            warmup,
-            "0 to below 1",
-        )?;
+        if !config.batch_size.is_multiple_of(config.accumulate) {
+            let expected = format!("a divisor of the batch size, {}", config.batch_size);
+            return Err(Error::option("accumulate", config.accumulate, expected));
+        }
         Ok(config)
     }
 }
@@ -317,9 +468,15 @@ impl Config {
 
     /// How the learning rate changes.
     pub fn schedule(&self) -> Schedule {
-        Schedule::Cosine {
-            warmup: self.warmup,
-        }
+        self.schedule.with(self.warmup)
+    }
+
+    /// When the run ends early.
+    pub fn patience(&self) -> Option<Patience> {
+        self.patience.map(|reports| Patience {
+            goal: self.best.unwrap_or_default(),
+            reports,
+        })
     }
 }
 

@@ -53,6 +53,24 @@ pub enum Error {
     NotARun { path: PathBuf, missing: String },
     #[error("{} is not a model that `cutmix train` wrote, or is damaged: {reason}", path.display())]
     Model { path: PathBuf, reason: String },
+    #[error("run folder {} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    #[error(
+        "--resume goes on with the settings of the run; of the other options only --device and \
+         --on-nan can be given"
+    )]
+    ResumeSettings,
+    #[error(
+        "the loss of batch {batch} is {loss}; a lower --learning-rate helps, or --on-nan skip: \
+         cutmix train --resume {} --on-nan skip goes on from batch {saved}",
+        run.display()
+    )]
+    NotFinite {
+        batch: u64,
+        loss: f64,
+        run: PathBuf,
+        saved: u64,
+    },
     /// Some files failed; each has had a line of its own.
     #[error("{failed} of {total} images could not be read")]
     Images { failed: usize, total: usize },

@@ -14,6 +14,7 @@ mod preview;
 mod progress;
 mod run_folder;
 mod say;
+mod schedule;
 mod snapshot;
 mod spec;
 mod train;
@@ -32,15 +33,16 @@ use args::{Args, Command};
 static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let result = match Args::parse().command {
         Command::Train(args) => train::run(*args),
-        Command::Eval(args) => eval::run(args),
-        Command::Predict(args) => predict::run(args),
-        Command::Preview(args) => preview::run(args),
-        Command::Bench(args) => bench::run(args),
+        Command::Eval(args) => eval::run(args).map(done),
+        Command::Predict(args) => predict::run(args).map(done),
+        Command::Preview(args) => preview::run(args).map(done),
+        Command::Bench(args) => bench::run(args).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

@@ -24,11 +24,9 @@ const WIDE: u16 = 96;
 /// How much there is to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    pub epochs: u64,
+    /// Where the run has an end that can be told in epochs.
+    pub epochs: Option<u64>,
     pub epoch_batches: u64,
-    pub batch_size: u64,
-    /// Batches of the whole run.
-    pub batches: u64,
 }
 
 /// The bar, where somebody watches who can see it move.
@@ -58,7 +56,8 @@ pub struct Live {
     size: Size,
     accuracy: &'static str,
     names: HashMap<MetricId, String>,
-    start: Instant,
+    /// When this process began, and at what share of the run.
+    start: (Instant, f64),
     split: Split,
 }
 
@@ -115,7 +114,7 @@ impl Live {
                 false => "acc",
             },
             names: HashMap::new(),
-            start: Instant::now(),
+            start: (Instant::now(), 0.0),
             split: Split::new("", 0),
         }
     }
@@ -128,17 +127,19 @@ impl Live {
             bar.set_message(format!("evaluating {share} %"));
             return;
         }
-        let batch = (split.seen as u64).div_ceil(size.batch_size);
-        let left = size.batches.saturating_sub(time.epoch * size.epoch_batches);
+        let epoch = time.epoch + 1;
+        let of = size
+            .epochs
+            .map_or(String::new(), |epochs| format!("/{epochs}"));
+        let batch = (time.epoch_progress * size.epoch_batches as f64).round();
         bar.set_prefix(format!(
-            "epoch {}/{}  batch {batch}/{}",
-            (time.epoch + 1).min(size.epochs),
-            size.epochs,
-            // The last epoch may be cut short.
-            left.min(size.epoch_batches).max(batch),
+            "epoch {epoch}{of}  batch {batch}/{}",
+            size.epoch_batches
         ));
-        let speed = split.seen as f64 / split.start.elapsed().as_secs_f64().max(1e-9);
-        let left = self.start.elapsed().as_secs_f64() * (1.0 / time.progress - 1.0);
+        let speed = split.loss.count as f64 / split.start.elapsed().as_secs_f64().max(1e-9);
+        let (start, before) = self.start;
+        let done = (time.progress - before).max(1e-9);
+        let left = start.elapsed().as_secs_f64() * (1.0 - time.progress) / done;
         bar.set_message(format!(
             "{} images/s  loss {:.3}  {} {:.1} %  {} left",
             grouped(speed as usize),
@@ -181,7 +182,7 @@ impl MetricsRendererTraining for Live {
 
 impl TrainingProgressLogger for Live {
     fn start(&mut self, _: usize, _: usize, _: Option<usize>, _: Option<&str>) {
-        self.start = Instant::now();
+        self.start = (Instant::now(), self.clock.now().progress);
     }
 
     fn start_split(&mut self, split: &str, total_items: usize) {

@@ -1,11 +1,12 @@
 //! The folder that a run leaves behind.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::Device;
+use cutmix::trainer::Checkpoint;
 use cutmix_vision::{Architecture, DataError, Normalize, ResNet, ResNetConfig};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,14 @@ use crate::error::Error;
 const CARD: &str = "cutmix";
 
 /// The folder of one run.
-#[derive(Clone, Debug)]
-pub struct RunFolder(PathBuf);
+///
+/// Whoever writes into it holds a lock on it.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    /// Held as long as this is.
+    lock: Option<File>,
+}
 
 /// What the model file says of itself: all that `eval` and `predict` need besides the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,7 +65,7 @@ impl RunFolder {
         };
         fs::create_dir_all(output).map_err(|error| Error::write(output, error))?;
         match is_empty(output) {
-            Ok(true) => Ok(Self(output.into())),
+            Ok(true) => Self::locked(output.into()),
             Ok(false) => Err(Error::OutputTaken(output.into())),
             Err(error) => Err(Error::write(output, error)),
         }
@@ -70,66 +77,122 @@ impl RunFolder {
         loop {
             let path = runs.join(format!("{number:03}"));
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self(path)),
+                Ok(()) => return Self::locked(path),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(error) => return Err(Error::write(&path, error)),
             }
         }
     }
 
+    fn locked(path: PathBuf) -> Result<Self, Error> {
+        let name = path.join(".lock");
+        let lock = File::create(&name).map_err(|error| Error::write(&name, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path,
+                lock: Some(lock),
+            }),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse(path)),
+            Err(TryLockError::Error(error)) => Err(Error::write(&name, error)),
+        }
+    }
+
     /// The folder of a finished run.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let run = Self(path.into());
-        for (name, file) in [
-            ("config.toml", run.config()),
-            ("model.safetensors", run.model()),
-        ] {
-            if !file.is_file() {
-                return Err(Error::NotARun {
-                    path: path.into(),
-                    missing: name.into(),
-                });
-            }
-        }
+        let run = Self {
+            path: path.into(),
+            lock: None,
+        };
+        run.require("config.toml", &run.config())?;
+        run.require("model.safetensors", &run.model())?;
         Ok(run)
     }
 
+    /// The folder of a run that is to go on.
+    pub fn resume(path: &Path) -> Result<Self, Error> {
+        let run = Self {
+            path: path.into(),
+            lock: None,
+        };
+        run.require("config.toml", &run.config())?;
+        Self::locked(path.into())
+    }
+
+    fn require(&self, name: &str, file: &Path) -> Result<(), Error> {
+        match file.is_file() {
+            true => Ok(()),
+            false => Err(Error::NotARun {
+                path: self.path.clone(),
+                missing: name.into(),
+            }),
+        }
+    }
+
+    /// Nobody else writes here any more, nor does this process.
+    pub fn unlock(self) {
+        drop(self.lock);
+        // An empty file that stays behind does no harm.
+        let _ = fs::remove_file(self.path.join(".lock"));
+    }
+
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
     }
 
     pub fn config(&self) -> PathBuf {
-        self.0.join("config.toml")
+        self.path.join("config.toml")
     }
 
     pub fn metrics(&self) -> PathBuf {
-        self.0.join("metrics.csv")
+        self.path.join("metrics.csv")
     }
 
     pub fn model(&self) -> PathBuf {
-        self.0.join("model.safetensors")
+        self.path.join("model.safetensors")
     }
 
     pub fn curves(&self) -> PathBuf {
-        self.0.join("curves.png")
+        self.path.join("curves.png")
     }
 
     pub fn batch(&self) -> PathBuf {
-        self.0.join("batch.png")
+        self.path.join("batch.png")
+    }
+
+    /// The newest checkpoint that is whole; none where the run was stopped before its first.
+    pub fn latest_checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
+        let folder = self.checkpoints();
+        let mut files = fs::read_dir(&folder).into_iter().flatten().flatten();
+        // A process that was killed in its first save leaves half of another file.
+        if !files.any(|file| file.path().extension().is_some_and(|e| e == "checkpoint")) {
+            return Ok(None);
+        }
+        let latest = Checkpoint::latest(&folder)?;
+        for damaged in latest.damaged {
+            eprintln!("warning: {damaged}; the one before it is used");
+        }
+        Ok(Some(latest.checkpoint))
     }
 
     pub fn write_config(&self, config: &Config) -> Result<(), Error> {
         let path = self.config();
+        let part = self.path.join("config.toml.part");
         let text = config
             .to_toml()
             .map_err(|error| Error::write(&path, error))?;
-        fs::write(&path, text).map_err(|error| Error::write(&path, error))
+        // Whole or not at all: a run that is killed here has not begun.
+        let written = fs::write(&part, text).and_then(|()| fs::rename(&part, &path));
+        written.map_err(|error| Error::write(&path, error))
     }
 
     /// Writes the model under a temporary name and renames it, so that it is there whole or not at
     /// all. (Burn's store does that too, but makes a file that only its owner can read.)
     pub fn save_model(&self, model: &ResNet, card: &ModelCard) -> Result<(), Error> {
-        let (path, part) = (self.model(), self.0.join("model.safetensors.part"));
+        let (path, part) = (self.model(), self.path.join("model.safetensors.part"));
         let card = serde_json::to_string(card).expect("plain values are JSON");
         let mut store = SafetensorsStore::from_bytes(None).metadata(CARD, card);
         let bytes = (model.save_into(&mut store)).and_then(|()| store.get_bytes());

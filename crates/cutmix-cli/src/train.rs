@@ -1,20 +1,23 @@
 //! `cutmix train`.
 
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
+use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::SgdConfig;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use cutmix::algorithms::Algorithm;
 use cutmix::time::Duration;
-use cutmix::trainer::{History, Trainer};
-use cutmix_vision::{Augment, Loader, LoaderOptions, Normalize, Splits};
+use cutmix::trainer::{Checkpoint, Checkpoints, Goal, History, Logger, Report, Stop, Trainer};
+use cutmix_vision::{Augment, Loader, LoaderOptions, Normalize, ResNet, Splits};
+use indicatif::ProgressBar;
 
 use crate::args::TrainArgs;
 use crate::config::{Config, Settings};
-use crate::device;
+use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::metrics::Table;
 use crate::picture::curves;
@@ -30,11 +33,21 @@ pub fn eval_batch([_, height, width]: [usize; 3]) -> usize {
     (PIXELS / (height * width)).clamp(1, 256)
 }
 
+/// The exit code of a run that was told to stop, as of a program that SIGINT ends.
+const STOPPED: u8 = 130;
+
 const MIXED: &str = "mixed accuracy: the share of each mixed label on the predicted class, lower than \
                      on whole images";
 
-/// Trains as told and reports.
-pub fn run(args: TrainArgs) -> Result<(), Error> {
+/// Trains as told and reports; a run that was stopped has an exit code of its own.
+pub fn run(args: TrainArgs) -> Result<ExitCode, Error> {
+    match args.resume.clone() {
+        Some(run) => resume(args.settings, &run),
+        None => begin(args),
+    }
+}
+
+fn begin(args: TrainArgs) -> Result<ExitCode, Error> {
     let mut settings = args.settings;
     settings.augment = settings.augment.or(args.no_augment.then_some(false));
     if let Some(path) = &args.config {
@@ -45,85 +58,216 @@ pub fn run(args: TrainArgs) -> Result<(), Error> {
     RunFolder::check(args.output.as_deref())?;
     let (data, splits) = settings.data()?.open()?;
     let config = settings.resolve(data, &splits.train, device.name.clone())?;
-
-    let normalize = Normalize::of(&splits.train)?;
-    let (train, eval) = loaders(&config, &splits, &normalize)?;
-    let card = ModelCard {
-        architecture: config.model,
-        classes: splits.train.classes().to_vec(),
-        shape: splits.train.shape(),
-        normalize,
-    };
-    device.device.seed(config.seed);
-    let model = card.network(&device.device.clone().autodiff())?;
-    let algorithms = config
-        .algorithm
-        .iter()
-        .filter_map(|spec| spec.build(card.classes.len()));
-    let algorithms: Vec<_> = algorithms.collect();
-    let mixes = algorithms
-        .iter()
-        .any(|algorithm| Algorithm::<4>::effects(algorithm).mixes_targets);
-
+    let prepared = Prepared::new(config, splits, device)?;
     // From here on there are results.
     let folder = RunFolder::create(args.output.as_deref())?;
-    folder.write_config(&config)?;
-    let mut table = Table::create(&folder.metrics())?;
-    header(
-        &config,
-        &splits,
-        &device.describe(),
-        model.num_params(),
-        &folder,
-    );
-    if mixes {
-        say!("{MIXED}");
-    }
-    say!();
+    folder.write_config(&prepared.config)?;
+    prepared.train(folder, None)
+}
 
-    let size = size(&config, splits.train.len());
-    let bar = progress::bar();
-    let lines = bar.clone();
-    let mut trainer = Trainer::new(model, Arc::new(train))
-        .max_duration(config.duration)
-        .optimizer(optimizer(&config))
-        .learning_rate(config.learning_rate)
-        .schedule(config.schedule())
-        .seed(config.seed)
-        .device(device.device.clone())
-        .on_epoch(move |epoch| {
-            table.row(epoch)?;
-            match &lines {
-                Some(bar) => bar.suspend(|| say!("{epoch}")),
-                None => say!("{epoch}"),
-            }
-            Ok(())
-        });
-    if let Some(bar) = bar {
-        trainer = trainer.renderer(move |clock| Box::new(Live::new(bar, clock, size, mixes)));
+fn resume(settings: Settings, run: &Path) -> Result<ExitCode, Error> {
+    let on_nan = settings.on_nan()?;
+    let asked = Settings {
+        device: settings.device.clone(),
+        on_nan: settings.on_nan.clone(),
+        ..Settings::default()
+    };
+    if settings != asked {
+        return Err(Error::ResumeSettings);
     }
-    if let Some(eval) = eval {
-        trainer = trainer.eval_loader(Arc::new(eval));
+    let folder = RunFolder::resume(run)?;
+    let mut config = Config::read(&folder.config())?;
+    if settings.on_nan.is_some() {
+        config.on_nan = on_nan;
     }
-    for algorithm in algorithms {
-        trainer = trainer.algorithm(algorithm);
-    }
-    let start = Instant::now();
-    let fit = trainer
-        .algorithm(Snapshot {
-            path: folder.batch(),
-            title: format!("First training batch, after {}", names(&config)),
-            classes: card.classes.clone(),
-            normalize: card.normalize.clone(),
+    let device = device::choose(settings.device.as_deref().unwrap_or(&config.device))?;
+    let checkpoint = folder.latest_checkpoint()?;
+    let (_, splits) = config.data.clone().open()?;
+    Prepared::new(config, splits, device)?.train(folder, checkpoint)
+}
+
+/// A run that only needs a folder.
+struct Prepared {
+    config: Config,
+    splits: Splits,
+    device: Chosen,
+    train: Loader,
+    eval: Option<Loader>,
+    card: ModelCard,
+    model: ResNet,
+}
+
+impl Prepared {
+    fn new(config: Config, splits: Splits, device: Chosen) -> Result<Self, Error> {
+        let normalize = Normalize::of(&splits.train)?;
+        let (train, eval) = loaders(&config, &splits, &normalize)?;
+        let card = ModelCard {
+            architecture: config.model,
+            classes: splits.train.classes().to_vec(),
+            shape: splits.train.shape(),
+            normalize,
+        };
+        device.device.seed(config.seed);
+        let model = card.network(&device.device.clone().autodiff())?;
+        Ok(Self {
+            config,
+            splits,
+            device,
+            train,
+            eval,
+            card,
+            model,
         })
-        .fit()?;
-    let seconds = start.elapsed().as_secs_f64();
+    }
 
-    folder.save_model(&fit.model, &card)?;
-    let curves = curves::write(&folder.curves(), &fit.history, mixes);
-    curves.map_err(|reason| Error::write(&folder.curves(), reason))?;
-    summary(&fit.history, seconds, &folder);
-    Ok(())
+    fn train(self, folder: RunFolder, from: Option<Checkpoint>) -> Result<ExitCode, Error> {
+        let Self {
+            config,
+            splits,
+            device,
+            train,
+            eval,
+            card,
+            model,
+        } = self;
+        let specs = config.algorithm.iter();
+        let algorithms: Vec<_> = specs
+            .filter_map(|spec| spec.build(card.classes.len()))
+            .collect();
+        let mixes = algorithms
+            .iter()
+            .any(|algorithm| Algorithm::<4>::effects(algorithm).mixes_targets);
+        header(
+            &config,
+            &splits,
+            &device.describe(),
+            model.num_params(),
+            &folder,
+        );
+        if let Some(checkpoint) = &from {
+            say!(
+                "resumed    after batch {}",
+                grouped(checkpoint.batches() as usize)
+            );
+        }
+        if mixes {
+            say!("{MIXED}");
+        }
+        say!();
+
+        let bar = progress::bar();
+        let stop = Stop::new();
+        stop_on_signals(stop.clone());
+        let mut trainer = Trainer::new(model, Arc::new(train))
+            .max_duration(config.duration)
+            .eval_interval(config.eval_interval)
+            .optimizer(optimizer(&config))
+            .learning_rate(config.learning_rate)
+            .schedule(config.schedule())
+            .accumulate(config.accumulate)
+            .seed(config.seed)
+            .device(device.device.clone())
+            .on_nan(config.on_nan)
+            .stop(stop)
+            .checkpoints(
+                Checkpoints::new(folder.checkpoints())
+                    .every(config.save_interval)
+                    .keep(config.keep),
+            )
+            .logger(Table::create(&folder.metrics())?)
+            .logger(Told(bar.clone()));
+        if let Some(bar) = bar {
+            let size = size(&config, splits.train.len());
+            trainer = trainer.renderer(move |clock| Box::new(Live::new(bar, clock, size, mixes)));
+        }
+        if let Some(eval) = eval {
+            trainer = trainer.eval_loader(Arc::new(eval));
+        }
+        if let Some(decay) = config.average {
+            trainer = trainer.average(decay);
+        }
+        if let Some(goal) = config.best {
+            trainer = trainer.best(goal);
+        }
+        if let Some(patience) = config.patience() {
+            trainer = trainer.early_stopping(patience);
+        }
+        if let Some(checkpoint) = from {
+            trainer = trainer.resume(checkpoint);
+        }
+        for algorithm in algorithms {
+            trainer = trainer.algorithm(algorithm);
+        }
+        let fit = trainer
+            .algorithm(Snapshot {
+                path: folder.batch(),
+                title: format!("First training batch, after {}", names(&config)),
+                classes: card.classes.clone(),
+                normalize: card.normalize.clone(),
+            })
+            .fit()
+            .map_err(|error| in_folder(error, &folder))?;
+
+        let curves = curves::write(&folder.curves(), &fit.history, mixes);
+        curves.map_err(|reason| Error::write(&folder.curves(), reason))?;
+        if !fit.is_complete {
+            let path = folder.path().display().to_string();
+            folder.unlock();
+            say!();
+            say!("stopped and saved; go on with: cutmix train --resume {path}");
+            return Ok(ExitCode::from(STOPPED));
+        }
+        folder.save_model(&fit.model, &card)?;
+        summary(&config, &fit.history, &folder);
+        folder.unlock();
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Tells the reports, above the bar where there is one.
+struct Told(Option<ProgressBar>);
+
+impl Logger for Told {
+    fn report(&mut self, report: &Report) -> Result<(), cutmix::Error> {
+        match &self.0 {
+            Some(bar) => bar.suspend(|| say!("{report}")),
+            None => say!("{report}"),
+        }
+        Ok(())
+    }
+}
+
+/// Ctrl-C and its like end the run after the batch in progress; a second one at once.
+fn stop_on_signals(stop: Stop) {
+    let handler = move || {
+        if stop.is_requested() {
+            std::process::exit(STOPPED.into());
+        }
+        stop.request();
+        eprintln!("stopping after this batch; Ctrl-C again stops at once");
+    };
+    // Without a handler Ctrl-C ends the program, as it does by itself.
+    let _ = ctrlc::set_handler(handler);
+}
+
+/// What to do about an error, where the folder of the run matters.
+fn in_folder(error: cutmix::Error, folder: &RunFolder) -> Error {
+    match error {
+        cutmix::Error::NotFinite {
+            batch,
+            loss,
+            checkpoint: Some(_),
+        } => {
+            let latest = Checkpoint::latest(&folder.checkpoints());
+            Error::NotFinite {
+                batch,
+                loss,
+                run: folder.path().into(),
+                saved: latest.map_or(0, |latest| latest.checkpoint.batches()),
+            }
+        }
+        error => error.into(),
+    }
 }
 
 fn loaders(
@@ -133,7 +277,7 @@ fn loaders(
 ) -> Result<(Loader, Option<Loader>), Error> {
     let [_, height, width] = splits.train.shape();
     let options = LoaderOptions {
-        batch_size: config.batch_size,
+        batch_size: config.batch_size / config.accumulate,
         seed: config.seed,
         augment: match config.augment {
             true => Augment::standard(height.min(width)),
@@ -161,23 +305,24 @@ fn optimizer(config: &Config) -> burn::optim::ModuleOptimizer {
     SgdConfig::new()
         .with_momentum(Some(momentum))
         .with_weight_decay(decay)
+        .with_gradient_clipping(
+            (config.clip_norm).map(|norm| GradientClippingConfig::Norm(norm as f32)),
+        )
         .init()
 }
 
 fn size(config: &Config, samples: usize) -> Size {
     let batch_size = config.batch_size as u64;
     let epoch_batches = (samples as u64 / batch_size).max(1);
-    let batches = match config.duration {
-        Duration::Epochs(epochs) => epochs.saturating_mul(epoch_batches),
-        Duration::Batches(batches) => batches,
-        Duration::Samples(samples) => samples.div_ceil(batch_size),
-        Duration::Share(_) | Duration::Wall(_) => u64::MAX,
+    let epochs = match config.duration {
+        Duration::Epochs(epochs) => Some(epochs),
+        Duration::Batches(batches) => Some(batches.div_ceil(epoch_batches)),
+        Duration::Samples(samples) => Some(samples.div_ceil(batch_size).div_ceil(epoch_batches)),
+        Duration::Share(_) | Duration::Wall(_) => None,
     };
     Size {
-        epochs: batches.div_ceil(epoch_batches),
+        epochs,
         epoch_batches,
-        batch_size,
-        batches,
     }
 }
 
@@ -228,11 +373,12 @@ fn header(config: &Config, splits: &Splits, device: &str, parameters: usize, fol
     say!("output     {}", folder.path().display());
 }
 
-fn summary(history: &History, seconds: f64, folder: &RunFolder) {
-    let Some(last) = history.epochs.last() else {
+fn summary(config: &Config, history: &History, folder: &RunFolder) {
+    let Some(last) = history.reports.last() else {
         return;
     };
-    let train_seconds: f64 = history.epochs.iter().map(|epoch| epoch.train_seconds).sum();
+    let reports = history.reports.iter();
+    let train_seconds: f64 = reports.map(|report| report.train_seconds).sum();
     let speed = last.samples as f64 / train_seconds.max(1e-9);
     say!();
     say!(
@@ -240,23 +386,36 @@ fn summary(history: &History, seconds: f64, folder: &RunFolder) {
         count(last.samples as usize, "image"),
         clock(train_seconds),
         grouped(speed as usize),
-        clock(seconds)
+        clock(last.seconds)
     );
-    if let Some(eval) = last.eval {
-        let accuracy = |epoch: &&cutmix::trainer::Epoch| epoch.eval.map_or(0.0, |e| e.accuracy);
-        let best = (history.epochs.iter()).max_by(|a, b| accuracy(a).total_cmp(&accuracy(b)));
-        let best = best.map_or_else(String::new, |best| {
-            format!(" (best: {:.2} % in epoch {})", accuracy(&best), best.epoch)
-        });
+    let goal = config.best.unwrap_or(Goal::EvalAccuracy);
+    let best = goal
+        .best(&history.reports)
+        .map(|best| &history.reports[best]);
+    if let (Some(eval), Some(best)) = (last.eval, best) {
+        let score = goal.score(best).unwrap_or(f64::NAN);
+        let best = match config.best {
+            None => format!("best: {score:.2} % {}", at(best)),
+            Some(goal) => format!("kept: {goal} {score:.4} {}", at(best)),
+        };
         say!(
-            "eval loss {:.4}, eval accuracy {:.2} %{best}",
+            "eval loss {:.4}, eval accuracy {:.2} % ({best})",
             eval.loss,
             eval.accuracy
         );
     }
     let path = folder.path().display();
     say!();
-    say!("{path}/  config.toml  metrics.csv  model.safetensors  curves.png  batch.png");
+    say!(
+        "{path}/  config.toml  metrics.csv  model.safetensors  curves.png  batch.png  checkpoints/"
+    );
     say!("evaluate   cutmix eval {path}");
     say!("predict    cutmix predict {path} IMAGE...");
+}
+
+fn at(report: &Report) -> String {
+    match report.epoch.fract() == 0.0 {
+        true => format!("in epoch {}", report.epoch),
+        false => format!("at batch {}", report.batches),
+    }
 }

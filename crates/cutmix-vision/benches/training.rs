@@ -20,7 +20,7 @@ use cutmix::algorithms::CutMix;
 use cutmix::functional::cutmix_batch;
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::Stream;
-use cutmix::trainer::{Schedule, Trainer};
+use cutmix::trainer::{Logger, Schedule, Trainer};
 use cutmix::{Batch, Targets};
 use cutmix_vision::{Architecture, ResNet, ResNetConfig};
 
@@ -154,12 +154,17 @@ fn hand_written(model: ResNet, batches: &Batches, cutmix: bool) {
     last.map(|loss| loss.into_scalar::<f32>());
 }
 
+/// Prints nothing.
+struct Quiet;
+
+impl Logger for Quiet {}
+
 fn trained(model: ResNet, batches: &Batches, cutmix: Option<CutMix>) {
     let mut trainer = Trainer::new(model, Arc::new(batches.clone()))
         .optimizer(optimizer())
         .learning_rate(0.01)
-        .schedule(Schedule::Constant)
-        .on_epoch(|_| Ok(()));
+        .schedule(Schedule::constant())
+        .logger(Quiet);
     if let Some(cutmix) = cutmix {
         trainer = trainer.algorithm(cutmix);
     }

@@ -46,8 +46,9 @@ pub struct LoaderOptions {
 /// of [`iter`](DataLoader::iter) on this loader, its clones and its copies on other devices, which
 /// share the count; [`set_epoch`](Self::set_epoch) sets it.
 ///
-/// Batches are made by a thread that keeps two ahead; only the upload to the device is done by the
-/// caller of `next`. Dropping the iterator ends the thread. An image that cannot be read is an
+/// Batches are made by a thread that keeps two ahead and begins with the first call of `next`; only
+/// the upload to the device is done by the caller. `nth` before that passes over batches without
+/// making them. Dropping the iterator ends the thread. An image that cannot be read is an
 /// error item that names it, and the last item.
 ///
 /// ```
@@ -161,21 +162,11 @@ impl Loader {
 impl DataLoader<Batch<4>> for Loader {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch<4>> + 'a> {
         let epoch = self.epoch.fetch_add(1, Ordering::Relaxed) as u64;
-        let recipe = self.recipe.clone();
-        let range = self.range.start..self.range.start + self.num_items();
-        let (sender, receiver) = sync_channel(PREFETCH);
-        let worker = std::thread::Builder::new()
-            .name("image loader".into())
-            .spawn(move || recipe.produce(epoch, range, &sender));
-        let (worker, failure) = match worker {
-            Ok(worker) => (Some(worker), None),
-            Err(error) => (None, Some(DatasetError::new(error))),
-        };
         Box::new(Batches {
-            receiver: worker.is_some().then_some(receiver),
-            worker,
-            failure,
-            shape: self.recipe.dataset.shape(),
+            recipe: self.recipe.clone(),
+            epoch,
+            range: self.range.start..self.range.start + self.num_items(),
+            source: Source::Idle,
             device: self.device.clone(),
             handed_out: 0,
             total: self.num_items(),
@@ -278,24 +269,69 @@ impl Recipe {
 
 /// The batches of one epoch.
 struct Batches {
-    /// `None` after the last item.
-    receiver: Option<Receiver<Result<HostBatch, DataError>>>,
-    worker: Option<JoinHandle<()>>,
-    failure: Option<DatasetError>,
-    shape: [usize; 3],
+    recipe: Arc<Recipe>,
+    epoch: u64,
+    /// The samples to hand out, until the thread that makes them has begun.
+    range: Range<usize>,
+    source: Source,
     device: Device,
     handed_out: usize,
     total: usize,
+}
+
+/// Where batches come from.
+enum Source {
+    /// Nobody has asked for one.
+    Idle,
+    /// The thread that makes them.
+    Worker(Receiver<Result<HostBatch, DataError>>, JoinHandle<()>),
+    /// After the last item.
+    Done,
+}
+
+impl Batches {
+    fn begin(&mut self) -> Result<(), DatasetError> {
+        if !matches!(self.source, Source::Idle) {
+            return Ok(());
+        }
+        let (recipe, epoch, range) = (self.recipe.clone(), self.epoch, self.range.clone());
+        let (sender, receiver) = sync_channel(PREFETCH);
+        let worker = std::thread::Builder::new()
+            .name("image loader".into())
+            .spawn(move || recipe.produce(epoch, range, &sender));
+        match worker {
+            Ok(worker) => self.source = Source::Worker(receiver, worker),
+            Err(error) => {
+                self.source = Source::Done;
+                return Err(DatasetError::new(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        if let Source::Worker(receiver, worker) = std::mem::replace(&mut self.source, Source::Done)
+        {
+            // Without a listener the worker ends at its next batch, so the join does not block
+            // for long.
+            drop(receiver);
+            // A panic was reported by `next`; there is nobody to tell here.
+            let _ = worker.join();
+        }
+    }
 }
 
 impl Iterator for Batches {
     type Item = Result<Batch<4>, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(failure) = self.failure.take() {
-            return Some(Err(failure));
+        if let Err(error) = self.begin() {
+            return Some(Err(error));
         }
-        match self.receiver.as_ref()?.recv() {
+        let Source::Worker(receiver, _) = &self.source else {
+            return None;
+        };
+        match receiver.recv() {
             Ok(Ok(HostBatch { images, labels })) => {
                 let count = labels.len();
                 self.handed_out += count;
@@ -303,22 +339,39 @@ impl Iterator for Batches {
                 let labels = Tensor::<1, Int>::from_data(labels, &self.device);
                 // Uploads happen here: a stream of the device for each epoch's thread would leak.
                 Some(Ok(Batch {
-                    images: upload(images, self.shape, &self.device),
+                    images: upload(images, self.recipe.dataset.shape(), &self.device),
                     targets: labels.into(),
                 }))
             }
             Ok(Err(error)) => {
-                self.receiver = None;
+                self.end();
                 Some(Err(DatasetError::new(error)))
             }
             Err(_) => {
-                self.receiver = None;
+                self.end();
                 (self.handed_out < self.total).then(|| {
                     let error = std::io::Error::other("the image loader's thread panicked");
                     Err(DatasetError::new(error))
                 })
             }
         }
+    }
+
+    /// Passes over batches without making them, as long as none has been asked for: what a run
+    /// that is resumed within an epoch needs.
+    fn nth(&mut self, count: usize) -> Option<Self::Item> {
+        if matches!(self.source, Source::Idle) {
+            let samples = (count.saturating_mul(self.recipe.batch_size)).min(self.range.len());
+            self.range.start += samples;
+            self.handed_out += samples;
+        } else {
+            for _ in 0..count {
+                if let Err(error) = self.next()? {
+                    return Some(Err(error));
+                }
+            }
+        }
+        self.next()
     }
 }
 
@@ -330,12 +383,6 @@ impl DataLoaderIterator<Batch<4>> for Batches {
 
 impl Drop for Batches {
     fn drop(&mut self) {
-        // Without a listener the worker ends at its next batch, so the join does not block for
-        // long.
-        self.receiver = None;
-        if let Some(worker) = self.worker.take() {
-            // A panic was reported by `next`; there is nobody to tell here.
-            let _ = worker.join();
-        }
+        self.end();
     }
 }

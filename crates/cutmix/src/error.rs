@@ -46,6 +46,24 @@ pub enum Error {
     /// Burn's training stopped with an error: the data set, a checkpoint, a metric or a worker.
     #[error("{0}")]
     Training(Arc<TrainingError>),
+    /// A checkpoint is damaged, or not of this run, or there is none.
+    #[error("checkpoint `{path}`: {reason}")]
+    Checkpoint {
+        /// The file or folder.
+        path: String,
+        /// Why it is of no use.
+        reason: String,
+    },
+    /// The loss of a batch was not a finite number.
+    #[error("the loss of batch {batch} is {loss}; try a lower learning rate, or `on_nan` with skip{}", go_on(.checkpoint))]
+    NotFinite {
+        /// The batch's number in the run, from 0.
+        batch: u64,
+        /// The loss.
+        loss: f64,
+        /// The last checkpoint from before it, where the run writes such.
+        checkpoint: Option<String>,
+    },
     /// A value could not be read from the device.
     #[error("the device failed: {0}")]
     Device(String),
@@ -57,6 +75,12 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+}
+
+fn go_on(checkpoint: &Option<String>) -> String {
+    (checkpoint.as_ref()).map_or_else(String::new, |path| {
+        format!("; the last good checkpoint is {path}")
+    })
 }
 
 impl Error {

@@ -58,8 +58,8 @@ pub struct Time {
 const SLACK: f64 = 1e-9;
 
 impl Duration {
-    /// How often this duration has passed at `time`, a number of at least 0 that grows without
-    /// jumps; infinite for a duration of nothing.
+    /// How often this duration has passed at `time`: 1.5 times, say. Infinite for a duration of
+    /// nothing.
     ///
     /// ```
     /// use cutmix::time::{Duration, Time};
@@ -89,8 +89,12 @@ impl Duration {
     /// Whether a multiple of this duration lies after `from` and not after `to`: something that
     /// happens every so often is due at `to`.
     pub fn is_due(&self, from: &Time, to: &Time) -> bool {
-        let whole = |time| (self.times(time) + SLACK).floor();
-        whole(to) > whole(from)
+        self.count(to) > self.count(from)
+    }
+
+    /// How often this duration has passed as a whole at `time`.
+    pub(crate) fn count(&self, time: &Time) -> u64 {
+        (self.times(time) + SLACK) as u64
     }
 
     /// Whether this is nothing: no epoch, no batch, no second.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cutmix::trainer::{Epoch, History, Scores};
+use cutmix::trainer::{History, Report, Scores};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
@@ -54,16 +54,16 @@ fn panel(
     train: &str,
     value: impl Fn(&Scores) -> f64,
 ) -> Result<()> {
-    let points = |scores: &dyn Fn(&Epoch) -> Option<Scores>| -> Vec<(f64, f64)> {
-        let points = history.epochs.iter().filter_map(|epoch| {
-            let value = value(&scores(epoch)?);
-            value.is_finite().then_some((epoch.epoch as f64, value))
+    let points = |scores: &dyn Fn(&Report) -> Option<Scores>| -> Vec<(f64, f64)> {
+        let points = history.reports.iter().filter_map(|report| {
+            let value = value(&scores(report)?);
+            value.is_finite().then_some((report.epoch, value))
         });
         points.collect()
     };
     let curves = [
-        (train, TRAIN, points(&|epoch| Some(epoch.train))),
-        ("evaluation", EVAL, points(&|epoch| epoch.eval)),
+        (train, TRAIN, points(&|report| Some(report.train))),
+        ("evaluation", EVAL, points(&|report| report.eval)),
     ];
     let values = || {
         curves
@@ -77,7 +77,13 @@ fn panel(
     // Room above for the legend; nothing was measured where the ends have not met.
     let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
     let room = (high - low).max(0.05 * high.abs()).max(1e-3);
-    let epochs = history.epochs.len().max(1) as f64;
+    let at = |report: Option<&Report>| report.map_or(1.0, |report| report.epoch);
+    let (first, last) = (at(history.reports.first()), at(history.reports.last()));
+    // Half of the usual distance at both ends.
+    let margin = match history.reports.len() {
+        0 | 1 => 0.5 * last,
+        count => 0.5 * (last - first) / (count - 1) as f64,
+    };
 
     let fail = |error: DrawingAreaErrorKind<_>| format!("{error}");
     let mut chart = ChartBuilder::on(area)
@@ -86,17 +92,20 @@ fn panel(
         .caption(title, style(20))
         .x_label_area_size(48)
         .y_label_area_size(64)
-        .build_cartesian_2d(0.5..epochs + 0.5, low - 0.08 * room..high + 0.25 * room)
+        .build_cartesian_2d(
+            first - margin..last + margin,
+            low - 0.08 * room..high + 0.25 * room,
+        )
         .map_err(fail)?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(RGBColor(228, 228, 232))
         .axis_style(FAINT)
-        .x_labels(epochs.min(12.0) as usize + 1)
-        .x_label_formatter(&|epoch| match epoch.fract() == 0.0 {
-            true => format!("{epoch:.0}"),
-            false => String::new(),
+        .x_labels(13)
+        .x_label_formatter(&|epoch| match last >= 4.0 && epoch.fract() != 0.0 {
+            true => String::new(),
+            false => format!("{}", (1e4 * epoch).round() / 1e4),
         })
         .y_labels(8)
         .x_desc("epoch")

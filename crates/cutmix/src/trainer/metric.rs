@@ -11,7 +11,7 @@ use burn::train::metric::{
 };
 
 use crate::Targets;
-use crate::algorithms::Interpolation;
+use crate::algorithms::{Interpolation, Note};
 
 /// The outcome of a training or evaluation step, still on its device.
 pub(super) struct StepOutput {
@@ -19,6 +19,9 @@ pub(super) struct StepOutput {
     pub logits: Tensor<2>,
     pub targets: Targets,
     pub interpolation: Option<Interpolation>,
+    pub notes: Vec<Note>,
+    /// The number of the part in the run.
+    pub position: u64,
 }
 
 impl ItemLazy for StepOutput {
@@ -34,6 +37,8 @@ impl ItemLazy for StepOutput {
                 targets: without_autodiff(partners.targets),
                 lambda: partners.lambda,
             }),
+            notes: self.notes,
+            position: self.position,
         })
     }
 }

@@ -1,17 +1,27 @@
 //! The model with the run's algorithms around it, as Burn's learner steps it.
 
 use burn::module::Module;
-use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
-use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::Tensor;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use super::Classifier;
-use super::feed::Timed;
-use super::hooks::Hooks;
+use super::hooks::{Hooks, StepEvent};
 use super::metric::StepOutput;
-use crate::algorithms::{Algorithm, Step};
+use crate::algorithms::Step;
+use crate::time::Time;
 use crate::{Batch, Error, Targets, loss};
+
+/// A part of a batch: all of it, unless batches are made of several.
+pub(super) struct Part<const D: usize> {
+    pub batch: Batch<D>,
+    /// Where the run is at the start of the batch.
+    pub time: Time,
+    /// The part's number in the run.
+    pub position: u64,
+    /// Its share of the batch's samples.
+    pub share: f64,
+}
 
 /// A module of the model's own parameters.
 #[derive(Module, Debug)]
@@ -22,36 +32,41 @@ pub(super) struct Trainee<M: Module, const D: usize> {
 }
 
 impl<M: Classifier<D>, const D: usize> Trainee<M, D> {
-    /// From batch to gradients, with every event on the way.
-    fn run(&self, timed: Timed<D>) -> Result<TrainOutput<StepOutput>, Error> {
+    /// From images to gradients, with every event on the way.
+    fn run(&self, part: Part<D>) -> Result<TrainOutput<StepOutput>, Error> {
         let hooks = &self.hooks;
-        let mut step = Step::new(timed.batch, timed.time, timed.time.batch, hooks.stream);
-        hooks.step("batch_start", &mut step, Algorithm::batch_start)?;
-        hooks.step("before_forward", &mut step, Algorithm::before_forward)?;
+        let mut step = Step::new(part.batch, part.time, part.position, hooks.stream);
+        let step = &mut step;
+        hooks.step(StepEvent::BatchStart, step)?;
+        hooks.step(StepEvent::BeforeForward, step)?;
         step.logits = Some(self.model.forward(step.images().clone()));
-        hooks.step("after_forward", &mut step, Algorithm::after_forward)?;
-        hooks.step("before_loss", &mut step, Algorithm::before_loss)?;
-        step.loss = Some(self.loss(&step)?);
-        hooks.step("after_loss", &mut step, Algorithm::after_loss)?;
-        hooks.step("before_backward", &mut step, Algorithm::before_backward)?;
+        hooks.step(StepEvent::AfterForward, step)?;
+        hooks.step(StepEvent::BeforeLoss, step)?;
+        step.loss = Some(self.loss(step)?);
+        hooks.step(StepEvent::AfterLoss, step)?;
+        hooks.step(StepEvent::BeforeBackward, step)?;
         let loss = present(&step.loss, "loss")?;
-        let gradients = loss.backward();
-        hooks.step("after_backward", &mut step, Algorithm::after_backward)?;
+        // The gradients of the parts add up to that of the batch.
+        let gradients = match part.share == 1.0 {
+            true => loss.backward(),
+            false => (loss.clone() * part.share).backward(),
+        };
+        hooks.step(StepEvent::AfterBackward, step)?;
 
         let output = StepOutput {
             loss,
             logits: present(&step.logits, "logits")?,
-            targets: step.targets,
-            interpolation: step.interpolation,
+            targets: step.targets.clone(),
+            interpolation: step.interpolation.clone(),
+            notes: step.notes().to_vec(),
+            position: part.position,
         };
         Ok(TrainOutput::new(self, gradients, output))
     }
 
     fn loss(&self, step: &Step<D>) -> Result<Tensor<1>, Error> {
         let logits = present(&step.logits, "logits")?;
-        let targets = (step.loss_targets.as_ref())
-            .unwrap_or(&step.targets)
-            .clone();
+        let targets = step.loss_targets.as_ref().unwrap_or(&step.targets).clone();
         let loss = match &step.interpolation {
             None => self.model.loss(logits, targets),
             Some(partners) => loss::interpolate(
@@ -81,34 +96,19 @@ fn present<T: Clone>(slot: &Option<T>, name: &'static str) -> Result<T, Error> {
 }
 
 impl<M: Classifier<D>, const D: usize> TrainStep for Trainee<M, D> {
-    type Input = Timed<D>;
+    type Input = Part<D>;
     type Output = StepOutput;
 
-    fn step(&self, timed: Timed<D>) -> TrainOutput<StepOutput> {
-        let device = timed.batch.images.device();
-        self.run(timed).unwrap_or_else(|error| {
-            // Burn's step cannot fail: stop the run, and give it a step that changes nothing.
+    fn step(&self, part: Part<D>) -> TrainOutput<StepOutput> {
+        let device = part.batch.images.device();
+        self.run(part).unwrap_or_else(|error| {
+            // Burn's step cannot fail: note the error, and give it a step that changes nothing.
             self.hooks.fail(error);
             TrainOutput {
                 grads: GradientsParams::new(),
                 item: StepOutput::failed(&device),
             }
         })
-    }
-
-    fn optimize(
-        self,
-        optimizer: &mut ModuleOptimizer,
-        learning_rate: ModuleLearningRate,
-        gradients: GradientsParams,
-    ) -> Self {
-        if self.hooks.error().is_some() {
-            return self;
-        }
-        let trained = optimizer.step(learning_rate, self, gradients);
-        let time = trained.hooks.clock.last_batch();
-        (trained.hooks).time("batch_end", time, Algorithm::batch_end);
-        trained
     }
 }
 
@@ -137,16 +137,20 @@ pub(super) fn evaluate<M: Classifier<D>, const D: usize>(
         logits,
         targets: batch.targets,
         interpolation: None,
+        notes: Vec::new(),
+        position: 0,
     })
 }
 
 impl StepOutput {
-    fn failed(device: &burn::tensor::Device) -> Self {
+    fn failed(device: &Device) -> Self {
         Self {
             loss: Tensor::from_floats([f32::NAN], device),
             logits: Tensor::zeros([1, 1], device),
             targets: Targets::Dense(Tensor::zeros([1, 1], device)),
             interpolation: None,
+            notes: Vec::new(),
+            position: 0,
         }
     }
 }

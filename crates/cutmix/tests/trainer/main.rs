@@ -1,6 +1,8 @@
 //! The trainer: events, durations, what is mixed and what is not, errors.
 
 mod setting;
+mod time;
+mod watch;
 
 use std::sync::{Arc, Mutex};
 
@@ -8,14 +10,14 @@ use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::optim::SgdConfig;
 use burn::tensor::{Device, IntDType, Tensor};
-use burn::train::metric::LossMetric;
-use burn::train::metric::store::{Aggregate, Direction, Split};
-use burn::train::{MetricEarlyStoppingStrategy, StoppingCondition};
 use cutmix::algorithms::{Algorithm, CutMix, Step};
 use cutmix::functional::cutmix_batch;
 use cutmix::loss::{CrossEntropy, Reduction};
 use cutmix::plan::Stream;
-use cutmix::trainer::{History, Schedule, Trainer, evaluate};
+use cutmix::time::Duration;
+use cutmix::trainer::{
+    Checkpoints, Event, Goal, History, Logger, Patience, Report, Schedule, Trainer, evaluate,
+};
 use cutmix::{Classifier, Error, Targets};
 use setting::*;
 
@@ -24,8 +26,8 @@ fn trainer(model: Tiny, train: Batches) -> Trainer<Tiny> {
     Trainer::new(model, train.loader())
         .optimizer(SgdConfig::new().init())
         .learning_rate(0.1)
-        .schedule(Schedule::Constant)
-        .on_epoch(|_| Ok(()))
+        .schedule(Schedule::constant())
+        .logger(Quiet)
 }
 
 fn setting() -> (Device, Tiny, Batches) {
@@ -160,8 +162,8 @@ fn a_run_ends_exactly_where_it_says() {
         assert_eq!(count(&log, "epoch_start"), epochs, "{duration}");
         assert_eq!(count(&log, "epoch_end"), epochs, "{duration}");
         assert_eq!(count(&log, "eval_end"), epochs, "{duration}");
-        assert_eq!(fit.history.epochs.len(), epochs, "{duration}");
-        let last = fit.history.epochs.last().unwrap();
+        assert_eq!(fit.history.reports.len(), epochs, "{duration}");
+        let last = fit.history.reports.last().unwrap();
         assert_eq!(last.batches, sizes.len() as u64, "{duration}");
         assert_eq!(
             last.samples,
@@ -254,7 +256,7 @@ fn a_seed_repeats_a_run() {
             .algorithm(CutMix::new(CLASSES))
             .fit()
             .unwrap();
-        (fit.model.weights(), fit.history.epochs[1].train)
+        (fit.model.weights(), fit.history.reports[1].train)
     };
     assert_eq!(fit(3), fit(3));
     assert_ne!(fit(3), fit(4));
@@ -269,7 +271,7 @@ fn interpolating_the_loss_trains_like_mixing_the_targets() {
             .algorithm(CutMix::new(CLASSES).interpolate_loss(interpolate))
             .fit()
             .unwrap();
-        (fit.model.weights(), fit.history.epochs[1].train)
+        (fit.model.weights(), fit.history.reports[1].train)
     };
     let ((mixed, scores), (interpolated, scores_i)) = (fit(false), fit(true));
     for (a, b) in mixed.iter().zip(&interpolated) {
@@ -289,7 +291,7 @@ fn training_learns() {
         .max_duration("20ep".parse().unwrap())
         .fit()
         .unwrap();
-    let (first, last) = (&fit.history.epochs[0], &fit.history.epochs[19]);
+    let (first, last) = (&fit.history.reports[0], &fit.history.reports[19]);
     assert!(last.train.loss < first.train.loss);
     assert!(last.eval.unwrap().accuracy > first.eval.unwrap().accuracy);
 }
@@ -353,7 +355,7 @@ fn accuracy_under_mixed_targets_is_the_share_on_the_predicted_class() {
         .map(share)
         .sum::<f64>()
         / 4.0;
-    assert!((fit.history.epochs[0].train.accuracy - 100.0 * expected).abs() < 1e-3);
+    assert!((fit.history.reports[0].train.accuracy - 100.0 * expected).abs() < 1e-3);
 }
 
 #[test]
@@ -361,14 +363,16 @@ fn the_learning_rate_follows_the_schedule() {
     let (_, model, train) = setting();
     let fit = trainer(model, train)
         .learning_rate(2.0)
-        .schedule(Schedule::Cosine { warmup: 0.0 })
+        .schedule(Schedule::Cosine {
+            warmup: "0dur".parse().unwrap(),
+        })
         .max_duration("2ep".parse().unwrap())
         .fit()
         .unwrap();
     // In the middle of the third and sixth batch, by samples.
     for (epoch, samples) in [(0, 9.5), (1, 20.5)] {
         let expected = 1.0 + (std::f64::consts::PI * samples / 22.0).cos();
-        let rate = fit.history.epochs[epoch].learning_rate;
+        let rate = fit.history.reports[epoch].learning_rate;
         assert!((rate - expected).abs() < 1e-9, "{rate} {expected}");
     }
 }
@@ -380,30 +384,13 @@ fn early_stopping_ends_a_run_that_no_longer_improves() {
         .eval_loader(Batches::new(3, 3, &device).loader())
         .learning_rate(1e-30) // no step changes anything
         .max_duration("50ep".parse().unwrap())
-        .early_stopping(MetricEarlyStoppingStrategy::new(
-            &LossMetric::new(),
-            Aggregate::Mean,
-            Direction::Lowest,
-            Split::Valid,
-            StoppingCondition::NoImprovementSince { n_epochs: 2 },
-        ))
+        .early_stopping(Patience {
+            goal: Goal::EvalLoss,
+            reports: 2,
+        })
         .fit()
         .unwrap();
-    assert_eq!(fit.history.epochs.len(), 3);
-}
-
-#[test]
-fn checkpoints_are_written_into_the_output_folder() {
-    let (_, model, train) = setting();
-    let folder = tempfile::tempdir().unwrap();
-    trainer(model, train)
-        .output(folder.path().join("new/run"))
-        .fit()
-        .unwrap();
-    let checkpoint = folder.path().join("new/run/checkpoint");
-    for name in ["model-1.bpk", "optim-1.bpk", "scheduler-1.bpk"] {
-        assert!(checkpoint.join(name).is_file(), "{name}");
-    }
+    assert_eq!(fit.history.reports.len(), 3);
 }
 
 /// The error of a run, which must not have trained a batch.
@@ -440,24 +427,25 @@ fn wrong_settings_are_refused_before_training() {
         "`learning_rate` is NaN; accepted: a finite number above 0"
     );
     assert_eq!(
-        refused(|t| t.schedule(Schedule::Cosine { warmup: 1.0 })),
-        "`warmup` is 1; accepted: a share of the run in 0.0..1.0"
+        refused(|t| t.schedule(Schedule::Cosine {
+            warmup: Duration::Share(1.5)
+        })),
+        "`warmup` is 1.5dur; accepted: a share of the run from 0dur to 1dur"
     );
     let file = tempfile::NamedTempFile::new().unwrap();
-    let message = refused(|t| t.output(file.path().join("run")));
+    let message = refused(|t| t.checkpoints(Checkpoints::new(file.path().join("run"))));
     assert!(message.starts_with("cannot write `"), "{message}");
 }
 
 #[test]
 fn a_duration_of_nothing_is_refused() {
-    use cutmix::time::Duration;
     for (duration, text) in [
         (Duration::Epochs(0), "0ep"),
         (Duration::Batches(0), "0ba"),
         (Duration::Samples(0), "0sp"),
     ] {
         let message = refused(|t| t.max_duration(duration));
-        let expected = format!("`max_duration` is {text}; accepted: a duration of at least 1");
+        let expected = format!("`max_duration` is {text}; accepted: more than nothing");
         assert_eq!(message, expected);
     }
 }
@@ -542,7 +530,7 @@ fn samples_are_counted_exactly_where_a_loader_drops_some() {
         .max_duration("20sp".parse().unwrap())
         .fit()
         .unwrap();
-    let last = fit.history.epochs.last().unwrap();
+    let last = fit.history.reports.last().unwrap();
     assert_eq!((last.samples, last.batches), (20, 5));
 }
 
@@ -567,7 +555,7 @@ impl Classifier for PerSample {
 fn a_loss_of_several_numbers_is_refused() {
     let (_, model, train) = setting();
     let error = Trainer::new(PerSample { model }, train.loader())
-        .on_epoch(|_| Ok(()))
+        .logger(Quiet)
         .fit()
         .unwrap_err();
     assert_eq!(
@@ -662,7 +650,7 @@ fn a_loss_of_indices_works_interpolated_and_otherwise_says_what_to_use() {
     let fit = |cutmix| {
         let (_, tiny, train) = setting();
         Trainer::new(IndicesOnly { tiny }, train.loader())
-            .on_epoch(|_| Ok(()))
+            .logger(Quiet)
             .algorithm(cutmix)
             .fit()
     };
@@ -675,46 +663,29 @@ fn a_loss_of_indices_works_interpolated_and_otherwise_says_what_to_use() {
     assert!(message.contains("CutMix::interpolate_loss"), "{message}");
 }
 
-#[test]
-fn durations_are_read_and_written() {
-    use cutmix::time::Duration;
-    for text in ["1ep", "500ba", "12800sp"] {
-        assert_eq!(text.parse::<Duration>().unwrap().to_string(), text);
-    }
-    for text in [
-        "",
-        "ep",
-        "0ep",
-        "1",
-        "1.5ep",
-        "-1ba",
-        "1 ep",
-        "1min",
-        "99999999999999999999ep",
-    ] {
-        let message = text.parse::<Duration>().unwrap_err().to_string();
-        assert!(message.contains(&format!("is \"{text}\"")), "{message}");
-        assert!(message.contains("\"10ep\""), "{message}");
+/// Keeps the reports.
+struct Told(Arc<Mutex<History>>);
+
+impl Logger for Told {
+    fn report(&mut self, report: &Report) -> Result<(), Error> {
+        self.0.lock().unwrap().reports.push(report.clone());
+        Ok(())
     }
 }
 
 #[test]
-fn each_epoch_is_told_when_it_is_over_and_can_stop_the_run() {
+fn each_report_is_told_when_it_is_there_and_can_stop_the_run() {
     let (device, model, train) = setting();
     let told = Arc::new(Mutex::new(History::default()));
-    let epochs = told.clone();
     let fit = trainer(model, train.clone())
         .eval_loader(Batches::new(3, 3, &device).loader())
         .max_duration("2ep".parse().unwrap())
         .algorithm(CutMix::new(CLASSES))
-        .on_epoch(move |epoch| {
-            epochs.lock().unwrap().epochs.push(epoch.clone());
-            Ok(())
-        })
+        .logger(Told(told.clone()))
         .fit()
         .unwrap();
     assert_eq!(*told.lock().unwrap(), fit.history);
-    let line = fit.history.epochs[1].to_string();
+    let line = fit.history.reports[1].to_string();
     for part in [
         "epoch 2  loss ",
         "  mixed accuracy ",
@@ -726,7 +697,10 @@ fn each_epoch_is_told_when_it_is_over_and_can_stop_the_run() {
 
     let error = trainer(Tiny::new(&device), train)
         .max_duration("9ep".parse().unwrap())
-        .on_epoch(|epoch| Err(Error::argument("disk", "full", format!("{}", epoch.epoch))))
+        .callback(|event: Event<'_>| match event {
+            Event::Report(report) => Err(Error::argument("disk", "full", report.epoch.to_string())),
+            _ => Ok(()),
+        })
         .fit()
         .unwrap_err();
     assert_eq!(error.to_string(), "`disk` is full; accepted: 1");

@@ -10,6 +10,7 @@ use burn::tensor::{Device, Int, IntDType, Tensor};
 use cutmix::algorithms::{Algorithm, Step};
 use cutmix::plan::Stream;
 use cutmix::time::Time;
+use cutmix::trainer::{BatchLog, Logger};
 use cutmix::{Batch, Classifier, Error, Targets};
 use rand::RngExt;
 
@@ -190,6 +191,11 @@ impl DataLoaderIterator<Batch> for Iter<'_> {
     }
 }
 
+/// Prints nothing.
+pub struct Quiet;
+
+impl Logger for Quiet {}
+
 /// Writes down every event with the batch's number and size.
 pub struct Recorder {
     pub log: Log,
@@ -295,6 +301,28 @@ impl Algorithm for Failing {
         if step.time().batch == self.at {
             return Err(Error::argument("mood", "bad", "a good one"));
         }
+        Ok(())
+    }
+}
+
+/// Keeps the loss of every batch.
+#[derive(Clone, Default)]
+pub struct Losses(pub Arc<Mutex<Vec<f64>>>);
+
+impl Logger for Losses {
+    fn batch(&mut self, batch: &BatchLog) -> Result<(), Error> {
+        self.0.lock().unwrap().push(batch.scores.loss);
+        Ok(())
+    }
+}
+
+/// Keeps the learning rate of every batch.
+#[derive(Clone, Default)]
+pub struct Rates(pub Arc<Mutex<Vec<f64>>>);
+
+impl Logger for Rates {
+    fn batch(&mut self, batch: &BatchLog) -> Result<(), Error> {
+        self.0.lock().unwrap().push(batch.learning_rate);
         Ok(())
     }
 }
