@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use cutmix::algorithms::{Algorithm, CutMix};
+use cutmix::algorithms::{Algorithm, CutMix, When};
 use cutmix::plan::{Drawer, Mode, Sampler};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub enum Spec {
 
 impl Spec {
     /// The algorithm for so many classes.
-    pub fn build(&self, num_classes: usize) -> Option<CutMix> {
+    pub fn build(&self, num_classes: usize) -> Option<When<CutMix>> {
         match *self {
             Self::None => None,
             Self::CutMix {
@@ -36,14 +36,14 @@ impl Spec {
                 sampler,
                 mode,
                 interpolate_loss,
-            } => Some(
-                CutMix::new(num_classes)
+            } => {
+                let cutmix = CutMix::new(num_classes)
                     .alpha(alpha)
                     .sampler(sampler)
                     .mode(mode)
-                    .probability(probability)
-                    .interpolate_loss(interpolate_loss),
-            ),
+                    .interpolate_loss(interpolate_loss);
+                Some(When::new(cutmix).probability(probability))
+            }
         }
     }
 

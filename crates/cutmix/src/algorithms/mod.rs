@@ -36,29 +36,28 @@
 //! }
 //! ```
 
+mod combinator;
 mod cutmix;
+mod cutout;
+mod effects;
+mod label_smoothing;
+mod labels;
+mod mixup;
+mod one_of;
 mod step;
+mod when;
 
 pub use self::cutmix::CutMix;
+pub use cutout::CutOut;
+pub use effects::{Effects, check};
+pub use label_smoothing::LabelSmoothing;
+pub use mixup::MixUp;
+pub use one_of::OneOf;
 pub use step::{Interpolation, Note, Step};
+pub use when::When;
 
 use crate::Error;
 use crate::time::Time;
-
-/// What an algorithm does to the targets and the loss: by this the trainer knows which algorithms
-/// cannot work together, and how to call training accuracy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Effects {
-    /// Training targets become mixtures of classes, on which training accuracy has to be read with
-    /// care.
-    pub mixes_targets: bool,
-    /// The loss is given dense targets, whatever the data have.
-    pub makes_dense: bool,
-    /// It sets [`Step::interpolation`].
-    pub interpolates_loss: bool,
-    /// It moves a share of each target to all classes.
-    pub smooths_labels: bool,
-}
 
 /// Something that takes part in the training loop. `D` is the rank of the image batch.
 ///

@@ -36,7 +36,7 @@ pub use metric::{AccuracyInput, AccuracyMetric};
 pub use model::Classifier;
 pub use schedule::Schedule;
 
-use crate::algorithms::Algorithm;
+use crate::algorithms::{self, Algorithm};
 use crate::plan::Stream;
 use crate::time::Duration;
 use crate::{Batch, Error};
@@ -322,9 +322,7 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
             ));
         }
         self.schedule.check()?;
-        for algorithm in &self.algorithms {
-            algorithm.check()?;
-        }
+        algorithms::check(&self.algorithms)?;
         if let Some(folder) = &self.output {
             let checkpoint = folder.join("checkpoint");
             let probe = checkpoint.join(".probe");
