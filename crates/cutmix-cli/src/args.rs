@@ -96,7 +96,8 @@ pub struct PreviewArgs {
     /// Columns of the picture, each a sample of one batch
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=64))]
     pub count: u32,
-    /// Algorithm, as for `cutmix train --algorithm`
+    /// Algorithm that changes images, as for `cutmix train --algorithm`: cutmix, mixup,
+    /// mixup-or-cutmix or cutout
     #[arg(long, value_name = "SPEC", default_value = "cutmix")]
     pub algorithm: String,
     /// Another number draws other images and another region

@@ -22,6 +22,7 @@ use crate::progress::{self, Live, Size};
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::say::{clock, count, grouped, say};
 use crate::snapshot::Snapshot;
+use crate::spec::in_order;
 
 /// Images of `[C, H, W]` in a batch where nothing is learned: only speed and memory depend on it.
 pub fn eval_batch([_, height, width]: [usize; 3]) -> usize {
@@ -182,8 +183,7 @@ fn size(config: &Config, samples: usize) -> Size {
 }
 
 fn names(config: &Config) -> String {
-    let names: Vec<_> = config.algorithm.iter().map(ToString::to_string).collect();
-    names.join(" ")
+    in_order(&config.algorithm)
 }
 
 fn header(config: &Config, splits: &Splits, device: &str, parameters: usize, folder: &RunFolder) {

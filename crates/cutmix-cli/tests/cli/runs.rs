@@ -84,6 +84,37 @@ fn config_toml_repeats_the_run_and_options_win_over_it() {
 }
 
 #[test]
+fn several_algorithms_run_in_the_order_that_is_shown_from_options_or_a_file() {
+    let folder = scratch();
+    let path = folder.path();
+    let algorithms = [
+        "label-smoothing:0.1",
+        "mixup-or-cutmix:until=0.5dur",
+        "cutout:length=8,probability=0.5",
+    ];
+    let options = algorithms.map(|algorithm| ["--algorithm", algorithm]);
+    let options = [&options.concat()[..], &["--output", "options"]].concat();
+    let shown = output(path, &tiny(&options));
+    let line = "algorithm  mixup-or-cutmix:mixup-alpha=0.8,cutmix-alpha=1,switch=0.5,\
+                probability=1,until=0.5dur, then cutout:length=8,mode=sample,probability=0.5, then \
+                label-smoothing:smoothing=0.1,probability=1\n";
+    assert!(shown.contains(line), "{shown}");
+
+    let file = algorithms.map(|algorithm| format!("\"{algorithm}\""));
+    fs::write(
+        path.join("run.toml"),
+        format!("algorithm = [{}]\n", file.join(", ")),
+    )
+    .unwrap();
+    output(path, &tiny(&["--config", "run.toml", "--output", "file"]));
+    assert_eq!(metrics(&path.join("file")), metrics(&path.join("options")));
+    let resolved = path.join("options/config.toml");
+    let resolved = resolved.to_str().unwrap();
+    output(path, &["train", "--config", resolved, "--output", "again"]);
+    assert_eq!(metrics(&path.join("again")), metrics(&path.join("options")));
+}
+
+#[test]
 fn runs_are_numbered() {
     let folder = scratch();
     let short = ["--duration", "16sp", "--config", "short.toml"];

@@ -28,23 +28,28 @@ impl Effects {
             smooths_labels: self.smooths_labels || other.smooths_labels,
         }
     }
+}
 
-    /// Why two algorithms cannot act on the same batch.
-    fn conflict(&self, other: &Self) -> Option<&'static str> {
-        if self.interpolates_loss && other.interpolates_loss {
-            return Some("one that interpolates the loss, which has room for one set of partners");
-        }
-        let dense_and_interpolated = self.interpolates_loss && other.makes_dense
-            || self.makes_dense && other.interpolates_loss;
-        if dense_and_interpolated {
-            return Some(
-                "one of them, as an interpolated loss is for class indices, and the other makes \
-                 the targets dense; or both with dense targets",
-            );
-        }
-        (self.smooths_labels && other.smooths_labels).then_some(
-            "one label smoothing, as the second would smooth what the first has smoothed",
-        )
+/// What would be accepted instead of two algorithms that cannot act on the same batch.
+fn conflict<const D: usize>(first: &dyn Algorithm<D>, second: &dyn Algorithm<D>) -> Option<String> {
+    let (one, other) = (first.effects(), second.effects());
+    let dense = |interpolating: String, making: String| {
+        Some(format!(
+            "one of them, as `{interpolating}` interpolates the loss, which is for class indices, \
+             and `{making}` makes the targets dense; or both with dense targets"
+        ))
+    };
+    if one.interpolates_loss && other.interpolates_loss {
+        Some("one that interpolates the loss, which has room for one set of partners".into())
+    } else if one.interpolates_loss && other.makes_dense {
+        dense(first.name(), second.name())
+    } else if one.makes_dense && other.interpolates_loss {
+        dense(second.name(), first.name())
+    } else if one.smooths_labels && other.smooths_labels {
+        let reason = "one label smoothing, as the second would smooth what the first has smoothed";
+        Some(reason.into())
+    } else {
+        None
     }
 }
 
@@ -75,7 +80,7 @@ pub fn check<const D: usize>(algorithms: &[Box<dyn Algorithm<D>>]) -> Result<(),
     algorithms.iter().try_for_each(Algorithm::check)?;
     for (index, second) in algorithms.iter().enumerate() {
         for first in &algorithms[..index] {
-            if let Some(accepted) = first.effects().conflict(&second.effects()) {
+            if let Some(accepted) = conflict(first.as_ref(), second.as_ref()) {
                 let both = format!("`{}` and `{}` together", first.name(), second.name());
                 return Err(Error::argument("algorithms", both, accepted));
             }

@@ -76,8 +76,14 @@ fn labels_are_smoothed_after_all_mixing_wherever_the_smoothing_stands() {
     }
 }
 
-const DENSE: &str = "accepted: one of them, as an interpolated loss is for class indices, and the \
-                     other makes the targets dense; or both with dense targets";
+/// What is said of an algorithm that interpolates the loss and one that makes the targets dense.
+fn dense(interpolating: &str, making: &str) -> String {
+    format!(
+        "accepted: one of them, as `{interpolating}` interpolates the loss, which is for class \
+         indices, and `{making}` makes the targets dense; or both with dense targets"
+    )
+}
+
 const TWICE: &str =
     "accepted: one that interpolates the loss, which has room for one set of partners";
 const SMOOTH: &str =
@@ -123,10 +129,14 @@ fn refused(pair: impl Fn() -> [Box<dyn Algorithm>; 2], reason: &str) {
 
 #[test]
 fn an_interpolated_loss_and_dense_targets_are_refused() {
-    refused(|| [boxed(cutmix(true)), boxed(mixup(false))], DENSE);
-    refused(|| [boxed(mixup(true)), boxed(cutmix(false))], DENSE);
-    refused(|| [boxed(cutmix(true)), boxed(smoothing())], DENSE);
-    refused(|| [boxed(mixup(true)), boxed(smoothing())], DENSE);
+    let reason = dense("cutmix", "mixup");
+    refused(|| [boxed(cutmix(true)), boxed(mixup(false))], &reason);
+    let reason = dense("mixup", "cutmix");
+    refused(|| [boxed(mixup(true)), boxed(cutmix(false))], &reason);
+    let reason = dense("cutmix", "label-smoothing");
+    refused(|| [boxed(cutmix(true)), boxed(smoothing())], &reason);
+    let reason = dense("mixup", "label-smoothing");
+    refused(|| [boxed(mixup(true)), boxed(smoothing())], &reason);
 }
 
 #[test]
@@ -147,12 +157,13 @@ fn combinators_are_refused_for_what_is_in_them() {
         let late = When::new(smoothing()).from("1ba".parse().unwrap());
         [boxed(early), boxed(late)]
     };
-    refused(never_at_once, DENSE);
+    refused(never_at_once, &dense("cutmix", "label-smoothing"));
     let sometimes = || When::new(smoothing()).probability(0.1);
     refused(|| [boxed(sometimes()), boxed(sometimes())], SMOOTH);
     // One part of the choice is enough.
     let choice = || boxed(OneOf::new().add(1.0, CutOut::new(2)).add(1.0, cutmix(true)));
-    refused(|| [choice(), boxed(smoothing())], DENSE);
+    let reason = dense("one of cutout, cutmix", "label-smoothing");
+    refused(|| [choice(), boxed(smoothing())], &reason);
     refused(|| [choice(), boxed(mixup(true))], TWICE);
     let smooth = || boxed(OneOf::new().add(1.0, CutOut::new(2)).add(1.0, smoothing()));
     refused(|| [smooth(), boxed(smoothing())], SMOOTH);
