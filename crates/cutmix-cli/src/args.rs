@@ -28,7 +28,7 @@ pub enum Command {
     Eval(EvalArgs),
     /// Say what is on image files
     Predict(PredictArgs),
-    /// Draw what CutMix does to images: originals, partners and mixtures in one picture
+    /// Draw what an algorithm does to images: originals, partners and mixtures in one picture
     Preview(PreviewArgs),
     /// Measure what mixing a batch costs on a device, beside a plain copy
     Bench(BenchArgs),
@@ -84,7 +84,7 @@ pub struct PredictArgs {
     pub device: String,
 }
 
-/// Draw what CutMix does to images: originals, partners and mixtures in one picture.
+/// Draw what an algorithm does to images: originals, partners and mixtures in one picture.
 #[derive(Debug, clap::Args)]
 pub struct PreviewArgs {
     /// Folder with images, as for `cutmix train --data` [default: the embedded Fashion-MNIST]

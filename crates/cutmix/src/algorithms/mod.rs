@@ -1,5 +1,23 @@
 //! Algorithms: what changes a batch, its targets or its loss at named events of the training loop.
 //!
+//! [`CutMix`], [`MixUp`] and [`CutOut`] change images at `before_forward`, [`LabelSmoothing`] what the
+//! loss is given at `before_loss`; [`OneOf`] chooses between algorithms, and [`When`] says on which
+//! batches one acts. [`check`] refuses those that cannot work together. docs/ALGORITHMS.md tells
+//! which combinations pay.
+//!
+//! ```
+//! use cutmix::algorithms::{Algorithm, LabelSmoothing, OneOf, When, check};
+//!
+//! let recipe: [Box<dyn Algorithm>; 2] = [
+//!     Box::new(When::new(OneOf::mixup_or_cutmix(1000)).until("0.9dur".parse()?)),
+//!     Box::new(LabelSmoothing::new(1000, 0.1)),
+//! ];
+//! check(&recipe)?;
+//! # Ok::<(), cutmix::Error>(())
+//! ```
+//!
+//! # Events
+//!
 //! An [`Algorithm`] has one method for each event, all of which do nothing unless written. The
 //! trainer calls them in this order; the algorithms of a run take turns at each event, in the
 //! order in which they were added:

@@ -32,8 +32,9 @@ use crate::time::{Duration, Time};
 /// # Source
 ///
 /// The probability is the switch that the authors of CutMix have in their code (Yun et al., ICCV
-/// 2019), where it is 0.5 for CIFAR and 1 for ImageNet. That training should end on whole images
-/// is argued by He, Xiong, Chen, Tang: Data Augmentation Revisited (arXiv:1909.09148, 2019).
+/// 2019), where it is 0.5 for CIFAR and 1 for ImageNet. That training gains by an end on images
+/// that are changed less is reported by He, Xie, Chen, Zhang, Wang, Tian: Data Augmentation
+/// Revisited (arXiv:1909.09148, 2019).
 ///
 /// ```
 /// use cutmix::algorithms::{CutMix, When};

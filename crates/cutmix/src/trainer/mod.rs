@@ -136,7 +136,8 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
         self
     }
 
-    /// Adds an algorithm; they run in the order in which they were added.
+    /// Adds an algorithm; at each event they run in the order in which they were added. Those that
+    /// cannot work together are refused by [`fit`](Self::fit), see [`algorithms::check`].
     pub fn algorithm(mut self, algorithm: impl Algorithm<D> + 'static) -> Self {
         self.algorithms.push(Box::new(algorithm));
         self
