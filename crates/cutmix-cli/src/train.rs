@@ -113,7 +113,10 @@ pub fn run(args: TrainArgs) -> Result<(), Error> {
     let fit = trainer
         .algorithm(Snapshot {
             path: folder.batch(),
-            title: format!("First training batch, after {}", names(&config)),
+            title: format!(
+                "First training batch, after {}",
+                in_order(&config.algorithm, "\nthen ")
+            ),
             classes: card.classes.clone(),
             normalize: card.normalize.clone(),
         })
@@ -182,10 +185,6 @@ fn size(config: &Config, samples: usize) -> Size {
     }
 }
 
-fn names(config: &Config) -> String {
-    in_order(&config.algorithm)
-}
-
 fn header(config: &Config, splits: &Splits, device: &str, parameters: usize, folder: &RunFolder) {
     let [channels, height, width] = splits.train.shape();
     let evaluated = match &splits.val {
@@ -217,7 +216,8 @@ fn header(config: &Config, splits: &Splits, device: &str, parameters: usize, fol
         config.model,
         grouped(parameters)
     );
-    say!("algorithm  {}", names(config));
+    let algorithms = in_order(&config.algorithm, "\n           then ");
+    say!("algorithm  {algorithms}");
     say!(
         "training   {}, batches of {}, learning rate {}",
         config.duration,

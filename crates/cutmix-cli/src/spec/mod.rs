@@ -119,12 +119,12 @@ pub fn check_together(specs: &[Spec]) -> Result<(), Error> {
     Ok(check(&algorithms)?)
 }
 
-/// The specs in the order in which they act on a batch.
-pub fn in_order(specs: &[Spec]) -> String {
+/// The specs in the order in which they act on a batch, with `between` between two.
+pub fn in_order(specs: &[Spec], between: &str) -> String {
     let mut specs: Vec<_> = specs.iter().collect();
     specs.sort_by_key(|spec| spec.is_late());
     let specs: Vec<_> = specs.iter().map(ToString::to_string).collect();
-    specs.join(", then ")
+    specs.join(between)
 }
 
 /// With every setting, so that it reads back as the same algorithm whatever the defaults become.

@@ -64,7 +64,7 @@ fn what_is_not_given_has_a_default() {
 #[test]
 fn specs_are_shown_in_the_order_in_which_they_act() {
     let specs = ["label-smoothing", "cutout", "none", "cutmix"].map(|text| text.parse().unwrap());
-    let shown = in_order(&specs);
+    let shown = in_order(&specs, ", then ");
     let names: Vec<_> = (shown.split(", then "))
         .map(|spec| spec.split(':').next())
         .collect();

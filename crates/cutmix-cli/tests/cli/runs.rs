@@ -95,10 +95,14 @@ fn several_algorithms_run_in_the_order_that_is_shown_from_options_or_a_file() {
     let options = algorithms.map(|algorithm| ["--algorithm", algorithm]);
     let options = [&options.concat()[..], &["--output", "options"]].concat();
     let shown = output(path, &tiny(&options));
-    let line = "algorithm  mixup-or-cutmix:mixup-alpha=0.8,cutmix-alpha=1,switch=0.5,\
-                probability=1,until=0.5dur, then cutout:length=8,mode=sample,probability=0.5, then \
-                label-smoothing:smoothing=0.1,probability=1\n";
-    assert!(shown.contains(line), "{shown}");
+    let lines = [
+        "algorithm  mixup-or-cutmix:mixup-alpha=0.8,cutmix-alpha=1,switch=0.5,probability=1,\
+         until=0.5dur",
+        "           then cutout:length=8,mode=sample,probability=0.5",
+        "           then label-smoothing:smoothing=0.1,probability=1",
+    ];
+    let lines = lines.map(|line| format!("{line}\n")).concat();
+    assert!(shown.contains(&lines), "{shown}");
 
     let file = algorithms.map(|algorithm| format!("\"{algorithm}\""));
     fs::write(
