@@ -28,7 +28,7 @@ pub enum Command {
     Eval(EvalArgs),
     /// Say what is on image files
     Predict(PredictArgs),
-    /// Draw what CutMix does to images: originals, partners and mixtures in one picture
+    /// Draw what an algorithm does to images: originals, partners and mixtures in one picture
     Preview(PreviewArgs),
     /// Measure what mixing a batch costs on a device, beside a plain copy
     Bench(BenchArgs),
@@ -91,7 +91,7 @@ pub struct PredictArgs {
     pub device: String,
 }
 
-/// Draw what CutMix does to images: originals, partners and mixtures in one picture.
+/// Draw what an algorithm does to images: originals, partners and mixtures in one picture.
 #[derive(Debug, clap::Args)]
 pub struct PreviewArgs {
     /// Folder with images, as for `cutmix train --data` [default: the embedded Fashion-MNIST]
@@ -103,7 +103,8 @@ pub struct PreviewArgs {
     /// Columns of the picture, each a sample of one batch
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=64))]
     pub count: u32,
-    /// Algorithm, as for `cutmix train --algorithm`
+    /// Algorithm that changes images, as for `cutmix train --algorithm`: cutmix, mixup,
+    /// mixup-or-cutmix or cutout
     #[arg(long, value_name = "SPEC", default_value = "cutmix")]
     pub algorithm: String,
     /// Another number draws other images and another region

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::DataOptions;
 use crate::error::Error;
 use crate::schedule::Shape;
-use crate::spec::Spec;
+use crate::spec::{Spec, check_together};
 
 /// Settings as given by options or in a configuration file. What is not given has a default, which
 /// may depend on the data.
@@ -48,17 +48,39 @@ pub struct Settings {
     /// for larger ones [default: resnet8, above 64 pixels resnet18]
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     pub model: Option<String>,
-    /// How to mix the training images; may be given several times [default: cutmix]
+    /// What to do to the training images and labels; may be given several times [default: cutmix]
     ///
-    /// `cutmix` or `none`. Settings follow a colon: `cutmix:alpha=0.5,probability=0.5`.
-    /// alpha=A, above 0: near 0 the cut box is almost nothing or almost everything, 1 makes all
-    /// sizes as likely [default: 1].
-    /// probability=P, 0 to 1: the share of batches that are mixed [default: 1].
-    /// sampler=paper: as published; sampler=uniform: covers the border as often as the middle;
-    /// sampler=min-max:0.2..0.8: a box inside the image with sides of these shares [default: paper].
-    /// mode=batch: one box for all images of a batch; mode=pair: one for each pair;
-    /// mode=sample: one for each image [default: batch].
-    /// interpolate-loss: mix two losses instead of the labels.
+    /// Settings follow a colon: `--algorithm cutmix:alpha=0.5,until=0.9dur --algorithm cutout`.
+    ///
+    /// cutmix: fills a box of each image from another one, and mixes the labels by area.
+    ///   alpha=A, above 0: near 0 the box is almost nothing or almost everything, 1 makes all
+    ///     sizes as likely [default: 1].
+    ///   sampler=paper: as published; sampler=uniform: covers the border as often as the middle;
+    ///     sampler=min-max:0.2..0.8: a box inside the image with sides of these shares
+    ///     [default: paper].
+    ///   mode=batch: one box for all images of a batch; mode=pair: one for each pair;
+    ///     mode=sample: one for each image [default: batch].
+    ///   interpolate-loss: mix two losses instead of the labels.
+    /// mixup: blends each image with another one, and the labels by the same shares.
+    ///   alpha=A [default: 0.2], mode=M, interpolate-loss: as for cutmix.
+    /// mixup-or-cutmix: one of the two for each batch.
+    ///   mixup-alpha=A [default: 0.8], cutmix-alpha=A [default: 1].
+    ///   switch=P, 0 to 1: the share of the batches that are for cutmix [default: 0.5].
+    /// cutout: fills a square of each image with the mean colour; labels stay.
+    ///   length=L: its side, in whole pixels like 16, or as a share of the image's smallest side
+    ///     like 0.5 [default: 0.5].
+    ///   mode=batch: the same square for all images of a batch; mode=sample: one for each
+    ///     [default: sample].
+    /// label-smoothing:S, 0 to below 1: moves this share of each label to all classes
+    ///   [default: 0.1].
+    /// none: no algorithm.
+    ///
+    /// Each can be told when to act:
+    ///   probability=P, 0 to 1: on this share of the batches [default: 1].
+    ///   from=TIME, until=TIME: in this part of the run, 0.5dur (a share of it), 3ep, 500ba,
+    ///     12800sp or 1h30m; the end is excluded [default: all of it].
+    ///
+    /// They act in the order given, label-smoothing after all that mix images.
     #[arg(
         long,
         value_name = "SPEC",
@@ -391,13 +413,7 @@ impl Settings {
             .iter()
             .map(|text| text.parse())
             .collect::<Result<_, _>>()?;
-        if let Some(first) = specs.iter().position(Spec::interpolates_loss)
-            && specs.iter().skip(first + 1).any(|spec| *spec != Spec::None)
-        {
-            let expected = "interpolate-loss in the last one only: a mixture of labels cannot be \
-                            mixed again through the loss";
-            return Err(Error::option("algorithm", texts.join(" "), expected));
-        }
+        check_together(&specs)?;
         Ok(specs)
     }
 

@@ -17,7 +17,7 @@ pub enum Error {
     /// A name that does not exist.
     #[error("unknown {what} `{name}`{}, expected {expected}", suggestion(.near))]
     Unknown {
-        what: &'static str,
+        what: String,
         name: String,
         near: Option<String>,
         expected: String,
@@ -91,7 +91,7 @@ impl Error {
 
     /// An unknown name, with the nearest of the known ones.
     pub fn unknown<'a>(
-        what: &'static str,
+        what: impl Into<String>,
         name: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
@@ -105,7 +105,7 @@ impl Error {
             .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
             .filter(|near| likeness(near) > 0.7);
         Self::Unknown {
-            what,
+            what: what.into(),
             name: name.into(),
             near: near.map(String::from),
             expected: match known.as_slice() {

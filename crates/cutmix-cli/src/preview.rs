@@ -1,9 +1,11 @@
 //! `cutmix preview`.
 
-use burn::tensor::Device;
-use burn::tensor::Tensor;
-use cutmix::ops::paste;
-use cutmix::plan::{Mode, Plan, Stream};
+use std::fmt;
+
+use burn::tensor::{Device, Tensor};
+use cutmix::functional::cutout_plan;
+use cutmix::ops;
+use cutmix::plan::{Drawer, Mixture, Mode, Plan, Region, Sampler, Stream};
 use cutmix_vision::{Dataset, Normalize, to_tensor};
 
 use crate::args::PreviewArgs;
@@ -13,14 +15,15 @@ use crate::device;
 use crate::error::Error;
 use crate::picture::{Grid, Picture, Row, Tile, share};
 use crate::say::say;
-use crate::spec::Spec;
+use crate::spec::{Kind, Spec};
 
-/// Draws one mixed batch.
+/// Draws what an algorithm does to one batch.
 pub fn run(args: PreviewArgs) -> Result<(), Error> {
     let spec: Spec = args.algorithm.parse()?;
-    let drawer = spec.drawer().ok_or_else(|| {
-        Error::option("algorithm", &spec, "one that mixes images, such as cutmix")
-    })?;
+    if let Kind::None | Kind::LabelSmoothing { .. } = spec.kind {
+        let expected = "one that changes images: cutmix, mixup, mixup-or-cutmix or cutout";
+        return Err(Error::option("algorithm", &args.algorithm, expected));
+    }
     let settings = Settings {
         data: args.data,
         size: args.size,
@@ -32,45 +35,181 @@ pub fn run(args: PreviewArgs) -> Result<(), Error> {
     };
     let (data, splits) = options.open().map_err(Error::without_hint)?;
     let batch = sample(&splits.train, args.count as usize, args.seed)?;
-    let [_, height, width] = batch.shape();
+    // Normalised as for training, where CutOut fills with the mean.
+    let normalize = Normalize::of(&batch)?;
+    let images = tensor(&batch, &normalize, &device::choose("auto")?.device)?;
 
-    // Each sample's partner is its neighbour: a random permutation leaves some as they are.
-    let partners = (0..batch.len()).map(|index| match spec.mode() {
-        Mode::Pair if index ^ 1 < batch.len() => index ^ 1,
-        Mode::Pair => index,
-        _ => (index + 1) % batch.len(),
-    });
-    let drawer = drawer.partners(partners.collect());
-    let plan = drawer.draw(
-        batch.len(),
-        &[height, width],
-        &mut Stream::new(args.seed).at(0),
-    )?;
-    let mixed = mix(&batch, &plan, &device::choose("auto")?.device)?;
-    let boxes = match plan.regions() {
-        [region] => format!(
-            "box of rows {:?}, columns {:?} of {height} x {width} pixels, so lambda is {:.2}",
-            region.ranges()[0],
-            region.ranges()[1],
-            plan.lambda(0),
-        ),
-        _ => format!(
-            "a box for each {} of {height} x {width} pixels",
-            spec.mode()
-        ),
-    };
-    let grid = Grid {
-        title: format!(
-            "CutMix of {}: {}, seed {}\n{boxes}",
-            data.name(),
-            spec.in_words(),
-            args.seed,
-        ),
-        rows: rows(&batch, &plan, mixed)?,
-    };
+    let changes = changes(&spec.kind, &images, args.seed)?;
+    let (name, settings) = in_words(&spec.kind);
+    let mut title = format!("{name} of {}: {settings}, seed {}", data.name(), args.seed);
+    let mut rows = vec![originals(&batch, "original", 0..batch.len())?];
+    // All changes have the same partners.
+    if let Some(mixture) = changes.iter().find_map(|change| change.what.mixture()) {
+        let partners = mixture.partners().iter().copied();
+        rows.push(originals(&batch, "partner", partners)?);
+    }
+    let mut told = Vec::new();
+    for change in &changes {
+        title += &format!("\n{}", change.in_words(batch.shape()));
+        rows.push(changed(&batch, change, images.clone(), &normalize)?);
+        told.push(change.what.to_string());
+    }
+    let grid = Grid { title, rows };
     (grid.write(&args.output)).map_err(|reason| Error::write(&args.output, reason))?;
-    say!("{}: {plan}", args.output.display());
+    say!("{}: {}", args.output.display(), told.join("; "));
     Ok(())
+}
+
+/// A row of the picture.
+struct Change {
+    label: &'static str,
+    mode: Mode,
+    what: What,
+}
+
+/// What is done to a batch.
+enum What {
+    CutMix(Plan),
+    MixUp(Mixture),
+    /// Squares.
+    CutOut(Vec<Region>),
+}
+
+/// What the algorithm does, or where it has a choice, each of its possibilities.
+fn changes(kind: &Kind, images: &Tensor<4>, seed: u64) -> Result<Vec<Change>, Error> {
+    let [batch, _, height, width] = images.dims();
+    let rng = || Stream::new(seed).at(0);
+    // Each sample's partner is its neighbour: a random permutation leaves some as they are.
+    let drawer = |alpha, mode| {
+        let partners = (0..batch).map(|index| match mode {
+            Mode::Pair if index ^ 1 < batch => index ^ 1,
+            Mode::Pair => index,
+            _ => (index + 1) % batch,
+        });
+        Drawer::new(alpha).mode(mode).partners(partners.collect())
+    };
+    let cutmix = |drawer: Drawer| drawer.draw(batch, &[height, width], &mut rng());
+    let mixup = |drawer: Drawer| drawer.draw_mixture(batch, &mut rng());
+    let change = |label, mode, what| Change { label, mode, what };
+    Ok(match *kind {
+        Kind::CutMix {
+            alpha,
+            sampler,
+            mode,
+            ..
+        } => {
+            let plan = cutmix(drawer(alpha, mode).sampler(sampler))?;
+            vec![change("mixed", mode, What::CutMix(plan))]
+        }
+        Kind::MixUp { alpha, mode, .. } => {
+            let mixture = mixup(drawer(alpha, mode))?;
+            vec![change("mixed", mode, What::MixUp(mixture))]
+        }
+        Kind::MixUpOrCutMix {
+            mixup_alpha,
+            cutmix_alpha,
+            ..
+        } => {
+            let mixture = mixup(drawer(mixup_alpha, Mode::Batch))?;
+            let plan = cutmix(drawer(cutmix_alpha, Mode::Batch))?;
+            vec![
+                change("MixUp", Mode::Batch, What::MixUp(mixture)),
+                change("CutMix", Mode::Batch, What::CutMix(plan)),
+            ]
+        }
+        Kind::CutOut { length, mode } => {
+            let squares = cutout_plan(length, mode, images, &mut rng())?;
+            vec![change("cut", mode, What::CutOut(squares))]
+        }
+        Kind::LabelSmoothing { .. } | Kind::None => Vec::new(),
+    })
+}
+
+/// What the title of a picture says of an algorithm: its name and settings.
+fn in_words(kind: &Kind) -> (&'static str, String) {
+    match kind {
+        Kind::CutMix {
+            sampler: sampler @ Sampler::MinMax { .. },
+            ..
+        } => ("CutMix", format!("sampler {sampler}")),
+        Kind::CutMix { alpha, sampler, .. } => {
+            ("CutMix", format!("alpha {alpha}, sampler {sampler}"))
+        }
+        Kind::MixUp { alpha, .. } => ("MixUp", format!("alpha {alpha}")),
+        Kind::MixUpOrCutMix {
+            mixup_alpha,
+            cutmix_alpha,
+            ..
+        } => (
+            "MixUp or CutMix",
+            format!("alpha {mixup_alpha} or {cutmix_alpha}"),
+        ),
+        Kind::CutOut { length, .. } => ("CutOut", format!("length {length}")),
+        Kind::LabelSmoothing { .. } | Kind::None => ("", String::new()),
+    }
+}
+
+impl Change {
+    /// A line of the title, for images of this shape.
+    fn in_words(&self, [_, height, width]: [usize; 3]) -> String {
+        let pixels = format!("{height} x {width} pixels");
+        let place = |region: &Region| {
+            let [rows, columns] = [0, 1].map(|axis| region.ranges()[axis].clone());
+            format!("rows {rows:?}, columns {columns:?} of {pixels}")
+        };
+        let words = match &self.what {
+            What::CutMix(plan) => match plan.regions() {
+                [region] => {
+                    let (place, lambda) = (place(region), plan.lambda(0));
+                    format!("box of {place}, so lambda is {lambda:.2}")
+                }
+                _ => format!("a box for each {} of {pixels}", self.mode),
+            },
+            What::MixUp(mixture) => match mixture.lambdas() {
+                [lambda] => format!("lambda is {lambda:.2}"),
+                _ => format!("a lambda for each {}", self.mode),
+            },
+            What::CutOut(squares) => match squares.as_slice() {
+                [square] => format!("square of {}", place(square)),
+                _ => format!("a square for each {} of {pixels}", self.mode),
+            },
+        };
+        match self.label {
+            "mixed" | "cut" => words,
+            name => format!("{name}: {words}"),
+        }
+    }
+}
+
+impl What {
+    fn mixture(&self) -> Option<&Mixture> {
+        match self {
+            Self::CutMix(plan) => Some(plan.as_ref()),
+            Self::MixUp(mixture) => Some(mixture),
+            Self::CutOut(_) => None,
+        }
+    }
+
+    fn apply(&self, images: Tensor<4>) -> Result<Tensor<4>, Error> {
+        Ok(match self {
+            Self::CutMix(plan) => ops::paste(images, plan)?,
+            Self::MixUp(mixture) => ops::mix(images, mixture)?,
+            Self::CutOut(regions) => ops::fill(images, regions, 0.0)?,
+        })
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CutMix(plan) => plan.fmt(f),
+            Self::MixUp(mixture) => mixture.fmt(f),
+            Self::CutOut(regions) => {
+                let regions: Vec<_> = regions.iter().map(ToString::to_string).collect();
+                write!(f, "squares {}", regions.join(" "))
+            }
+        }
+    }
 }
 
 /// Samples of as many classes as possible, drawn with the seed.
@@ -98,62 +237,65 @@ fn sample(train: &Dataset, count: usize, seed: u64) -> Result<Dataset, Error> {
     Ok(train.subset(&indices)?)
 }
 
-/// The mixed images, made by the library as in training.
-fn mix(batch: &Dataset, plan: &Plan, device: &Device) -> Result<Vec<Picture>, Error> {
-    let shape = batch.shape();
+/// The batch as a network sees it.
+fn tensor(batch: &Dataset, normalize: &Normalize, device: &Device) -> Result<Tensor<4>, Error> {
     let mut pixels = Vec::new();
     for index in 0..batch.len() {
         pixels.extend(batch.pixels(index)?);
     }
-    let plain = Normalize {
-        mean: vec![0.0; shape[0]],
-        std: vec![1.0; shape[0]],
-    };
-    let images: Tensor<4> = to_tensor(&pixels, shape, &plain, device)?;
-    let mixed = paste(images, plan)?.try_into_data();
-    let mixed = mixed.map_err(|error| cutmix::Error::Device(error.to_string()))?;
-    let values: Vec<f32> = mixed.iter::<f32>().collect();
-    let images = values.chunks_exact(shape.iter().product());
-    Ok(images
-        .map(|values| Picture::denormalize(values, shape, &plain))
-        .collect())
+    Ok(to_tensor(&pixels, batch.shape(), normalize, device)?)
 }
 
-fn rows(batch: &Dataset, plan: &Plan, mixed: Vec<Picture>) -> Result<Vec<Row>, Error> {
-    let class = |index: usize| batch.classes()[batch.label(index)].as_str();
+fn class(batch: &Dataset, index: usize) -> &str {
+    &batch.classes()[batch.label(index)]
+}
+
+/// A row of images as they are.
+fn originals(
+    batch: &Dataset,
+    label: &'static str,
+    indices: impl Iterator<Item = usize>,
+) -> Result<Row, Error> {
     let tile = |index: usize| -> Result<Tile, Error> {
         Ok(Tile {
             picture: Picture {
                 shape: batch.shape(),
                 pixels: batch.pixels(index)?,
             },
-            caption: vec![class(index).into()],
+            caption: vec![class(batch, index).into()],
         })
     };
-    let mixed = mixed.into_iter().zip(plan.partners()).enumerate();
-    let mixed = mixed.map(|(index, (picture, &partner))| Tile {
-        picture,
-        caption: vec![
-            share(plan.lambda(index), class(index)),
-            format!("+ {}", share(1.0 - plan.lambda(index), class(partner))),
-        ],
+    let tiles = indices.map(tile).collect::<Result<_, _>>()?;
+    Ok(Row { label, tiles })
+}
+
+/// A row of changed images, made by the library as in training.
+fn changed(
+    batch: &Dataset,
+    change: &Change,
+    images: Tensor<4>,
+    normalize: &Normalize,
+) -> Result<Row, Error> {
+    let shape = batch.shape();
+    let data = change.what.apply(images)?.try_into_data();
+    let data = data.map_err(|error| cutmix::Error::Device(error.to_string()))?;
+    let values: Vec<f32> = data.iter::<f32>().collect();
+    let images = values.chunks_exact(shape.iter().product()).enumerate();
+    let tiles = images.map(|(index, values)| Tile {
+        picture: Picture::denormalize(values, shape, normalize),
+        caption: match change.what.mixture() {
+            Some(mixture) => {
+                let (lambda, partner) = (mixture.lambda(index), mixture.partners()[index]);
+                vec![
+                    share(lambda, class(batch, index)),
+                    format!("+ {}", share(1.0 - lambda, class(batch, partner))),
+                ]
+            }
+            None => vec![class(batch, index).into()],
+        },
     });
-    Ok(vec![
-        Row {
-            label: "original",
-            tiles: (0..batch.len()).map(tile).collect::<Result<_, _>>()?,
-        },
-        Row {
-            label: "partner",
-            tiles: plan
-                .partners()
-                .iter()
-                .map(|&p| tile(p))
-                .collect::<Result<_, _>>()?,
-        },
-        Row {
-            label: "mixed",
-            tiles: mixed.collect(),
-        },
-    ])
+    Ok(Row {
+        label: change.label,
+        tiles: tiles.collect(),
+    })
 }

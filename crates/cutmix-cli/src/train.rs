@@ -25,6 +25,7 @@ use crate::progress::{self, Live, Size};
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::say::{clock, count, grouped, say};
 use crate::snapshot::Snapshot;
+use crate::spec::in_order;
 
 /// Images of `[C, H, W]` in a batch where nothing is learned: only speed and memory depend on it.
 pub fn eval_batch([_, height, width]: [usize; 3]) -> usize {
@@ -201,7 +202,10 @@ impl Prepared {
         let fit = trainer
             .algorithm(Snapshot {
                 path: folder.batch(),
-                title: format!("First training batch, after {}", names(&config)),
+                title: format!(
+                    "First training batch, after {}",
+                    in_order(&config.algorithm, "\nthen ")
+                ),
                 classes: card.classes.clone(),
                 normalize: card.normalize.clone(),
             })
@@ -326,11 +330,6 @@ fn size(config: &Config, samples: usize) -> Size {
     }
 }
 
-fn names(config: &Config) -> String {
-    let names: Vec<_> = config.algorithm.iter().map(ToString::to_string).collect();
-    names.join(" ")
-}
-
 fn header(config: &Config, splits: &Splits, device: &str, parameters: usize, folder: &RunFolder) {
     let [channels, height, width] = splits.train.shape();
     let evaluated = match &splits.val {
@@ -362,7 +361,8 @@ fn header(config: &Config, splits: &Splits, device: &str, parameters: usize, fol
         config.model,
         grouped(parameters)
     );
-    say!("algorithm  {}", names(config));
+    let algorithms = in_order(&config.algorithm, "\n           then ");
+    say!("algorithm  {algorithms}");
     say!(
         "training   {}, batches of {}, learning rate {}",
         config.duration,

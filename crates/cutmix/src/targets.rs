@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::ops::reference::{one_hot, upload};
-use crate::plan::Plan;
+use crate::plan::Mixture;
 use crate::{Error, ops};
 
 /// The targets of a minibatch of `N` samples.
@@ -66,18 +66,20 @@ impl Targets {
                 shape: dense.dims(),
                 taker: taker.into(),
                 instead: "loss::CrossEntropy, which accepts both, or the interpolated form \
-                    (CutMix::interpolate_loss, loss::interpolate)"
+                    (CutMix::interpolate_loss, MixUp::interpolate_loss, loss::interpolate)"
                     .into(),
             }),
         }
     }
 
-    /// The targets of each sample's partner in `plan`, of the same kind as these.
+    /// The targets of each sample's partner in `plan`, a [`Plan`](crate::plan::Plan) or a
+    /// [`Mixture`]; of the same kind as these.
     ///
     /// # Errors
     ///
     /// [`Error::Argument`] if the batch is not of the plan's size.
-    pub fn partners(&self, plan: &Plan) -> Result<Self, Error> {
+    pub fn partners(&self, plan: &impl AsRef<Mixture>) -> Result<Self, Error> {
+        let plan = plan.as_ref();
         self.check_batch(plan)?;
         Ok(match self {
             Self::Indices(indices) => {
@@ -91,15 +93,16 @@ impl Targets {
         })
     }
 
-    /// The mixed targets, shape `[N, num_classes]`: `lambda` times a sample's own plus
-    /// `1 - lambda` times its partner's.
+    /// The targets mixed as in `plan`, a [`Plan`](crate::plan::Plan) or a [`Mixture`]; shape
+    /// `[N, num_classes]`: `lambda` times a sample's own plus `1 - lambda` times its partner's.
     ///
     /// Indices become mixed rows in one pass, without one-hot rows in between.
     ///
     /// # Errors
     ///
     /// As [`into_dense`](Self::into_dense) and [`partners`](Self::partners).
-    pub fn mix(self, num_classes: usize, plan: &Plan) -> Result<Tensor<2>, Error> {
+    pub fn mix(self, num_classes: usize, plan: &impl AsRef<Mixture>) -> Result<Tensor<2>, Error> {
+        let plan = plan.as_ref();
         self.check_batch(plan)?;
         match self {
             Self::Indices(indices) if !plan.is_identity() && num_classes > 0 => {
@@ -110,13 +113,13 @@ impl Targets {
                 let dense = targets.into_dense(num_classes)?;
                 match plan.is_identity() {
                     true => Ok(dense),
-                    false => Ok(ops::mix_dense(dense, plan)),
+                    false => Ok(ops::mix_whole(dense, plan)),
                 }
             }
         }
     }
 
-    fn check_batch(&self, plan: &Plan) -> Result<(), Error> {
+    fn check_batch(&self, plan: &Mixture) -> Result<(), Error> {
         match self.batch() == plan.batch() {
             true => Ok(()),
             false => Err(Error::argument(

@@ -97,6 +97,19 @@ impl Duration {
         (self.times(time) + SLACK) as u64
     }
 
+    /// Whether this is at least as long as another one in the same unit. Other units can only be
+    /// compared within a run.
+    pub(crate) fn is_no_shorter(&self, other: &Self) -> bool {
+        match (*self, *other) {
+            (Self::Epochs(this), Self::Epochs(other))
+            | (Self::Batches(this), Self::Batches(other))
+            | (Self::Samples(this), Self::Samples(other)) => this >= other,
+            (Self::Share(this), Self::Share(other)) => this >= other,
+            (Self::Wall(this), Self::Wall(other)) => this >= other,
+            _ => false,
+        }
+    }
+
     /// Whether this is nothing: no epoch, no batch, no second.
     pub fn is_zero(&self) -> bool {
         match *self {

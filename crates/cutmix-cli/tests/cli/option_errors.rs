@@ -14,6 +14,8 @@ fn wrong_options_are_told() {
         ["--algorithm", "cutmix:alpha=0"],
         ["--algorithm", "cutmix:alpha=NaN"],
         ["--algorithm", "cutmix:alpha=-1"],
+        ["--algorithm", "cutmix:until=0.9"],
+        ["--algorithm", "label-smoothing:1"],
         ["--duration", "8"],
         ["--duration", "0ep"],
         ["--duration", "8epochs"],
@@ -33,7 +35,12 @@ fn wrong_options_are_told() {
             &[&["train", "--limit", "200"], &options[..]].concat(),
         )
     });
-    insta::assert_snapshot!(told.join("\n"));
+    let together = ["cutmix:interpolate-loss", "label-smoothing:0.1"];
+    let together = together
+        .map(|algorithm| ["--algorithm", algorithm])
+        .concat();
+    let together = error(folder.path(), &[&["train"], &together[..]].concat());
+    insta::assert_snapshot!([&told[..], &[together]].concat().join("\n"));
     // Nothing was begun.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

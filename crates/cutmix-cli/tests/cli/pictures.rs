@@ -22,9 +22,38 @@ fn preview_has_three_rows_of_tiles() {
     let options = ["--data", "pets", "--size", "32", "--algorithm", algorithm];
     let shown = output(path, &[&["preview"], &options[..]].concat());
     assert!(shown.contains("lambda 0.7500"), "{shown}");
+}
+
+#[test]
+fn preview_shows_every_algorithm_that_changes_images() {
+    let folder = scratch();
+    let path = folder.path();
+    let height = |algorithm: &str, told: &str| {
+        let options = ["preview", "--count", "3", "--algorithm", algorithm];
+        let shown = output(path, &options);
+        assert!(shown.contains(told), "{algorithm}: {shown}");
+        image::open(path.join("preview.png")).unwrap().height()
+    };
+    let cutmix = height("cutmix", "preview.png: region [");
+    // Rows of originals, partners and mixtures; CutOut has no partners, a choice one row more.
+    let mixup = height("mixup:alpha=1", "preview.png: lambda ");
+    assert_eq!(mixup, cutmix);
+    assert_eq!(height("mixup:mode=sample", " 0 with 1, lambda "), cutmix);
+    assert!(height("cutout", "preview.png: squares [") < cutmix);
+    assert!(height("mixup-or-cutmix", "; region [") > cutmix);
+
+    for unseen in ["none", "label-smoothing"] {
+        assert_eq!(
+            error(path, &["preview", "--algorithm", unseen]),
+            format!(
+                "--algorithm is {unseen}, expected one that changes images: cutmix, mixup, \
+                 mixup-or-cutmix or cutout"
+            )
+        );
+    }
     assert_eq!(
-        error(path, &["preview", "--algorithm", "none"]),
-        "--algorithm is none, expected one that mixes images, such as cutmix"
+        error(path, &["preview", "--algorithm", "cutout:length=29"]),
+        "`length` is 29; accepted: 1 to 28 pixels, the image's smallest side"
     );
 }
 

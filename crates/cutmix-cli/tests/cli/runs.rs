@@ -37,7 +37,10 @@ fn a_run_leaves_its_files() {
         "epoch,batches,samples,learning_rate,train_loss,train_accuracy,eval_loss,eval_accuracy"
     );
     // Six batches are one epoch of four and half of a second one.
-    let starts: Vec<_> = rows[1..].iter().map(|row| row.split(",0.").next()).collect();
+    let starts: Vec<_> = rows[1..]
+        .iter()
+        .map(|row| row.split(",0.").next())
+        .collect();
     assert_eq!(starts, [Some("1,4,64"), Some("1.5,6,96")]);
     for row in &rows[1..] {
         assert_eq!(row.split(',').count(), 8, "{row}");
@@ -82,6 +85,41 @@ fn config_toml_repeats_the_run_and_options_win_over_it() {
         metrics(&folder.path().join("runs/001")),
         metrics(&trained().join("run"))
     );
+}
+
+#[test]
+fn several_algorithms_run_in_the_order_that_is_shown_from_options_or_a_file() {
+    let folder = scratch();
+    let path = folder.path();
+    let algorithms = [
+        "label-smoothing:0.1",
+        "mixup-or-cutmix:until=0.5dur",
+        "cutout:length=8,probability=0.5",
+    ];
+    let options = algorithms.map(|algorithm| ["--algorithm", algorithm]);
+    let options = [&options.concat()[..], &["--output", "options"]].concat();
+    let shown = output(path, &tiny(&options));
+    let lines = [
+        "algorithm  mixup-or-cutmix:mixup-alpha=0.8,cutmix-alpha=1,switch=0.5,probability=1,\
+         until=0.5dur",
+        "           then cutout:length=8,mode=sample,probability=0.5",
+        "           then label-smoothing:smoothing=0.1,probability=1",
+    ];
+    let lines = lines.map(|line| format!("{line}\n")).concat();
+    assert!(shown.contains(&lines), "{shown}");
+
+    let file = algorithms.map(|algorithm| format!("\"{algorithm}\""));
+    fs::write(
+        path.join("run.toml"),
+        format!("algorithm = [{}]\n", file.join(", ")),
+    )
+    .unwrap();
+    output(path, &tiny(&["--config", "run.toml", "--output", "file"]));
+    assert_eq!(metrics(&path.join("file")), metrics(&path.join("options")));
+    let resolved = path.join("options/config.toml");
+    let resolved = resolved.to_str().unwrap();
+    output(path, &["train", "--config", resolved, "--output", "again"]);
+    assert_eq!(metrics(&path.join("again")), metrics(&path.join("options")));
 }
 
 #[test]

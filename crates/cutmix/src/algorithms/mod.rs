@@ -1,5 +1,23 @@
 //! Algorithms: what changes a batch, its targets or its loss at named events of the training loop.
 //!
+//! [`CutMix`], [`MixUp`] and [`CutOut`] change images at `before_forward`, [`LabelSmoothing`] what the
+//! loss is given at `before_loss`; [`OneOf`] chooses between algorithms, and [`When`] says on which
+//! batches one acts. [`check`] refuses those that cannot work together. docs/ALGORITHMS.md tells
+//! which combinations pay.
+//!
+//! ```
+//! use cutmix::algorithms::{Algorithm, LabelSmoothing, OneOf, When, check};
+//!
+//! let recipe: [Box<dyn Algorithm>; 2] = [
+//!     Box::new(When::new(OneOf::mixup_or_cutmix(1000)).until("0.9dur".parse()?)),
+//!     Box::new(LabelSmoothing::new(1000, 0.1)),
+//! ];
+//! check(&recipe)?;
+//! # Ok::<(), cutmix::Error>(())
+//! ```
+//!
+//! # Events
+//!
 //! An [`Algorithm`] has one method for each event, all of which do nothing unless written. The
 //! trainer calls them in this order; the algorithms of a run take turns at each event, in the
 //! order in which they were added:
@@ -36,29 +54,28 @@
 //! }
 //! ```
 
+mod combinator;
 mod cutmix;
+mod cutout;
+mod effects;
+mod label_smoothing;
+mod labels;
+mod mixup;
+mod one_of;
 mod step;
+mod when;
 
 pub use self::cutmix::CutMix;
+pub use cutout::CutOut;
+pub use effects::{Effects, check};
+pub use label_smoothing::LabelSmoothing;
+pub use mixup::MixUp;
+pub use one_of::OneOf;
 pub use step::{Interpolation, Note, Step};
+pub use when::When;
 
 use crate::Error;
 use crate::time::Time;
-
-/// What an algorithm does to the targets and the loss: by this the trainer knows which algorithms
-/// cannot work together, and how to call training accuracy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Effects {
-    /// Training targets become mixtures of classes, on which training accuracy has to be read with
-    /// care.
-    pub mixes_targets: bool,
-    /// The loss is given dense targets, whatever the data have.
-    pub makes_dense: bool,
-    /// It sets [`Step::interpolation`].
-    pub interpolates_loss: bool,
-    /// It moves a share of each target to all classes.
-    pub smooths_labels: bool,
-}
 
 /// Something that takes part in the training loop. `D` is the rank of the image batch.
 ///

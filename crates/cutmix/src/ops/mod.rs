@@ -35,7 +35,7 @@ use burn::tensor::{DType, Int, Tensor, bf16, f16};
 
 use self::backend::{MixOps, Partners, Regions, Weights};
 use crate::Error;
-use crate::plan::{Plan, Region, check_batch, check_partners};
+use crate::plan::{Mixture, Plan, Region, check_batch, check_partners};
 
 /// Pastes the plan's region of each sample's partner into the sample.
 ///
@@ -182,6 +182,34 @@ fn blend_checked<const R: usize, K: Basic>(
     })
 }
 
+/// Blends whole samples as a mixture says: [`blend`] without regions.
+///
+/// `images` has the shape `[N, ...]`, of rank 2 or more, floats or integers; the result has the same.
+///
+/// # Errors
+///
+/// [`Error::Argument`] if the batch is not of the mixture's size.
+pub fn mix<const R: usize, K: Numeric>(
+    images: Tensor<R, K>,
+    mixture: &Mixture,
+) -> Result<Tensor<R, K>, Error> {
+    let dims = images.dims();
+    if R < 2 || dims[0] != mixture.batch() {
+        return Err(Error::argument(
+            "images",
+            format!("of shape {dims:?}"),
+            format!(
+                "a batch of {}, as in the mixture: [N, ...]",
+                mixture.batch()
+            ),
+        ));
+    }
+    if mixture.is_identity() || dims.contains(&0) {
+        return Ok(images);
+    }
+    Ok(mix_whole(images, mixture))
+}
+
 /// Fills the regions with a value; the operation of CutOut (DeVries and Taylor, 2017).
 ///
 /// `tensor` has the shape `[N, ..., spatial...]`, floats or integers; `regions` is one box for the
@@ -234,12 +262,16 @@ fn nearest(value: f64, dtype: DType) -> f64 {
     }
 }
 
-/// Class indices `[N]` to the plan's mixed targets `[N, num_classes]`.
-pub(crate) fn mix_classes(classes: Tensor<1, Int>, num_classes: usize, plan: &Plan) -> Tensor<2> {
+/// Class indices `[N]` to mixed targets `[N, num_classes]`.
+pub(crate) fn mix_classes(
+    classes: Tensor<1, Int>,
+    num_classes: usize,
+    mixture: &Mixture,
+) -> Tensor<2> {
     let device = classes.device();
-    let weights = weights(plan.lambdas());
+    let weights = weights(mixture.lambdas());
     let (kind, classes) = dispatch(classes);
-    let partners = plan.shared_partners();
+    let partners = mixture.shared_partners();
     match kind {
         Kernel::None => {
             let classes = Tensor::<1, Int>::from_dispatch(classes);
@@ -253,14 +285,17 @@ pub(crate) fn mix_classes(classes: Tensor<1, Int>, num_classes: usize, plan: &Pl
     }
 }
 
-/// Dense targets `[N, K]` mixed as in the plan.
-pub(crate) fn mix_dense(dense: Tensor<2>, plan: &Plan) -> Tensor<2> {
-    let whole = Region::whole(&dense.dims()[1..]);
+/// A batch of whole samples `[N, ...]` mixed.
+pub(crate) fn mix_whole<const R: usize, K: Numeric>(
+    samples: Tensor<R, K>,
+    mixture: &Mixture,
+) -> Tensor<R, K> {
+    let whole = Region::whole(&samples.dims()[1..]);
     blend_checked(
-        dense,
-        plan.shared_partners(),
+        samples,
+        mixture.shared_partners(),
         Arc::new([whole]),
-        weights(plan.lambdas()),
+        weights(mixture.lambdas()),
     )
 }
 

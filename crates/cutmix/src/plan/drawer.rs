@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use super::beta::symmetric_beta;
 use super::sampler::Sides;
-use super::{Plan, Region, Sampler, check_batch, check_partners, check_spatial};
+use super::{Mixture, Plan, Region, Sampler, check_batch, check_partners, check_spatial};
 use crate::Error;
 
-/// How many regions a batch has.
+/// How many regions and lambdas a batch has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// One region and one lambda for the batch, a random permutation as partners.
     #[default]
     Batch,
-    /// The batch falls into random pairs; the two of a pair swap a region of their own. In an odd
-    /// batch one sample stays as it is.
+    /// The batch falls into random pairs; the two of a pair swap a region of their own, or share a
+    /// lambda. In an odd batch one sample stays as it is.
     Pair,
-    /// A region for each sample, a random permutation as partners.
+    /// A region and a lambda for each sample, a random permutation as partners.
     Sample,
 }
 
@@ -35,7 +35,8 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Draws the [`Plan`]s of CutMix; each random part can be fixed.
+/// Draws the [`Plan`]s of CutMix, the [`Mixture`]s of MixUp and the regions of CutOut; each random
+/// part can be fixed.
 ///
 /// ```
 /// use cutmix::plan::{Drawer, Sampler, Stream};
@@ -84,7 +85,7 @@ impl Drawer {
         self
     }
 
-    /// Draws one region for the batch, for each pair or for each sample.
+    /// Draws one region or lambda for the batch, for each pair or for each sample.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
@@ -126,39 +127,83 @@ impl Drawer {
         self.check()?;
         check_batch(batch)?;
         check_spatial(spatial)?;
-        let mut regions = Vec::new();
+        let regions = self.draw_each(batch, rng, |rng| self.draw_region(spatial, rng))?;
+        let partners = self.draw_partners(batch, rng)?;
+        let nothing = Region::new(vec![0..0; spatial.len()]);
+        let regions = self.share_out(regions, &partners, nothing);
+        Plan::checked(partners, regions, spatial.to_vec())
+    }
+
+    /// Draws the mixture of a batch of `batch` samples; the sampler of regions has no part in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`draw`](Self::draw), and [`Error::Argument`] if a region or its size is fixed.
+    pub fn draw_mixture(&self, batch: usize, rng: &mut impl Rng) -> Result<Mixture, Error> {
+        self.check()?;
+        if let Some(part) = self.fixed().find(|part| *part != "lambda") {
+            return Err(Error::argument(
+                "drawer",
+                format!("fixed by {part}"),
+                "no region, side or min-max sampler, as samples are mixed as a whole",
+            ));
+        }
+        check_batch(batch)?;
+        let lambdas = self.draw_each(batch, rng, |rng| Ok(self.draw_lambda(rng)))?;
+        let partners = self.draw_partners(batch, rng)?;
+        let lambdas = self.share_out(lambdas, &partners, 1.0);
+        Mixture::checked(partners, lambdas)
+    }
+
+    /// Draws regions without partners: one for the batch or one for each of its `batch` samples.
+    ///
+    /// # Errors
+    ///
+    /// As [`draw`](Self::draw), and [`Error::Argument`] for [`Mode::Pair`].
+    pub fn draw_regions(
+        &self,
+        batch: usize,
+        spatial: &[usize],
+        rng: &mut impl Rng,
+    ) -> Result<Vec<Region>, Error> {
+        self.check()?;
+        self.check_no_pairs()?;
+        check_batch(batch)?;
+        check_spatial(spatial)?;
+        self.draw_each(batch, rng, |rng| self.draw_region(spatial, rng))
+    }
+
+    /// Draws what the batch, each pair or each sample has of its own.
+    fn draw_each<T, R: Rng>(
+        &self,
+        batch: usize,
+        rng: &mut R,
+        draw: impl Fn(&mut R) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
         let count = match self.mode {
             Mode::Batch => 1,
             Mode::Pair => batch.div_ceil(2),
             Mode::Sample => batch,
         };
-        for _ in 0..count {
-            regions.push(match &self.region {
-                Some(region) => region.clone(),
-                None => self.draw_region(spatial, rng)?,
+        (0..count).map(|_| draw(rng)).collect()
+    }
+
+    /// Gives both samples of a pair what was drawn for it, in the order of their first samples, and
+    /// `alone` to one that stays as it is.
+    fn share_out<T: Clone>(&self, drawn: Vec<T>, partners: &[usize], alone: T) -> Vec<T> {
+        if self.mode != Mode::Pair {
+            return drawn;
+        }
+        let mut drawn = drawn.into_iter();
+        let mut shared: Vec<T> = Vec::with_capacity(partners.len());
+        for (sample, &partner) in partners.iter().enumerate() {
+            shared.push(match partner < sample {
+                true => shared[partner].clone(),
+                false if partner == sample => alone.clone(),
+                false => drawn.next().expect("one was drawn for each pair"),
             });
         }
-        let partners = self.draw_partners(batch, rng)?;
-        let spatial = spatial.to_vec();
-        match self.mode {
-            Mode::Batch => Plan::new(partners, regions.remove(0), spatial),
-            Mode::Sample => Plan::per_sample(partners, regions, spatial),
-            Mode::Pair => {
-                // The pairs take the regions in the order of their first samples.
-                let mut drawn = regions.into_iter();
-                let mut regions: Vec<Region> = Vec::with_capacity(batch);
-                for (sample, &partner) in partners.iter().enumerate() {
-                    let region = match partner < sample {
-                        true => regions[partner].clone(),
-                        // A sample that stays as it is has nothing cut from it.
-                        false if partner == sample => Region::new(vec![0..0; spatial.len()]),
-                        false => drawn.next().expect("a region was drawn for each pair"),
-                    };
-                    regions.push(region);
-                }
-                Plan::per_sample(partners, regions, spatial)
-            }
-        }
+        shared
     }
 
     fn draw_partners(&self, batch: usize, rng: &mut impl Rng) -> Result<Vec<usize>, Error> {
@@ -184,9 +229,16 @@ impl Drawer {
         Ok(partners)
     }
 
+    fn draw_lambda(&self, rng: &mut impl Rng) -> f64 {
+        (self.lambda).unwrap_or_else(|| symmetric_beta(self.alpha, rng))
+    }
+
     fn draw_region(&self, spatial: &[usize], rng: &mut impl Rng) -> Result<Region, Error> {
-        let sides = match (self.sampler, self.side, self.lambda) {
-            (_, Some(side), _) => {
+        if let Some(region) = &self.region {
+            return Ok(region.clone());
+        }
+        let sides = match (self.sampler, self.side) {
+            (_, Some(side)) => {
                 let largest = spatial.iter().copied().min().unwrap_or(0); // `spatial` has been checked
                 if side > largest {
                     return Err(Error::argument(
@@ -197,10 +249,9 @@ impl Drawer {
                 }
                 Sides::Fixed(side)
             }
-            (_, None, Some(lambda)) => Sides::Lambda(lambda),
             // Its sides do not come from lambda, so none is drawn.
-            (Sampler::MinMax { .. }, None, None) => Sides::Lambda(1.0),
-            (_, None, None) => Sides::Lambda(symmetric_beta(self.alpha, rng)),
+            (Sampler::MinMax { .. }, None) => Sides::Lambda(1.0),
+            (_, None) => Sides::Lambda(self.draw_lambda(rng)),
         };
         Ok(self.sampler.draw(sides, spatial, rng))
     }
@@ -231,23 +282,38 @@ impl Drawer {
                 ));
             }
         }
-        let fixed = [
-            ("region", self.region.is_some()),
-            ("side", self.side.is_some()),
-            ("lambda", self.lambda.is_some()),
-            (
-                "sampler min-max",
-                matches!(self.sampler, Sampler::MinMax { .. }),
-            ),
-        ];
-        let mut fixed = fixed.iter().filter(|(_, is_fixed)| *is_fixed);
+        let mut fixed = self.fixed();
         match (fixed.next(), fixed.next()) {
-            (Some((first, _)), Some((second, _))) => Err(Error::argument(
+            (Some(first), Some(second)) => Err(Error::argument(
                 "drawer",
                 format!("fixed by both {first} and {second}"),
                 "one of region, side, lambda and the min-max sampler",
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Regions without partners have no pairs.
+    pub(crate) fn check_no_pairs(&self) -> Result<(), Error> {
+        match self.mode {
+            Mode::Pair => Err(Error::argument(
+                "mode",
+                self.mode,
+                "batch or sample, as there are no partners",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What decides the size of the regions instead of a lambda that is drawn.
+    fn fixed(&self) -> impl Iterator<Item = &'static str> {
+        let is_min_max = matches!(self.sampler, Sampler::MinMax { .. });
+        let parts = [
+            ("region", self.region.is_some()),
+            ("side", self.side.is_some()),
+            ("lambda", self.lambda.is_some()),
+            ("sampler min-max", is_min_max),
+        ];
+        (parts.into_iter()).filter_map(|(part, is_fixed)| is_fixed.then_some(part))
     }
 }

@@ -1,11 +1,14 @@
 //! Everything random about one mixed batch, as plain data.
 //!
-//! A [`Plan`] says which [`Region`] is cut, which sample it comes from and the exact lambda. It is
-//! drawn on the host by a [`Drawer`] from a generator such as [`Stream::at`]; no tensor is
-//! involved. It can be printed, compared, stored, given by hand and applied again.
+//! A [`Plan`] says which [`Region`] is cut, which sample it comes from and the exact lambda; a
+//! [`Mixture`], for samples that are mixed as a whole, only the latter two. They are drawn on the
+//! host by a [`Drawer`] from a generator such as [`Stream::at`]; no tensor is involved. They can be
+//! printed, compared, stored, given by hand and applied again.
 
 mod beta;
 mod drawer;
+mod length;
+mod mixture;
 mod region;
 mod sampler;
 mod stream;
@@ -16,14 +19,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use drawer::{Drawer, Mode};
+pub use length::Length;
+pub use mixture::Mixture;
 pub use region::Region;
 pub use sampler::Sampler;
 pub use stream::Stream;
 
 use crate::Error;
 
-/// What is mixed with what in a minibatch: the regions, where their pixels come from, and the exact
-/// lambdas. Cheap to clone.
+/// What is mixed with what in a minibatch: a [`Mixture`] and the regions that it lies in, which give
+/// the exact lambdas. Cheap to clone.
 ///
 /// There is one region for the whole batch, or one for each sample (see [`Mode`]).
 ///
@@ -38,12 +43,11 @@ use crate::Error;
 /// # Ok::<(), cutmix::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Fields")]
+#[serde(try_from = "Fields", into = "Fields")]
 pub struct Plan {
-    partners: Arc<[usize]>,
+    mixture: Mixture,
     regions: Arc<[Region]>,
     spatial: Arc<[usize]>,
-    lambdas: Arc<[f64]>,
 }
 
 impl Plan {
@@ -90,15 +94,13 @@ impl Plan {
     ) -> Result<Self, Error> {
         check_batch(partners.len())?;
         check_spatial(&spatial)?;
-        check_partners(&partners)?;
         regions
             .iter()
             .try_for_each(|region| region.check(&spatial))?;
         let volume: usize = spatial.iter().product();
         let lambdas = (regions.iter()).map(|region| 1.0 - region.volume() as f64 / volume as f64);
         Ok(Self {
-            lambdas: lambdas.collect(),
-            partners: partners.into(),
+            mixture: Mixture::checked(partners, lambdas.collect())?,
             regions: regions.into(),
             spatial: spatial.into(),
         })
@@ -106,7 +108,7 @@ impl Plan {
 
     /// The permutation: sample `i` takes its patch from sample `partners()[i]`.
     pub fn partners(&self) -> &[usize] {
-        &self.partners
+        self.mixture.partners()
     }
 
     /// One region for the batch, or one for each sample.
@@ -116,7 +118,7 @@ impl Plan {
 
     /// One lambda for each of [`regions`](Self::regions); see [`lambda`](Self::lambda).
     pub fn lambdas(&self) -> &[f64] {
-        &self.lambdas
+        self.mixture.lambdas()
     }
 
     /// The box that is cut from a sample.
@@ -125,7 +127,7 @@ impl Plan {
     ///
     /// If `sample` is not in `0..batch()`.
     pub fn region(&self, sample: usize) -> &Region {
-        &self.regions[self.entry(sample)]
+        &self.regions[self.mixture.entry(sample)]
     }
 
     /// The share of a sample that is its own, in `0..=1`: exactly
@@ -135,15 +137,7 @@ impl Plan {
     ///
     /// If `sample` is not in `0..batch()`.
     pub fn lambda(&self, sample: usize) -> f64 {
-        self.lambdas[self.entry(sample)]
-    }
-
-    fn entry(&self, sample: usize) -> usize {
-        assert!(sample < self.batch(), "sample {sample} of {}", self.batch());
-        match self.regions.len() {
-            1 => 0,
-            _ => sample,
-        }
+        self.mixture.lambda(sample)
     }
 
     /// The spatial shape of the images.
@@ -153,18 +147,17 @@ impl Plan {
 
     /// The number of samples in the batch.
     pub fn batch(&self) -> usize {
-        self.partners.len()
+        self.mixture.batch()
     }
 
-    /// Whether applying the plan changes nothing: no region has a pixel, or every sample is its
-    /// own partner.
+    /// Whether applying the plan changes nothing: each sample is its own partner or its region has
+    /// no pixel.
     pub fn is_identity(&self) -> bool {
-        self.regions.iter().all(Region::is_empty)
-            || (self.partners.iter().enumerate()).all(|(i, &p)| i == p)
+        self.mixture.is_identity()
     }
 
     pub(crate) fn shared_partners(&self) -> Arc<[usize]> {
-        self.partners.clone()
+        self.mixture.shared_partners()
     }
 
     pub(crate) fn shared_regions(&self) -> Arc<[Region]> {
@@ -176,14 +169,14 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = Region::whole(&self.spatial);
         if let ([region], [lambda]) = (self.regions(), self.lambdas()) {
-            let partners = &self.partners;
+            let partners = self.partners();
             return write!(
                 f,
                 "region {region} of {whole}, lambda {lambda:.4}, partners {partners:?}"
             );
         }
         write!(f, "regions of {whole}:")?;
-        (self.partners.iter().enumerate()).try_for_each(|(sample, partner)| {
+        (self.partners().iter().enumerate()).try_for_each(|(sample, partner)| {
             let (region, lambda) = (self.region(sample), self.lambda(sample));
             write!(
                 f,
@@ -193,31 +186,49 @@ impl fmt::Display for Plan {
     }
 }
 
+impl AsRef<Mixture> for Plan {
+    fn as_ref(&self) -> &Mixture {
+        &self.mixture
+    }
+}
+
 /// A plan as stored, before it is checked.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Fields {
-    partners: Vec<usize>,
-    regions: Vec<Region>,
-    spatial: Vec<usize>,
-    lambdas: Vec<f64>,
+    partners: Arc<[usize]>,
+    regions: Arc<[Region]>,
+    spatial: Arc<[usize]>,
+    lambdas: Arc<[f64]>,
+}
+
+impl From<Plan> for Fields {
+    fn from(plan: Plan) -> Self {
+        Self {
+            partners: plan.mixture.shared_partners(),
+            lambdas: plan.mixture.shared_lambdas(),
+            regions: plan.regions,
+            spatial: plan.spatial,
+        }
+    }
 }
 
 impl TryFrom<Fields> for Plan {
     type Error = Error;
 
     fn try_from(fields: Fields) -> Result<Self, Error> {
-        let plan = match <[Region; 1]>::try_from(fields.regions) {
-            Ok([region]) => Self::new(fields.partners, region, fields.spatial)?,
-            Err(regions) => Self::per_sample(fields.partners, regions, fields.spatial)?,
+        let (partners, spatial) = (fields.partners.to_vec(), fields.spatial.to_vec());
+        let plan = match &*fields.regions {
+            [region] => Self::new(partners, region.clone(), spatial)?,
+            regions => Self::per_sample(partners, regions.to_vec(), spatial)?,
         };
         // Text formats may lose the last digit.
-        let exact = plan.lambdas.len() == fields.lambdas.len()
-            && (plan.lambdas.iter().zip(&fields.lambdas)).all(|(a, b)| (a - b).abs() <= 1e-12);
+        let exact = plan.lambdas().len() == fields.lambdas.len()
+            && (plan.lambdas().iter().zip(&*fields.lambdas)).all(|(a, b)| (a - b).abs() <= 1e-12);
         if !exact {
             return Err(Error::argument(
                 "lambdas",
                 format!("{:?}", fields.lambdas),
-                format!("{:?}, the shares outside the regions", plan.lambdas),
+                format!("{:?}, the shares outside the regions", plan.lambdas()),
             ));
         }
         Ok(plan)

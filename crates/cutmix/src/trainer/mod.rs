@@ -54,7 +54,7 @@ pub use model::Classifier;
 pub use schedule::Schedule;
 pub use stop::Stop;
 
-use crate::algorithms::Algorithm;
+use crate::algorithms::{self, Algorithm};
 use crate::plan::Stream;
 use crate::time::Duration;
 use crate::{Batch, Error};
@@ -199,7 +199,8 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
         self
     }
 
-    /// Adds an algorithm; they run in the order in which they were added.
+    /// Adds an algorithm; at each event they run in the order in which they were added. Those that
+    /// cannot work together are refused by [`fit`](Self::fit), see [`algorithms::check`].
     pub fn algorithm(mut self, algorithm: impl Algorithm<D> + 'static) -> Self {
         self.algorithms.push(Box::new(algorithm));
         self
@@ -505,9 +506,7 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
         if self.patience.is_some_and(|patience| patience.reports == 0) {
             return Err(Error::argument("early_stopping", 0, "at least 1 report"));
         }
-        for algorithm in &self.algorithms {
-            algorithm.check()?;
-        }
+        algorithms::check(&self.algorithms)?;
         self.checkpoints.as_ref().map_or(Ok(()), Checkpoints::check)
     }
 }
