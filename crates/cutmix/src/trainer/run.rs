@@ -429,10 +429,12 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
 
     /// The model as it would be handed over now.
     fn inference(&self) -> M {
-        match &self.run.average {
-            Some(average) => average.model.clone(),
-            None => self.trainee.model.valid(),
-        }
+        let model = match &self.run.average {
+            Some(average) => &average.model,
+            None => &self.trainee.model,
+        };
+        // A clone would share the running statistics, and change with them.
+        model.valid()
     }
 
     /// Scores on the evaluation set.
