@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::DataOptions;
 use crate::error::Error;
+use crate::precision::Precision;
 use crate::schedule::Shape;
 use crate::spec::{Spec, check_together};
 
@@ -141,6 +142,10 @@ pub struct Settings {
         allow_negative_numbers = true
     )]
     pub average: Option<f64>,
+    /// Numbers that weights and activations are made of: f32, bf16 or f16, where the device has them;
+    /// for f16 the loss is not scaled [default: f32]
+    #[arg(long, value_name = "TYPE", help_heading = "Training")]
+    pub precision: Option<String>,
     /// What to do when the loss is not a number: stop, or skip the batch [default: stop]
     #[arg(long, value_name = "stop|skip", help_heading = "Training")]
     pub on_nan: Option<String>,
@@ -199,6 +204,7 @@ pub struct Config {
     pub clip_norm: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<f64>,
+    pub precision: Precision,
     pub on_nan: OnNan,
     pub augment: bool,
     pub eval_interval: Duration,
@@ -240,6 +246,7 @@ impl Settings {
             accumulate: self.accumulate.or(other.accumulate),
             clip_norm: self.clip_norm.or(other.clip_norm),
             average: self.average.or(other.average),
+            precision: self.precision.or(other.precision),
             on_nan: self.on_nan.or(other.on_nan),
             augment: self.augment.or(other.augment),
             eval_interval: self.eval_interval.or(other.eval_interval),
@@ -288,6 +295,7 @@ impl Settings {
         self.duration()?;
         self.algorithms()?;
         self.shape()?;
+        self.precision()?;
         self.on_nan()?;
         self.best()?;
         for option in ["warmup", "eval-interval", "save-interval"] {
@@ -387,6 +395,11 @@ impl Settings {
             .map_or(Ok(Shape::default()), |text| text.parse())
     }
 
+    fn precision(&self) -> Result<Precision, Error> {
+        let parsed = self.precision.as_ref().map(|text| text.parse());
+        parsed.unwrap_or(Ok(Precision::default()))
+    }
+
     /// What to do when the loss is not a number.
     pub fn on_nan(&self) -> Result<OnNan, Error> {
         match self.on_nan.as_deref() {
@@ -444,6 +457,7 @@ impl Settings {
             accumulate: self.accumulate.unwrap_or(1),
             clip_norm: self.clip_norm,
             average: self.average,
+            precision: self.precision()?,
             on_nan: self.on_nan()?,
             // Mirrored digits or letters are other signs, and most grey data sets are of those.
             augment: self.augment.unwrap_or(channels == 3),

@@ -9,6 +9,7 @@ mod error;
 mod eval;
 mod metrics;
 mod picture;
+mod precision;
 mod predict;
 mod preview;
 mod progress;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::precision::widened;
 
 /// Where [`ModelCard`] is in the metadata of the model file.
 const CARD: &str = "cutmix";
@@ -195,7 +196,7 @@ impl RunFolder {
         let (path, part) = (self.model(), self.path.join("model.safetensors.part"));
         let card = serde_json::to_string(card).expect("plain values are JSON");
         let mut store = SafetensorsStore::from_bytes(None).metadata(CARD, card);
-        let bytes = (model.save_into(&mut store)).and_then(|()| store.get_bytes());
+        let bytes = (widened(model).save_into(&mut store)).and_then(|()| store.get_bytes());
         let bytes = bytes.map_err(|error| Error::write(&path, error))?;
         let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, &path));
         written.map_err(|error| {

@@ -108,6 +108,7 @@ impl Prepared {
             shape: splits.train.shape(),
             normalize,
         };
+        config.precision.set(&device)?;
         device.device.seed(config.seed);
         let model = card.network(&device.device.clone().autodiff())?;
         Ok(Self {

@@ -123,6 +123,71 @@ fn several_algorithms_run_in_the_order_that_is_shown_from_options_or_a_file() {
 }
 
 #[test]
+fn every_setting_is_kept_in_the_configuration_and_repeats_the_run() {
+    let folder = scratch();
+    let path = folder.path();
+    let settings = [
+        "--schedule",
+        "step:every=2ba,factor=0.5",
+        "--warmup",
+        "1ba",
+        "--accumulate",
+        "2",
+        "--clip-norm",
+        "0.5",
+        "--average",
+        "0.9",
+        "--on-nan",
+        "skip",
+        "--eval-interval",
+        "0.5dur",
+        "--save-interval",
+        "32sp",
+        "--keep",
+        "1",
+        "--best",
+        "train-loss",
+        "--patience",
+        "9",
+        "--precision",
+        "bf16",
+        "--output",
+        "run",
+    ];
+    let shown = output(path, &tiny(&settings));
+    assert!(shown.contains("(kept: train-loss "), "{shown}");
+    let config = fs::read_to_string(path.join("run/config.toml")).unwrap();
+    for line in [
+        "schedule = \"step:every=2ba,factor=0.5\"",
+        "warmup = \"1ba\"",
+        "accumulate = 2",
+        "clip-norm = 0.5",
+        "average = 0.9",
+        "precision = \"bf16\"",
+        "on-nan = \"skip\"",
+        "eval-interval = \"0.5dur\"",
+        "save-interval = \"32sp\"",
+        "keep = 1",
+        "best = \"train-loss\"",
+        "patience = 9",
+    ] {
+        assert!(
+            config.lines().any(|given| given == line),
+            "{line}: {config}"
+        );
+    }
+    let repeat = ["train", "--config", "run/config.toml", "--output", "again"];
+    output(path, &repeat);
+    assert_eq!(metrics(&path.join("again")), metrics(&path.join("run")));
+    // Whatever it was trained in, the model file is in f32.
+    output(path, &["eval", "run", "--device", "cpu"]);
+    let bytes = fs::read(path.join("run/model.safetensors")).unwrap();
+    let model = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors = model.tensors().into_iter();
+    assert!(tensors.all(|(_, tensor)| tensor.dtype() == safetensors::Dtype::F32));
+}
+
+#[test]
 fn runs_are_numbered() {
     let folder = scratch();
     let short = ["--duration", "16sp", "--config", "short.toml"];
