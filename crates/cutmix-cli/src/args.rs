@@ -120,7 +120,8 @@ pub struct PreviewArgs {
 /// paste is CutMix, blend is MixUp and fill is CutOut, each with one box for the batch, one for each
 /// pair of images and one for each image. All change a batch where it is; `paste, shared` writes a
 /// new one, because something else still holds the batch. `paste, reference` is the same in plain
-/// tensor calls, and `targets, one-hot` goes by way of two one-hot matrices. On a GPU the plain copy
+/// tensor calls, `targets, smoothed` is mixing and then label smoothing, and `targets, one-hot` goes by
+/// way of two one-hot matrices. On a GPU the plain copy
 /// is the kernel with which Burn assigns a slice, and extra memory what is still in use after a call.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {

@@ -5,6 +5,7 @@ mod measure;
 use burn::tensor::kind::Numeric;
 use burn::tensor::{DType, Distribution, Float, Int, Tensor, TensorData};
 use cutmix::Targets;
+use cutmix::functional::smooth_labels;
 use cutmix::ops::{self, reference};
 use cutmix::plan::{Drawer, Mode, Plan, Region, Stream};
 use serde::Serialize;
@@ -206,6 +207,10 @@ impl Bench {
         let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &self.meter.device);
         rows.push(self.targets("targets", |plan| {
             Targets::from(labels.clone()).mix(self.classes, plan)
+        })?);
+        rows.push(self.targets("targets, smoothed", |plan| {
+            let mixed = Targets::from(labels.clone()).mix(self.classes, plan)?;
+            smooth_labels(mixed, self.classes, 0.1)
         })?);
         rows.push(self.targets("targets, one-hot", |plan| {
             let hot = reference::one_hot(labels.clone(), self.classes);

@@ -24,6 +24,7 @@ fn the_table_has_a_row_for_each_operation() {
         "paste, shared",
         "paste, reference",
         "targets ",
+        "targets, smoothed",
         "targets, one-hot",
     ] {
         assert!(
