@@ -11,6 +11,10 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/TRAINER.md")]
+struct TrainersGuide;
+
 mod dataset;
 mod error;
 mod loader;
