@@ -159,7 +159,7 @@ impl Prepared {
 
         let bar = progress::bar();
         let stop = Stop::new();
-        stop_on_signals(stop.clone());
+        stop_on_signals(stop.clone(), bar.clone());
         let mut trainer = Trainer::new(model, Arc::new(train))
             .max_duration(config.duration)
             .eval_interval(config.eval_interval)
@@ -243,13 +243,18 @@ impl Logger for Told {
 }
 
 /// Ctrl-C and its like end the run after the batch in progress; a second one at once.
-fn stop_on_signals(stop: Stop) {
+fn stop_on_signals(stop: Stop, bar: Option<ProgressBar>) {
     let handler = move || {
         if stop.is_requested() {
             std::process::exit(STOPPED.into());
         }
         stop.request();
-        eprintln!("stopping after this batch; Ctrl-C again stops at once");
+        let tell =
+            || eprintln!("stopping after this batch or evaluation; Ctrl-C again stops at once");
+        match &bar {
+            Some(bar) => bar.suspend(tell),
+            None => tell(),
+        }
     };
     // Without a handler Ctrl-C ends the program, as it does by itself.
     let _ = ctrlc::set_handler(handler);

@@ -153,7 +153,7 @@ fn ctrl_c_saves_the_run_and_says_how_to_go_on() {
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(
             told,
-            "stopping after this batch; Ctrl-C again stops at once\n"
+            "stopping after this batch or evaluation; Ctrl-C again stops at once\n"
         );
         let shown = String::from_utf8(output.stdout).unwrap();
         assert!(

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A handle with which another thread, or a signal, ends a run: the batch in progress is finished,
-/// a checkpoint is written where there is a folder for them, and
+/// A handle with which another thread, or a signal, ends a run: the batch or evaluation in
+/// progress is finished, a checkpoint is written where there is a folder for them, and
 /// [`Trainer::fit`](super::Trainer::fit) returns. Clones are handles on the same run.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);
