@@ -321,6 +321,17 @@ fn a_checkpoint_of_another_run_is_refused() {
         error.to_string(),
         "`seed` is 4; accepted: 3, the seed of the run"
     );
+    let data = Batches::new(12, 4, &Device::default());
+    let error = Trainer::new(Stateful::new(&Device::default()), data.loader())
+        .seed(3)
+        .average(0.8)
+        .resume(checkpoint.clone())
+        .fit()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`train_loader` is of 12 samples; accepted: the 11 samples of the run"
+    );
     let other = refused(|t| t.seed(3).average(0.5).resume(checkpoint.clone()));
     assert!(other.contains(": it is not of this run: "), "{other}");
     assert_eq!(other.lines().count(), 1);

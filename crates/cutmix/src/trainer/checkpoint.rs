@@ -89,6 +89,8 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     pub seed: u64,
+    /// Samples of the training data.
+    pub epoch_samples: u64,
     pub counts: Counts,
     pub history: History,
     /// Metrics since the last report.
@@ -234,7 +236,12 @@ impl Checkpoint {
     }
 
     /// Whether it can be of a run with these settings.
-    pub(super) fn check(&self, seed: u64, averages: bool) -> Result<(), Error> {
+    pub(super) fn check(&self, seed: u64, averages: bool, epoch_samples: u64) -> Result<(), Error> {
+        if self.state.epoch_samples != epoch_samples {
+            let value = format!("of {epoch_samples} samples");
+            let accepted = format!("the {} samples of the run", self.state.epoch_samples);
+            return Err(Error::argument("train_loader", value, accepted));
+        }
         if self.state.seed != seed {
             let accepted = format!("{}, the seed of the run", self.state.seed);
             return Err(Error::argument("seed", seed, accepted));

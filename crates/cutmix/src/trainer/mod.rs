@@ -348,7 +348,8 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
         let (mut history, mut sums) = (History::default(), Sums::default());
         let (mut train_seconds, mut skipped, mut best) = (0.0, 0, None);
         if let Some(checkpoint) = self.resume {
-            checkpoint.check(self.seed, self.average.is_some())?;
+            let samples = self.train_loader.num_items() as u64;
+            checkpoint.check(self.seed, self.average.is_some(), samples)?;
             if self.best.is_some() {
                 best = checkpoint.best_model(model.valid())?;
             }

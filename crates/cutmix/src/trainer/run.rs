@@ -508,6 +508,7 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
         let best = self.run.best.as_ref().map(|best| best.batches);
         let state = State {
             seed: self.run.seed,
+            epoch_samples: self.run.train_loader.num_items() as u64,
             counts,
             history: self.run.history.clone(),
             train: self.run.tally.train(),

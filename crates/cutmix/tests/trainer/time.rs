@@ -121,6 +121,18 @@ fn evaluation_comes_at_its_interval_and_at_the_end() {
 }
 
 #[test]
+fn an_epoch_may_be_one_batch() {
+    let (device, model, _) = setting();
+    let fit = trainer(model, Batches::new(4, 4, &device))
+        .max_duration(duration("3ep"))
+        .fit()
+        .unwrap();
+    let reports = fit.history.reports.iter();
+    let reports: Vec<_> = reports.map(|r| (r.epoch, r.batches, r.samples)).collect();
+    assert_eq!(reports, [(1.0, 1, 4), (2.0, 2, 8), (3.0, 3, 12)]);
+}
+
+#[test]
 fn scores_of_an_interval_are_those_of_its_batches() {
     let (_, model, train) = setting();
     let losses = Losses::default();
