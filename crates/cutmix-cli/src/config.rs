@@ -168,6 +168,10 @@ pub struct Settings {
     /// How many of the last checkpoints to keep, at least 1 [default: 2]
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub keep: Option<usize>,
+    /// Write more than metrics.csv: jsonl (log.jsonl: each batch, with what the algorithms did) and
+    /// tensorboard (the same as event files), separated by commas [default: neither]
+    #[arg(long, value_name = "LOG", value_delimiter = ',', help_heading = "Run")]
+    pub log: Option<Vec<String>>,
     /// Keep the best model instead of the last, by eval-loss, eval-accuracy, train-loss or
     /// train-accuracy [default: the last]
     #[arg(long, value_name = "SCORE", help_heading = "Run")]
@@ -210,12 +214,21 @@ pub struct Config {
     pub eval_interval: Duration,
     pub save_interval: Duration,
     pub keep: usize,
+    pub log: Vec<Log>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<Goal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     pub seed: u64,
     pub device: String,
+}
+
+/// What a run writes besides `metrics.csv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Log {
+    Jsonl,
+    Tensorboard,
 }
 
 /// Photographs above this side get a network made for them.
@@ -252,6 +265,7 @@ impl Settings {
             eval_interval: self.eval_interval.or(other.eval_interval),
             save_interval: self.save_interval.or(other.save_interval),
             keep: self.keep.or(other.keep),
+            log: self.log.or(other.log),
             best: self.best.or(other.best),
             patience: self.patience.or(other.patience),
             seed: self.seed.or(other.seed),
@@ -298,6 +312,7 @@ impl Settings {
         self.precision()?;
         self.on_nan()?;
         self.best()?;
+        self.log()?;
         for option in ["warmup", "eval-interval", "save-interval"] {
             self.time(option, Duration::Epochs(1))?;
         }
@@ -409,6 +424,21 @@ impl Settings {
         }
     }
 
+    fn log(&self) -> Result<Vec<Log>, Error> {
+        let mut logs = Vec::new();
+        for name in self.log.iter().flatten() {
+            let log = match name.as_str() {
+                "jsonl" => Log::Jsonl,
+                "tensorboard" => Log::Tensorboard,
+                _ => return Err(Error::unknown("log", name, ["jsonl", "tensorboard"])),
+            };
+            if !logs.contains(&log) {
+                logs.push(log);
+            }
+        }
+        Ok(logs)
+    }
+
     fn best(&self) -> Result<Option<Goal>, Error> {
         let parse = |text: &String| {
             let known = Goal::ALL.map(|goal| goal.to_string());
@@ -464,6 +494,7 @@ impl Settings {
             eval_interval: self.time("eval-interval", Duration::Epochs(1))?,
             save_interval: self.time("save-interval", Duration::Epochs(1))?,
             keep: self.keep.unwrap_or(2),
+            log: self.log()?,
             best: self.best()?,
             patience: self.patience,
             seed: data.seed,

@@ -7,7 +7,6 @@ mod data;
 mod device;
 mod error;
 mod eval;
-mod metrics;
 mod picture;
 mod precision;
 mod predict;

@@ -152,6 +152,14 @@ impl RunFolder {
         self.path.join("metrics.csv")
     }
 
+    pub fn json_lines(&self) -> PathBuf {
+        self.path.join("log.jsonl")
+    }
+
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
+    }
+
     pub fn model(&self) -> PathBuf {
         self.path.join("model.safetensors")
     }

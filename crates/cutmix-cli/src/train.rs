@@ -11,15 +11,17 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use cutmix::algorithms::Algorithm;
 use cutmix::time::Duration;
-use cutmix::trainer::{Checkpoint, Checkpoints, Goal, History, Logger, Report, Stop, Trainer};
+use cutmix::trainer::{
+    Checkpoint, Checkpoints, Csv, Goal, History, JsonLines, Logger, Report, Stop, TensorBoard,
+    Trainer,
+};
 use cutmix_vision::{Augment, Loader, LoaderOptions, Normalize, ResNet, Splits};
 use indicatif::ProgressBar;
 
 use crate::args::TrainArgs;
-use crate::config::{Config, Settings};
+use crate::config::{Config, Log, Settings};
 use crate::device::{self, Chosen};
 use crate::error::Error;
-use crate::metrics::Table;
 use crate::picture::curves;
 use crate::progress::{self, Live, Size};
 use crate::run_folder::{ModelCard, RunFolder};
@@ -176,8 +178,14 @@ impl Prepared {
                     .every(config.save_interval)
                     .keep(config.keep),
             )
-            .logger(Table::create(&folder.metrics())?)
+            .logger(Csv::new(folder.metrics()))
             .logger(Told(bar.clone()));
+        for log in &config.log {
+            trainer = match log {
+                Log::Jsonl => trainer.logger(JsonLines::new(folder.json_lines())),
+                Log::Tensorboard => trainer.logger(TensorBoard::new(folder.tensorboard())),
+            };
+        }
         if let Some(bar) = bar {
             let size = size(&config, splits.train.len());
             trainer = trainer.renderer(move |clock| Box::new(Live::new(bar, clock, size, mixes)));
@@ -411,9 +419,14 @@ fn summary(config: &Config, history: &History, folder: &RunFolder) {
         );
     }
     let path = folder.path().display();
+    let logs = config.log.iter().map(|log| match log {
+        Log::Jsonl => "  log.jsonl",
+        Log::Tensorboard => "  tensorboard/",
+    });
+    let logs: String = logs.collect();
     say!();
     say!(
-        "{path}/  config.toml  metrics.csv  model.safetensors  curves.png  batch.png  checkpoints/"
+        "{path}/  config.toml  metrics.csv  model.safetensors  curves.png  batch.png  checkpoints/{logs}"
     );
     say!("evaluate   cutmix eval {path}");
     say!("predict    cutmix predict {path} IMAGE...");

@@ -34,6 +34,7 @@ fn wrong_options_are_told() {
         ["--accumulate", "0"],
         ["--accumulate", "5"],
         ["--keep", "0"],
+        ["--log", "tensorbord"],
         ["--patience", "0"],
         ["--best", "eval-los"],
         ["--average", "1"],

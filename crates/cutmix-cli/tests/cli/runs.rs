@@ -151,6 +151,8 @@ fn every_setting_is_kept_in_the_configuration_and_repeats_the_run() {
         "9",
         "--precision",
         "bf16",
+        "--log",
+        "jsonl,tensorboard",
         "--output",
         "run",
     ];
@@ -168,6 +170,7 @@ fn every_setting_is_kept_in_the_configuration_and_repeats_the_run() {
         "eval-interval = \"0.5dur\"",
         "save-interval = \"32sp\"",
         "keep = 1",
+        "log = [\"jsonl\", \"tensorboard\"]",
         "best = \"train-loss\"",
         "patience = 9",
     ] {
@@ -179,6 +182,16 @@ fn every_setting_is_kept_in_the_configuration_and_repeats_the_run() {
     let repeat = ["train", "--config", "run/config.toml", "--output", "again"];
     output(path, &repeat);
     assert_eq!(metrics(&path.join("again")), metrics(&path.join("run")));
+    assert!(
+        shown.contains("checkpoints/  log.jsonl  tensorboard/\n"),
+        "{shown}"
+    );
+    let log = fs::read_to_string(path.join("run/log.jsonl")).unwrap();
+    assert_eq!(log.matches("\"kind\":\"batch\"").count(), 6);
+    assert_eq!(
+        fs::read_dir(path.join("run/tensorboard")).unwrap().count(),
+        1
+    );
     // Whatever it was trained in, the model file is in f32.
     output(path, &["eval", "run", "--device", "cpu"]);
     let bytes = fs::read(path.join("run/model.safetensors")).unwrap();

@@ -22,7 +22,7 @@ mod evaluate;
 mod goal;
 mod history;
 mod hooks;
-mod logger;
+mod loggers;
 mod metric;
 mod model;
 mod run;
@@ -48,7 +48,7 @@ pub use clock::Clock;
 pub use evaluate::evaluate;
 pub use goal::Goal;
 pub use history::{History, Report, Scores};
-pub use logger::{BatchLog, Lines, Logger};
+pub use loggers::{BatchLog, Csv, JsonLines, Lines, Logger, TensorBoard};
 pub use metric::{AccuracyInput, AccuracyMetric};
 pub use model::Classifier;
 pub use schedule::Schedule;
@@ -373,7 +373,8 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
             let mut loggers = loggers.lock().unwrap_or_else(PoisonError::into_inner);
             (loggers.iter_mut()).try_for_each(|logger| call(logger.as_mut()))
         };
-        each(&mut |logger| logger.start(&history))?;
+        let now = clock.now();
+        each(&mut |logger| logger.start(&history, &now))?;
         let tally = Tally::new(sums, {
             let (loggers, hooks) = (loggers.clone(), hooks.clone());
             Box::new(move |batch| {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use cutmix::algorithms::{Algorithm, CutMix, Step};
+use cutmix::time::Time;
 use cutmix::trainer::{BatchLog, Event, Goal, History, Logger, OnNan, Patience, Report, Stop};
 use cutmix::{Batch, Error};
 
@@ -15,7 +16,7 @@ use crate::{refused, setting, trainer};
 struct Everything(Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<BatchLog>>>);
 
 impl Logger for Everything {
-    fn start(&mut self, history: &History) -> Result<(), Error> {
+    fn start(&mut self, history: &History, _: &Time) -> Result<(), Error> {
         (self.0.lock().unwrap()).push(format!("start {}", history.reports.len()));
         Ok(())
     }
@@ -77,7 +78,7 @@ impl FullDisk {
 }
 
 impl Logger for FullDisk {
-    fn start(&mut self, _: &History) -> Result<(), Error> {
+    fn start(&mut self, _: &History, _: &Time) -> Result<(), Error> {
         self.at("start")
     }
     fn batch(&mut self, _: &BatchLog) -> Result<(), Error> {

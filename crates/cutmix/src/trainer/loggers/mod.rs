@@ -1,6 +1,16 @@
 //! Where the numbers of a run go.
 
-use std::io::Write;
+mod csv;
+mod json_lines;
+mod tensorboard;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+pub use csv::Csv;
+pub use json_lines::JsonLines;
+pub use tensorboard::TensorBoard;
 
 use super::{History, Report, Scores};
 use crate::Error;
@@ -27,13 +37,13 @@ pub struct BatchLog {
 /// the device, while training goes on. An error stops the run at its next batch, and
 /// [`Trainer::fit`](super::Trainer::fit) returns it.
 pub trait Logger: Send {
-    /// Before the first batch. `history` is what lies behind a run that is resumed; what was
-    /// logged after it will be logged again.
+    /// Before the first batch. Of a run that is resumed `history` lies behind, and `now` is where it
+    /// goes on; what was logged of batches from there on will be logged again.
     ///
     /// # Errors
     ///
     /// What is to stop the run.
-    fn start(&mut self, _history: &History) -> Result<(), Error> {
+    fn start(&mut self, _history: &History, _now: &Time) -> Result<(), Error> {
         Ok(())
     }
 
@@ -76,4 +86,52 @@ impl Logger for Lines {
         let _ = writeln!(std::io::stdout(), "{report}");
         Ok(())
     }
+}
+
+/// A file that grows by lines.
+#[derive(Debug)]
+struct LineFile {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl LineFile {
+    fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            file: None,
+        }
+    }
+
+    fn open(&mut self, open: impl FnOnce(&Path) -> io::Result<File>) -> Result<(), Error> {
+        let file = open(&self.path).map_err(|error| Error::write(&self.path, error))?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// One write for each line, so that a reader never sees half of one.
+    fn line(&mut self, line: &str) -> Result<(), Error> {
+        let Some(file) = &mut self.file else {
+            let accepted = "lines after `start`";
+            return Err(Error::argument("logger", "not started", accepted));
+        };
+        let written = file.write_all(format!("{line}\n").as_bytes());
+        written.map_err(|error| Error::write(&self.path, error))
+    }
+}
+
+/// The notes of a batch, those of its parts averaged, in the order of their first.
+fn mean_notes(notes: &[Note]) -> Vec<(String, f64)> {
+    let mut means: Vec<(String, f64)> = Vec::new();
+    for note in notes {
+        if means.iter().any(|(name, _)| *name == note.name) {
+            continue;
+        }
+        let same = notes.iter().filter(|other| other.name == note.name);
+        let (sum, count) = same.fold((0.0, 0.0), |(sum, count), note| {
+            (sum + note.value, count + 1.0)
+        });
+        means.push((note.name.to_string(), sum / count));
+    }
+    means
 }
