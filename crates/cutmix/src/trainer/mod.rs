@@ -1,7 +1,7 @@
 //! A trainer that runs algorithms at the right moments, and can be left alone.
 //!
 //! [`Trainer`] is built on Burn's learner, metrics (on a thread of their own), renderers and engine
-//! for several devices. The loop itself is a strategy of that learner's, because its own count in
+//! for several devices. The loop itself is a strategy of that learner's, because Burn's own count in
 //! whole epochs: here a run, its evaluations and its checkpoints begin and end at any
 //! [`Duration`], to the batch.
 //!
