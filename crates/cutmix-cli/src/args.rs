@@ -57,7 +57,7 @@ pub struct TrainArgs {
     ///
     /// On the CPU it ends with the weights with which it would have ended. Its settings hold; of the
     /// other options only --device and --on-nan can be given.
-    #[arg(long, value_name = "RUN", help_heading = "Run", conflicts_with_all = ["config", "output"])]
+    #[arg(long, value_name = "RUN", help_heading = "Run", conflicts_with_all = ["config", "output", "no_augment"])]
     pub resume: Option<PathBuf>,
 }
 

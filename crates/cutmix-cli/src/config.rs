@@ -96,8 +96,7 @@ pub struct Settings {
     /// Images in a training step, 1 to the number of training images [default: 32]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub batch_size: Option<usize>,
-    /// Peak learning rate of SGD with momentum, above 0; it falls to 0 along a cosine
-    /// [default: 0.2]
+    /// Peak learning rate of SGD with momentum, above 0; see --schedule [default: 0.2]
     #[arg(
         long,
         value_name = "RATE",
@@ -504,6 +503,12 @@ impl Settings {
         if !config.batch_size.is_multiple_of(config.accumulate) {
             let expected = format!("a divisor of the batch size, {}", config.batch_size);
             return Err(Error::option("accumulate", config.accumulate, expected));
+        }
+        if let Some(average) = config.average
+            && config.precision != Precision::F32
+        {
+            let expected = "none with --precision bf16 or f16, in which it soon stands still";
+            return Err(Error::option("average", average, expected));
         }
         Ok(config)
     }

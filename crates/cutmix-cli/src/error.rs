@@ -61,15 +61,13 @@ pub enum Error {
     )]
     ResumeSettings,
     #[error(
-        "the loss of batch {batch} is {loss}; a lower --learning-rate helps, or --on-nan skip: \
-         cutmix train --resume {} --on-nan skip goes on from batch {saved}",
-        run.display()
+        "the loss of batch {batch} is {loss}; a lower --learning-rate helps, or --on-nan skip{go_on}"
     )]
     NotFinite {
         batch: u64,
         loss: f64,
-        run: PathBuf,
-        saved: u64,
+        /// With which command, where something has been saved.
+        go_on: String,
     },
     /// Some files failed; each has had a line of its own.
     #[error("{failed} of {total} images could not be read")]

@@ -1,7 +1,7 @@
 //! The folder that a run leaves behind.
 
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use burn::store::{ModuleSnapshot, SafetensorsStore};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::error::Error;
 use crate::precision::widened;
+use crate::say::say;
 
 /// Where [`ModelCard`] is in the metadata of the model file.
 const CARD: &str = "cutmix";
@@ -24,8 +25,8 @@ const CARD: &str = "cutmix";
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Held as long as this is.
-    lock: Option<File>,
+    /// Held as long as this is. The file stays: to remove it would let two processes lock two.
+    _lock: Option<File>,
 }
 
 /// What the model file says of itself: all that `eval` and `predict` need besides the weights.
@@ -91,7 +92,7 @@ impl RunFolder {
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path,
-                lock: Some(lock),
+                _lock: Some(lock),
             }),
             Err(TryLockError::WouldBlock) => Err(Error::InUse(path)),
             Err(TryLockError::Error(error)) => Err(Error::write(&name, error)),
@@ -102,7 +103,7 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let run = Self {
             path: path.into(),
-            lock: None,
+            _lock: None,
         };
         run.require("config.toml", &run.config())?;
         run.require("model.safetensors", &run.model())?;
@@ -113,7 +114,7 @@ impl RunFolder {
     pub fn resume(path: &Path) -> Result<Self, Error> {
         let run = Self {
             path: path.into(),
-            lock: None,
+            _lock: None,
         };
         run.require("config.toml", &run.config())?;
         Self::locked(path.into())
@@ -127,13 +128,6 @@ impl RunFolder {
                 missing: name.into(),
             }),
         }
-    }
-
-    /// Nobody else writes here any more, nor does this process.
-    pub fn unlock(self) {
-        drop(self.lock);
-        // An empty file that stays behind does no harm.
-        let _ = fs::remove_file(self.path.join(".lock"));
     }
 
     pub fn path(&self) -> &Path {
@@ -178,13 +172,23 @@ impl RunFolder {
         let mut files = fs::read_dir(&folder).into_iter().flatten().flatten();
         // A process that was killed in its first save leaves half of another file.
         if !files.any(|file| file.path().extension().is_some_and(|e| e == "checkpoint")) {
+            if self.model().exists() || (self.has_reports() && !folder.is_dir()) {
+                // They have been lost; to begin anew would overwrite what there is.
+                Checkpoint::latest(&folder)?;
+            }
+            say!("no checkpoint yet: the run begins anew");
             return Ok(None);
         }
         let latest = Checkpoint::latest(&folder)?;
         for damaged in latest.damaged {
-            eprintln!("warning: {damaged}; the one before it is used");
+            eprintln!("warning: {damaged}; it is not used");
         }
         Ok(Some(latest.checkpoint))
+    }
+
+    /// Whether the table of the run has a row.
+    fn has_reports(&self) -> bool {
+        fs::read_to_string(self.metrics()).is_ok_and(|table| table.lines().count() > 1)
     }
 
     pub fn write_config(&self, config: &Config) -> Result<(), Error> {
@@ -194,7 +198,7 @@ impl RunFolder {
             .to_toml()
             .map_err(|error| Error::write(&path, error))?;
         // Whole or not at all: a run that is killed here has not begun.
-        let written = fs::write(&part, text).and_then(|()| fs::rename(&part, &path));
+        let written = write_whole(&part, &path, text.as_bytes());
         written.map_err(|error| Error::write(&path, error))
     }
 
@@ -206,7 +210,7 @@ impl RunFolder {
         let mut store = SafetensorsStore::from_bytes(None).metadata(CARD, card);
         let bytes = (widened(model).save_into(&mut store)).and_then(|()| store.get_bytes());
         let bytes = bytes.map_err(|error| Error::write(&path, error))?;
-        let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, &path));
+        let written = write_whole(&part, &path, &bytes);
         written.map_err(|error| {
             // Gone already, or not ours to remove: the error that counts is the first.
             let _ = fs::remove_file(&part);
@@ -236,6 +240,14 @@ impl RunFolder {
             .map_err(|e| damaged(e.to_string()))?;
         Ok((card, model))
     }
+}
+
+/// Through `part`, so that the file is there whole or not at all, also after a power failure.
+fn write_whole(part: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(part, path)
 }
 
 /// Whether a folder has nothing in it.

@@ -79,7 +79,13 @@ fn resume(settings: Settings, run: &Path) -> Result<ExitCode, Error> {
         return Err(Error::ResumeSettings);
     }
     let folder = RunFolder::resume(run)?;
+    // Somebody may have edited it.
+    Settings::read(&folder.config())?.check()?;
     let mut config = Config::read(&folder.config())?;
+    if !config.batch_size.is_multiple_of(config.accumulate) {
+        let expected = format!("a divisor of the batch size, {}", config.batch_size);
+        return Err(Error::option("accumulate", config.accumulate, expected));
+    }
     if settings.on_nan.is_some() {
         config.on_nan = on_nan;
     }
@@ -224,15 +230,13 @@ impl Prepared {
         let curves = curves::write(&folder.curves(), &fit.history, mixes);
         curves.map_err(|reason| Error::write(&folder.curves(), reason))?;
         if !fit.is_complete {
-            let path = folder.path().display().to_string();
-            folder.unlock();
+            let path = folder.path().display();
             say!();
             say!("stopped and saved; go on with: cutmix train --resume {path}");
             return Ok(ExitCode::from(STOPPED));
         }
         folder.save_model(&fit.model, &card)?;
         summary(&config, &fit.history, &folder);
-        folder.unlock();
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -271,17 +275,17 @@ fn stop_on_signals(stop: Stop, bar: Option<ProgressBar>) {
 /// What to do about an error, where the folder of the run matters.
 fn in_folder(error: cutmix::Error, folder: &RunFolder) -> Error {
     match error {
-        cutmix::Error::NotFinite {
-            batch,
-            loss,
-            checkpoint: Some(_),
-        } => {
-            let latest = Checkpoint::latest(&folder.checkpoints());
+        cutmix::Error::NotFinite { batch, loss, .. } => {
+            let latest = Checkpoint::latest(&folder.checkpoints()).ok();
+            let run = folder.path().display();
+            let go_on = latest.map(|latest| {
+                let saved = latest.checkpoint.batches();
+                format!(": cutmix train --resume {run} --on-nan skip goes on from batch {saved}")
+            });
             Error::NotFinite {
                 batch,
                 loss,
-                run: folder.path().into(),
-                saved: latest.map_or(0, |latest| latest.checkpoint.batches()),
+                go_on: go_on.unwrap_or_default(),
             }
         }
         error => error.into(),

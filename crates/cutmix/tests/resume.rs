@@ -384,3 +384,89 @@ fn wrong_checkpoint_settings_are_refused() {
         "`save_interval` is 0ba; accepted: more than nothing"
     );
 }
+
+#[test]
+fn a_loader_of_other_batches_is_refused_instead_of_waited_for() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    interrupted(folder.path(), 2);
+    let device = Device::default();
+    let data = Batches::new(11, 11, &device);
+    let error = Trainer::new(Stateful::new(&device), data.loader())
+        .optimizer(AdamWConfig::new().init())
+        .max_duration("8ba".parse().unwrap())
+        .seed(3)
+        .average(0.8)
+        .resume(latest(folder.path()))
+        .logger(Quiet)
+        .fit()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`train_loader` is through before the batch at which the run goes on; accepted: the loader \
+         of the run, with batches of the same size"
+    );
+}
+
+#[test]
+fn a_run_goes_on_without_a_best_model_that_is_damaged_and_drops_later_files() {
+    let _alone = alone();
+    let (folder, [_, _, third]) = saved();
+    let resumed = |batches: &str| {
+        run(folder.path())
+            .max_duration(batches.parse().unwrap())
+            .resume(Checkpoint::latest(folder.path()).unwrap().checkpoint)
+            .fit()
+            .unwrap()
+    };
+    resumed("5ba");
+    // The report after batch 3 was the first, and so the best; one after batch 5 may be better.
+    let before = latest(folder.path());
+    assert_eq!(before.batches(), 5);
+    fs::write(&third, "spoiled").unwrap();
+    let later = folder.path().join("batch-00000099.checkpoint");
+    fs::write(&later, "spoiled").unwrap();
+    let found = Checkpoint::latest(folder.path()).unwrap();
+    assert_eq!(found.checkpoint.batches(), 5);
+    assert!(found.damaged[0].to_string().contains("batch-00000099"));
+    let fit = resumed("8ba");
+    assert!(fit.is_complete);
+    // What is not whole and comes later would be taken for the last to keep.
+    assert!(!later.exists());
+    assert!(files(folder.path()).contains(&"batch-00000008.checkpoint".into()));
+}
+
+/// Makes the images of one batch infinite.
+struct Blinding;
+
+impl cutmix::algorithms::Algorithm for Blinding {
+    fn name(&self) -> String {
+        "blinding".into()
+    }
+    fn before_forward(&self, step: &mut cutmix::algorithms::Step) -> Result<(), Error> {
+        match step.time().batch {
+            1 => step.map_images(|images| Ok(images * f32::NAN)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_is_passed_over_leaves_running_statistics_as_they_were() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let fit = run(folder.path())
+        .on_nan(cutmix::trainer::OnNan::Skip)
+        .algorithm(Blinding)
+        .fit()
+        .unwrap();
+    let (weights, reports, statistics) = outcome(&fit);
+    assert!(
+        weights
+            .iter()
+            .chain(&statistics)
+            .all(|value| value.is_finite())
+    );
+    assert!(reports.iter().flatten().all(|value| value.is_finite()));
+    assert_eq!(fit.history.reports[0].skipped, 1);
+}

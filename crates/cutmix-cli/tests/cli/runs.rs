@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::{cutmix, error, fashion, images, output, pets, scratch, tiny, trained};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
+    ".lock",
     "batch.png",
     "checkpoints",
     "config.toml",
@@ -149,8 +150,6 @@ fn every_setting_is_kept_in_the_configuration_and_repeats_the_run() {
         "train-loss",
         "--patience",
         "9",
-        "--precision",
-        "bf16",
         "--log",
         "jsonl,tensorboard",
         "--output",
@@ -165,7 +164,7 @@ fn every_setting_is_kept_in_the_configuration_and_repeats_the_run() {
         "accumulate = 2",
         "clip-norm = 0.5",
         "average = 0.9",
-        "precision = \"bf16\"",
+        "precision = \"f32\"",
         "on-nan = \"skip\"",
         "eval-interval = \"0.5dur\"",
         "save-interval = \"32sp\"",
@@ -193,8 +192,9 @@ fn every_setting_is_kept_in_the_configuration_and_repeats_the_run() {
         1
     );
     // Whatever it was trained in, the model file is in f32.
-    output(path, &["eval", "run", "--device", "cpu"]);
-    let bytes = fs::read(path.join("run/model.safetensors")).unwrap();
+    output(path, &tiny(&["--precision", "bf16", "--output", "half"]));
+    output(path, &["eval", "half", "--device", "cpu"]);
+    let bytes = fs::read(path.join("half/model.safetensors")).unwrap();
     let model = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let mut tensors = model.tensors().into_iter();
     assert!(tensors.all(|(_, tensor)| tensor.dtype() == safetensors::Dtype::F32));

@@ -118,7 +118,8 @@ struct Header {
 pub struct Latest {
     /// It.
     pub checkpoint: Checkpoint,
-    /// Newer ones that are damaged, newest first; each says which file and why.
+    /// What cannot be used: newer ones, newest first, and that of the best model, without which the
+    /// best is looked for anew. Each says which file and why.
     pub damaged: Vec<Error>,
 }
 
@@ -139,6 +140,9 @@ impl Checkpoint {
         for batch in batches.into_iter().rev() {
             match Self::read(&file(folder, batch)) {
                 Ok(checkpoint) => {
+                    let best = checkpoint.state.best.filter(|best| *best != batch);
+                    let best = best.map(|best| Self::read(&file(folder, best)));
+                    damaged.extend(best.and_then(Result::err));
                     return Ok(Latest {
                         checkpoint,
                         damaged,
@@ -295,14 +299,18 @@ impl Checkpoint {
         let Some(batches) = self.state.best else {
             return Ok(None);
         };
-        let model = match batches == self.batches() {
-            true => self.inference_model(model)?,
-            false => {
-                let path = self.path.with_file_name(name(batches));
-                Self::read(&path)?.inference_model(model)?
+        if batches == self.batches() {
+            let model = self.inference_model(model)?;
+            return Ok(Some(Best { batches, model }));
+        }
+        match Self::read(&self.path.with_file_name(name(batches))) {
+            Ok(best) => {
+                let model = best.inference_model(model)?;
+                Ok(Some(Best { batches, model }))
             }
-        };
-        Ok(Some(Best { batches, model }))
+            // `latest` has named it; a run can do without.
+            Err(_) => Ok(None),
+        }
     }
 
     /// Which file it was.
@@ -321,10 +329,15 @@ impl Checkpoint {
     }
 }
 
-/// Removes all checkpoints but the last `keep` and that of the batch `best`, and what a process
-/// that was killed left half written.
-pub(super) fn prune(folder: &Path, keep: usize, best: Option<u64>) -> io::Result<()> {
-    let mut batches = list(folder)?;
+/// Removes all checkpoints but the last `keep` up to that of batch `now` and that of the batch
+/// `best`: later ones are damaged, or of another run. And what a process that was killed left half
+/// written.
+pub(super) fn prune(folder: &Path, now: u64, keep: usize, best: Option<u64>) -> io::Result<()> {
+    let (mut batches, later): (Vec<_>, Vec<_>) =
+        list(folder)?.into_iter().partition(|batch| *batch <= now);
+    for batch in later {
+        fs::remove_file(file(folder, batch))?;
+    }
     batches.sort_unstable();
     let old = batches.len().saturating_sub(keep);
     for &batch in batches[..old].iter().filter(|&&batch| Some(batch) != best) {

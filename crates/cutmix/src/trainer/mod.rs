@@ -73,7 +73,8 @@ pub enum OnNan {
     /// no step waits for its loss; no checkpoint is written in between.
     #[default]
     Stop,
-    /// Leaves the weights as they are at such a batch and goes on. Each step then reads its loss
+    /// Leaves the weights as they are at such a batch and goes on, unless all batches of an
+    /// evaluation interval were such. Each step then reads its loss
     /// back from the device, which makes a GPU wait.
     Skip,
 }
@@ -249,7 +250,7 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
 
     /// Evaluates and gives a moving average of the weights instead of the last ones: after each
     /// batch `decay` of the average remains, above 0 and below 1 (0.999 is usual; less for short
-    /// runs). At batch `b` it is at most `(1 + b) / (10 + b)`, so that the first weights are soon
+    /// runs). It is kept in the type of the weights; bf16 and f16 are too coarse for it. At batch `b` it is at most `(1 + b) / (10 + b)`, so that the first weights are soon
     /// forgotten.
     pub fn average(mut self, decay: f64) -> Self {
         self.average = Some(decay);
@@ -346,12 +347,15 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
         let mut optimizer = self.optimizer;
         let mut average = self.average.map(|decay| Average::new(decay, &model));
         let (mut history, mut sums) = (History::default(), Sums::default());
-        let (mut train_seconds, mut skipped, mut best) = (0.0, 0, None);
+        let (mut train_seconds, mut skipped, mut best, mut best_since) = (0.0, 0, None, 0);
         if let Some(checkpoint) = self.resume {
             let samples = self.train_loader.num_items() as u64;
             checkpoint.check(self.seed, self.average.is_some(), samples)?;
             if self.best.is_some() {
                 best = checkpoint.best_model(model.valid())?;
+                if best.is_none() {
+                    best_since = checkpoint.state.history.reports.len();
+                }
             }
             model = checkpoint.load_model(model)?;
             optimizer = checkpoint.load_optimizer(optimizer)?;
@@ -424,6 +428,7 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
             average,
             goal: self.best,
             best,
+            best_since,
             history,
             train_seconds,
             skipped,

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use burn::train::{
     EventProcessorTraining, InferenceStep, Learner, LearnerEvent, SupervisedLearningStrategy,
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingError, TrainingItem,
@@ -60,6 +60,8 @@ pub(super) struct Run<M: Classifier<D>, const D: usize> {
     pub average: Option<Average<M>>,
     pub goal: Option<Goal>,
     pub best: Option<Best<M>>,
+    /// The first report whose model can be the best: those before are lost where `best` is.
+    pub best_since: usize,
     pub history: History,
     /// Seconds of training since the last report, before this process took over.
     pub train_seconds: f64,
@@ -180,9 +182,18 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
                 .map_err(dataset)?;
         }
         let mut next = batches.next();
-        if next.is_none() && done == 0 {
-            let accepted = "a loader that gives at least one batch an epoch";
-            return Err(Error::argument("train_loader", "without a batch", accepted));
+        if next.is_none() {
+            let (value, accepted) = match done {
+                0 => (
+                    "without a batch",
+                    "a loader that gives at least one batch an epoch",
+                ),
+                _ => (
+                    "through before the batch at which the run goes on",
+                    "the loader of the run, with batches of the same size",
+                ),
+            };
+            return Err(Error::argument("train_loader", value, accepted));
         }
         while next.is_some() {
             if self.run.stop.is_requested() {
@@ -231,7 +242,8 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
             let Some(part) = next.take() else { break };
             let part = part.map_err(dataset)?;
             let size = part.images.dims()[0];
-            let room = self.run.clock.room(samples + size) - samples;
+            // By the clock the run may be over between two parts.
+            let room = self.run.clock.room(samples + size).saturating_sub(samples);
             *next = batches.next();
             if room == 0 {
                 break;
@@ -259,6 +271,8 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
         });
         let stream = run.hooks.stream.lane(DEVICE_LANE);
         let seed = |position| stream.at(position).next_u64();
+        // What a step does to running statistics it does before its loss is known.
+        let before = (run.on_nan == OnNan::Skip).then(|| self.trainee.model.valid());
         let outputs = (run.devices).step(&self.trainee, parts.collect(), seed)?;
         if let Some(error) = run.hooks.error() {
             return Err(error);
@@ -283,6 +297,9 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
             self.show(outputs.into_iter().map(|(_, output)| output), start, count)?;
         } else {
             run.skipped += 1;
+            if let Some(before) = before {
+                self.trainee.model = before.train().fork(&run.devices.main());
+            }
         }
         self.run.clock.count(samples, count);
         (self.run.hooks).time(TimeEvent::BatchEnd, &start)
@@ -344,15 +361,19 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
             return Err(Error::Training(error));
         }
         if let Some((batch, loss)) = self.run.tally.not_finite() {
-            let folder = self.run.checkpoints.as_ref().map(|to| &to.folder);
-            let good = folder.and_then(|folder| Checkpoint::latest(folder).ok());
-            return Err(Error::NotFinite {
-                batch,
-                loss,
-                checkpoint: good.map(|good| good.checkpoint.path().display().to_string()),
-            });
+            return Err(self.not_finite(batch, loss));
         }
         Ok(())
+    }
+
+    fn not_finite(&self, batch: u64, loss: f64) -> Error {
+        let folder = self.run.checkpoints.as_ref().map(|to| &to.folder);
+        let good = folder.and_then(|folder| Checkpoint::latest(folder).ok());
+        Error::NotFinite {
+            batch,
+            loss,
+            checkpoint: good.map(|good| good.checkpoint.path().display().to_string()),
+        }
     }
 
     /// Waits for the metrics of all that was shown.
@@ -381,7 +402,12 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
     fn report(&mut self) -> Result<bool, Error> {
         self.end_split()?;
         let train_seconds = self.run.train_seconds + self.train_start.elapsed().as_secs_f64();
-        let train = self.run.tally.take_train().scores();
+        let train = self.run.tally.take_train();
+        if train.is_empty() {
+            // Every batch was passed over: there is nothing to wait for.
+            return Err(self.not_finite(self.run.clock.now().batch - 1, f64::NAN));
+        }
+        let train = train.scores();
         let eval = self.evaluate()?;
         let now = self.run.clock.now();
         let report = Report {
@@ -416,8 +442,10 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
         self.run.train_seconds = 0.0;
         self.start_split();
 
-        let best = (self.run.goal).and_then(|goal| goal.best(&self.run.history.reports));
-        let is_best = best == Some(number - 1);
+        let since = self.run.best_since;
+        let best = (self.run.goal).and_then(|goal| goal.best(&self.run.history.reports[since..]));
+        let is_best = best == Some(number - 1 - since);
+        self.saved = None;
         if is_best {
             self.run.best = Some(Best {
                 batches: now.batch,
@@ -489,7 +517,9 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
         self.flush()?;
         let model = &self.trainee.model;
         // Brings running statistics up to date: their last update waits for the next one.
-        let _ = model.valid();
+        if !is_finite(&model.valid())? {
+            return Err(self.not_finite(self.run.clock.now().batch, f64::NAN));
+        }
         let encode = |error: burn::store::RecordError| Error::write(&to.folder, error);
         let records = [
             model.clone().into_record().into_bytes().map_err(encode)?,
@@ -517,7 +547,7 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
             skipped: self.run.skipped,
         };
         Checkpoint::write(&to.folder, batch, state, records, average)?;
-        checkpoint::prune(&to.folder, to.keep, best)
+        checkpoint::prune(&to.folder, batch, to.keep, best)
             .map_err(|error| Error::write(&to.folder, error))?;
         self.saved = Some(batch);
         Ok(())
@@ -547,6 +577,28 @@ fn add_up<T: Module>(
         sum.accumulate(trainee, std::mem::take(gradients));
     }
     sum.grads()
+}
+
+/// Whether a model's weights are numbers: a step may have spoiled them that was none itself.
+fn is_finite<M: Module>(model: &M) -> Result<bool, Error> {
+    struct Sums(Result<bool, Error>);
+
+    impl ModuleVisitor for Sums {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if !matches!(self.0, Ok(true)) {
+                return;
+            }
+            let sum = param.val().sum().try_into_scalar::<f32>();
+            self.0 = match sum {
+                Ok(sum) => Ok(sum.is_finite()),
+                Err(error) => Err(Error::Device(error.to_string())),
+            };
+        }
+    }
+
+    let mut sums = Sums(Ok(true));
+    model.visit(&mut sums);
+    sums.0
 }
 
 /// Whether all parts of a batch have a loss that is a number.

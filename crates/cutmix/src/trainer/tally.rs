@@ -33,6 +33,10 @@ impl Sums {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.samples == 0.0
+    }
+
     fn add(&mut self, metric: &str, value: f64, count: f64) {
         match metric {
             "Loss" => self.loss += value * count,
@@ -56,8 +60,12 @@ pub(super) struct Pending {
 }
 
 /// What has been added up; clones are handles on the same sums.
-#[derive(Clone, Default)]
-pub(super) struct Tally(Arc<Mutex<Inner>>);
+#[derive(Clone)]
+pub(super) struct Tally {
+    inner: Arc<Mutex<Inner>>,
+    /// By itself, so that training does not wait for what it writes.
+    on_batch: Arc<Mutex<OnBatch>>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -68,7 +76,6 @@ struct Inner {
     pending: VecDeque<Pending>,
     /// The first batch whose loss was not finite, and that loss.
     not_finite: Option<(u64, f64)>,
-    on_batch: Option<OnBatch>,
 }
 
 /// Told of each batch once its numbers are there.
@@ -79,15 +86,17 @@ impl Tally {
     pub fn new(train: Sums, on_batch: OnBatch) -> Self {
         let inner = Inner {
             train,
-            on_batch: Some(on_batch),
             ..Inner::default()
         };
-        Self(Arc::new(Mutex::new(inner)))
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            on_batch: Arc::new(Mutex::new(on_batch)),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Plain numbers, valid whatever happened to another thread.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Announces a training step before its numbers come.
@@ -140,9 +149,9 @@ impl Tally {
                 notes: std::mem::take(&mut inner.notes),
                 ..pending.batch
             };
-            if let Some(on_batch) = &mut inner.on_batch {
-                on_batch(batch);
-            }
+            drop(inner);
+            let mut on_batch = (self.on_batch.lock()).unwrap_or_else(PoisonError::into_inner);
+            on_batch(batch);
         }
     }
 }
