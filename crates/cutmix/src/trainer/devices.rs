@@ -43,7 +43,8 @@ impl<M: Classifier<D>, const D: usize> Devices<M, D> {
         #[cfg(feature = "flex")]
         if self.engine.is_some() {
             // From there they go to their devices without a detour over the first one.
-            return Device::flex();
+            // With autodiff: a move to an equal device would leave them without.
+            return Device::flex().autodiff();
         }
         self.main()
     }
