@@ -312,9 +312,9 @@ impl Settings {
         self.on_nan()?;
         self.best()?;
         self.log()?;
-        for option in ["warmup", "eval-interval", "save-interval"] {
-            self.time(option, Duration::Epochs(1))?;
-        }
+        self.warmup()?;
+        self.eval_interval()?;
+        self.save_interval()?;
         let counts = [
             ("accumulate", self.accumulate, "at least 1 part"),
             ("keep", self.keep, "at least 1 checkpoint"),
@@ -384,23 +384,16 @@ impl Settings {
         })
     }
 
-    /// A length of time that may be a share of the run.
-    fn time(&self, option: &str, default: Duration) -> Result<Duration, Error> {
-        let (text, may_be_zero) = match option {
-            "warmup" => (&self.warmup, true),
-            "eval-interval" => (&self.eval_interval, false),
-            _ => (&self.save_interval, false),
-        };
-        let Some(text) = text else {
-            return Ok(default);
-        };
-        let parsed = text.parse().ok();
-        let parsed = parsed.filter(|duration: &Duration| may_be_zero || !duration.is_zero());
-        parsed.ok_or_else(|| {
-            let expected = "a number and a unit, like 2ep (passes over the data), 500ba (batches), \
-                            12800sp (images), 0.1dur (of the run), or time like 10m";
-            Error::option(option, text, expected)
-        })
+    fn warmup(&self) -> Result<Option<Duration>, Error> {
+        time("warmup", &self.warmup, |_| true)
+    }
+
+    fn eval_interval(&self) -> Result<Option<Duration>, Error> {
+        time("eval-interval", &self.eval_interval, |time| !time.is_zero())
+    }
+
+    fn save_interval(&self) -> Result<Option<Duration>, Error> {
+        time("save-interval", &self.save_interval, |time| !time.is_zero())
     }
 
     fn shape(&self) -> Result<Shape, Error> {
@@ -482,7 +475,7 @@ impl Settings {
             learning_rate: self.learning_rate.unwrap_or(0.2),
             weight_decay: self.weight_decay.unwrap_or(5e-4),
             schedule: shape,
-            warmup: self.time("warmup", shape.warmup())?,
+            warmup: self.warmup()?.unwrap_or(shape.warmup()),
             accumulate: self.accumulate.unwrap_or(1),
             clip_norm: self.clip_norm,
             average: self.average,
@@ -490,8 +483,8 @@ impl Settings {
             on_nan: self.on_nan()?,
             // Mirrored digits or letters are other signs, and most grey data sets are of those.
             augment: self.augment.unwrap_or(channels == 3),
-            eval_interval: self.time("eval-interval", Duration::Epochs(1))?,
-            save_interval: self.time("save-interval", Duration::Epochs(1))?,
+            eval_interval: self.eval_interval()?.unwrap_or(Duration::Epochs(1)),
+            save_interval: self.save_interval()?.unwrap_or(Duration::Epochs(1)),
             keep: self.keep.unwrap_or(2),
             log: self.log()?,
             best: self.best()?,
@@ -500,21 +493,27 @@ impl Settings {
             data,
             device,
         };
-        if !config.batch_size.is_multiple_of(config.accumulate) {
-            let expected = format!("a divisor of the batch size, {}", config.batch_size);
-            return Err(Error::option("accumulate", config.accumulate, expected));
-        }
-        if let Some(average) = config.average
-            && config.precision != Precision::F32
-        {
-            let expected = "none with --precision bf16 or f16, in which it soon stands still";
-            return Err(Error::option("average", average, expected));
-        }
+        config.check()?;
         Ok(config)
     }
 }
 
 impl Config {
+    /// Checks what has to fit together, of values that are each within their range.
+    pub fn check(&self) -> Result<(), Error> {
+        if !self.batch_size.is_multiple_of(self.accumulate) {
+            let expected = format!("a divisor of the batch size, {}", self.batch_size);
+            return Err(Error::option("accumulate", self.accumulate, expected));
+        }
+        if let Some(average) = self.average
+            && self.precision != Precision::F32
+        {
+            let expected = "none with --precision bf16 or f16, in which it soon stands still";
+            return Err(Error::option("average", average, expected));
+        }
+        Ok(())
+    }
+
     /// Reads the `config.toml` of a run.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let mut config: Self = parse(path)?;
@@ -544,6 +543,23 @@ impl Config {
             reports,
         })
     }
+}
+
+/// A length of time that may be a share of the run.
+fn time(
+    option: &str,
+    text: &Option<String>,
+    accepts: fn(&Duration) -> bool,
+) -> Result<Option<Duration>, Error> {
+    let parse = |text: &String| {
+        let parsed = text.parse().ok().filter(accepts);
+        parsed.ok_or_else(|| {
+            let expected = "a number and a unit, like 2ep (passes over the data), 500ba (batches), \
+                            12800sp (images), 0.1dur (of the run), or time like 10m";
+            Error::option(option, text, expected)
+        })
+    };
+    text.as_ref().map(parse).transpose()
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {

@@ -169,9 +169,7 @@ impl RunFolder {
     /// The newest checkpoint that is whole; none where the run was stopped before its first.
     pub fn latest_checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
         let folder = self.checkpoints();
-        let mut files = fs::read_dir(&folder).into_iter().flatten().flatten();
-        // A process that was killed in its first save leaves half of another file.
-        if !files.any(|file| file.path().extension().is_some_and(|e| e == "checkpoint")) {
+        if !Checkpoint::exists(&folder) {
             if self.model().exists() || (self.has_reports() && !folder.is_dir()) {
                 // They have been lost; to begin anew would overwrite what there is.
                 Checkpoint::latest(&folder)?;
@@ -193,29 +191,22 @@ impl RunFolder {
 
     pub fn write_config(&self, config: &Config) -> Result<(), Error> {
         let path = self.config();
-        let part = self.path.join("config.toml.part");
         let text = config
             .to_toml()
             .map_err(|error| Error::write(&path, error))?;
         // Whole or not at all: a run that is killed here has not begun.
-        let written = write_whole(&part, &path, text.as_bytes());
-        written.map_err(|error| Error::write(&path, error))
+        write_whole(&path, text.as_bytes())
     }
 
-    /// Writes the model under a temporary name and renames it, so that it is there whole or not at
-    /// all. (Burn's store does that too, but makes a file that only its owner can read.)
+    /// Writes the model, whole or not at all. (Burn's store does that too, but makes a file that only
+    /// its owner can read.)
     pub fn save_model(&self, model: &ResNet, card: &ModelCard) -> Result<(), Error> {
-        let (path, part) = (self.model(), self.path.join("model.safetensors.part"));
+        let path = self.model();
         let card = serde_json::to_string(card).expect("plain values are JSON");
         let mut store = SafetensorsStore::from_bytes(None).metadata(CARD, card);
         let bytes = (widened(model).save_into(&mut store)).and_then(|()| store.get_bytes());
         let bytes = bytes.map_err(|error| Error::write(&path, error))?;
-        let written = write_whole(&part, &path, &bytes);
-        written.map_err(|error| {
-            // Gone already, or not ours to remove: the error that counts is the first.
-            let _ = fs::remove_file(&part);
-            Error::write(&path, error)
-        })
+        write_whole(&path, &bytes)
     }
 
     /// Reads the model to `device`.
@@ -242,12 +233,22 @@ impl RunFolder {
     }
 }
 
-/// Through `part`, so that the file is there whole or not at all, also after a power failure.
-fn write_whole(part: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(part, path)
+/// Under a temporary name that is then changed, so that the file is there whole or not at all, also
+/// after a power failure.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let write = || {
+        let mut file = File::create(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    write().map_err(|error: std::io::Error| {
+        // Gone already, or not ours to remove: the error that counts is the first.
+        let _ = fs::remove_file(&part);
+        Error::write(path, error)
+    })
 }
 
 /// Whether a folder has nothing in it.

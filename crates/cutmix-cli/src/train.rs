@@ -82,10 +82,7 @@ fn resume(settings: Settings, run: &Path) -> Result<ExitCode, Error> {
     // Somebody may have edited it.
     Settings::read(&folder.config())?.check()?;
     let mut config = Config::read(&folder.config())?;
-    if !config.batch_size.is_multiple_of(config.accumulate) {
-        let expected = format!("a divisor of the batch size, {}", config.batch_size);
-        return Err(Error::option("accumulate", config.accumulate, expected));
-    }
+    config.check()?;
     if settings.on_nan.is_some() {
         config.on_nan = on_nan;
     }

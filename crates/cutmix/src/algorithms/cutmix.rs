@@ -47,7 +47,6 @@ use crate::{Error, ops};
 pub struct CutMix {
     labels: Labels,
     drawer: Drawer,
-    mode: Mode,
 }
 
 impl CutMix {
@@ -56,7 +55,6 @@ impl CutMix {
         Self {
             labels: Labels::new(num_classes),
             drawer: Drawer::new(1.0),
-            mode: Mode::default(),
         }
     }
 
@@ -74,7 +72,6 @@ impl CutMix {
 
     /// Cuts one region for the batch (the default), for each pair or for each sample.
     pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
         self.drawer = self.drawer.mode(mode);
         self
     }
@@ -95,7 +92,7 @@ impl<const D: usize> Algorithm<D> for CutMix {
 
     fn check(&self) -> Result<(), Error> {
         self.drawer.check()?;
-        self.labels.check(self.mode)
+        self.labels.check(self.drawer.mode)
     }
 
     fn effects(&self) -> Effects {

@@ -42,7 +42,6 @@ use crate::{Error, ops};
 pub struct MixUp {
     labels: Labels,
     drawer: Drawer,
-    mode: Mode,
 }
 
 impl MixUp {
@@ -51,7 +50,6 @@ impl MixUp {
         Self {
             labels: Labels::new(num_classes),
             drawer: Drawer::new(0.2),
-            mode: Mode::default(),
         }
     }
 
@@ -63,7 +61,6 @@ impl MixUp {
 
     /// Draws one lambda for the batch (the default), for each pair or for each sample.
     pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
         self.drawer = self.drawer.mode(mode);
         self
     }
@@ -84,7 +81,7 @@ impl<const D: usize> Algorithm<D> for MixUp {
 
     fn check(&self) -> Result<(), Error> {
         self.drawer.check()?;
-        self.labels.check(self.mode)
+        self.labels.check(self.drawer.mode)
     }
 
     fn effects(&self) -> Effects {

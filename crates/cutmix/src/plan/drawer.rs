@@ -50,7 +50,7 @@ impl fmt::Display for Mode {
 pub struct Drawer {
     alpha: f64,
     sampler: Sampler,
-    mode: Mode,
+    pub(crate) mode: Mode,
     region: Option<Region>,
     side: Option<usize>,
     lambda: Option<f64>,

@@ -134,8 +134,7 @@ impl Checkpoint {
             path: folder.display().to_string(),
             reason,
         };
-        let mut batches = list(folder).map_err(|error| none(error.to_string()))?;
-        batches.sort_unstable();
+        let batches = list(folder).map_err(|error| none(error.to_string()))?;
         let mut damaged = Vec::new();
         for batch in batches.into_iter().rev() {
             match Self::read(&file(folder, batch)) {
@@ -155,6 +154,11 @@ impl Checkpoint {
             None => none("there is no checkpoint in this folder".into()),
             Some(newest) => none(format!("no checkpoint in this folder is whole; {newest}")),
         })
+    }
+
+    /// Whether there is a checkpoint in a folder, whole or not.
+    pub fn exists(folder: &Path) -> bool {
+        list(folder).is_ok_and(|batches| !batches.is_empty())
     }
 
     /// Reads one file.
@@ -333,12 +337,11 @@ impl Checkpoint {
 /// `best`: later ones are damaged, or of another run. And what a process that was killed left half
 /// written.
 pub(super) fn prune(folder: &Path, now: u64, keep: usize, best: Option<u64>) -> io::Result<()> {
-    let (mut batches, later): (Vec<_>, Vec<_>) =
+    let (batches, later): (Vec<_>, Vec<_>) =
         list(folder)?.into_iter().partition(|batch| *batch <= now);
     for batch in later {
         fs::remove_file(file(folder, batch))?;
     }
-    batches.sort_unstable();
     let old = batches.len().saturating_sub(keep);
     for &batch in batches[..old].iter().filter(|&&batch| Some(batch) != best) {
         fs::remove_file(file(folder, batch))?;
@@ -363,7 +366,7 @@ fn name(batch: u64) -> String {
     format!("batch-{batch:08}.{EXTENSION}")
 }
 
-/// The batches of the checkpoints in a folder.
+/// The batches of the checkpoints in a folder, in order.
 fn list(folder: &Path) -> io::Result<Vec<u64>> {
     let mut batches = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -377,6 +380,7 @@ fn list(folder: &Path) -> io::Result<Vec<u64>> {
             batches.extend(batch);
         }
     }
+    batches.sort_unstable();
     Ok(batches)
 }
 

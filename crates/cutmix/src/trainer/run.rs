@@ -128,11 +128,9 @@ impl<M: Classifier<D>, const D: usize> Run<M, D> {
             run: self,
         };
         let end = state.epochs()?;
-        let trainee = state.trainee;
-        let model = match (&self.best, &self.average) {
-            (Some(best), _) => best.model.clone(),
-            (None, Some(average)) => average.model.clone(),
-            (None, None) => trainee.model.valid(),
+        let model = match &state.run.best {
+            Some(best) => best.model.clone(),
+            None => state.inference(),
         };
         Ok((model, matches!(end, End::Over)))
     }
@@ -210,11 +208,12 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
             if is_whole {
                 self.run.clock.count_epoch();
             }
-            let ends = is_whole || self.run.clock.is_over();
+            let is_over = self.run.clock.is_over();
+            let ends = is_whole || is_over;
             if ends {
                 self.end_epoch()?;
             }
-            if let Some(end) = self.look_around()? {
+            if let Some(end) = self.look_around(is_over)? {
                 if !ends {
                     self.end_epoch()?;
                 }
@@ -336,20 +335,19 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
     }
 
     /// After each batch: what the metrics have found, and what is due.
-    fn look_around(&mut self) -> Result<Option<End>, Error> {
+    fn look_around(&mut self, mut is_over: bool) -> Result<Option<End>, Error> {
         self.check_errors()?;
         let now = self.run.clock.now();
         let from = std::mem::replace(&mut self.checked, now);
-        let is_over = self.run.clock.is_over();
         let mut is_best = false;
         if self.run.eval_interval.is_due(&from, &now) || is_over {
             is_best = self.report()?;
+            is_over |= self.has_lost_patience();
         }
         let interval = self.run.checkpoints.as_ref().map(|to| to.interval);
         if interval.is_some_and(|interval| interval.is_due(&from, &now)) || is_best {
             self.save()?;
         }
-        let is_over = is_over || self.has_lost_patience();
         Ok(is_over.then_some(End::Over))
     }
 
@@ -555,15 +553,10 @@ impl<M: Classifier<D>, const D: usize> Loop<'_, M, D> {
 
     fn has_lost_patience(&self) -> bool {
         let reports = &self.run.history.reports;
-        self.run.patience.is_some_and(
-            |Patience {
-                 goal,
-                 reports: patience,
-             }| {
-                goal.best(reports)
-                    .is_some_and(|best| reports.len() - 1 - best >= patience)
-            },
-        )
+        self.run.patience.is_some_and(|patience| {
+            let best = patience.goal.best(reports);
+            best.is_some_and(|best| reports.len() - 1 - best >= patience.reports)
+        })
     }
 }
 
