@@ -32,6 +32,8 @@ pub enum Command {
     Preview(PreviewArgs),
     /// Measure what mixing a batch costs on a device, beside a plain copy
     Bench(BenchArgs),
+    /// Lend a device of this machine to a training run on another one
+    Serve(ServeArgs),
 }
 
 /// Train a network on images and write it to a run folder.
@@ -56,9 +58,15 @@ pub struct TrainArgs {
     /// Go on with the run in this folder, which was stopped or killed, from its last checkpoint
     ///
     /// On the CPU it ends with the weights with which it would have ended. Its settings hold; of the
-    /// other options only --device and --on-nan can be given.
+    /// other options only --device, --on-nan and --dashboard can be given.
     #[arg(long, value_name = "RUN", help_heading = "Run", conflicts_with_all = ["config", "output", "no_augment"])]
     pub resume: Option<PathBuf>,
+    /// Show Burn's dashboard, with curves of loss and accuracy, instead of a line and a bar
+    ///
+    /// Arrows choose a metric and a plot. q asks how to end: s as Ctrl-C does, k at once. Build with
+    /// --features dashboard to have it.
+    #[arg(long, help_heading = "Run")]
+    pub dashboard: bool,
 }
 
 /// Measure a trained network: loss, accuracy, and accuracy of each class.
@@ -143,4 +151,23 @@ pub struct BenchArgs {
     /// Print JSON, with the time of each plan
     #[arg(long)]
     pub json: bool,
+}
+
+/// Lend a device of this machine to a training run on another one.
+///
+/// The run names it: `cutmix train --devices remote:HOST:PORT`, among other devices or alone. It
+/// sends the weights and its part of each batch, and gets gradients back. Ctrl-C ends the worker.
+///
+/// What travels is not encrypted. Where the environment variable CUTMIX_TOKEN is set, the worker
+/// serves those runs alone that are started with the same one: that keeps strangers out, but does
+/// not keep them from reading along.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Which device: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Address and port to listen on; 0.0.0.0:7001 is open to all machines that reach this one, and
+    /// port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7001")]
+    pub listen: String,
 }

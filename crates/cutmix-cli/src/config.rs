@@ -8,6 +8,7 @@ use cutmix_vision::{Architecture, Dataset, OnBadImage};
 use serde::{Deserialize, Serialize};
 
 use crate::data::DataOptions;
+use crate::device::Chosen;
 use crate::error::Error;
 use crate::precision::Precision;
 use crate::schedule::Shape;
@@ -67,6 +68,9 @@ pub struct Settings {
     /// mixup-or-cutmix: one of the two for each batch.
     ///   mixup-alpha=A [default: 0.8], cutmix-alpha=A [default: 1].
     ///   switch=P, 0 to 1: the share of the batches that are for cutmix [default: 0.5].
+    /// one-of(A|B|...): one of these for each batch: cutmix, mixup, cutout or label-smoothing,
+    ///   with settings of their own: 'one-of(mixup:alpha=0.8|cutmix:weight=3):until=0.9dur'.
+    ///   weight=W, 0 or above, of each: how often it is chosen, relative to the others [default: 1].
     /// cutout: fills a square of each image with the mean colour; labels stay.
     ///   length=L: its side, in whole pixels like 16, or as a share of the image's smallest side
     ///     like 0.5 [default: 0.5].
@@ -121,7 +125,8 @@ pub struct Settings {
     #[arg(long, value_name = "TIME", help_heading = "Training")]
     pub warmup: Option<String>,
     /// Make each batch of N parts, whose gradients are added up: for batches that do not fit into
-    /// memory; divides the batch size [default: 1]
+    /// memory, or for several devices, which share the parts out; divides the batch size
+    /// [default: 1 for each device]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub accumulate: Option<usize>,
     /// Clip the gradient of each parameter to this norm, above 0 [default: not clipped]
@@ -184,7 +189,18 @@ pub struct Settings {
     pub seed: Option<u64>,
     /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
     /// [default: auto, the first GPU or else the CPU]
-    #[arg(long, value_name = "DEVICE", help_heading = "Run")]
+    ///
+    /// Several, with commas between them, share out the parts of each batch: cuda:0,cuda:1. Among
+    /// them can be workers on other machines, started with `cutmix serve`: remote:HOST:PORT (build
+    /// with --features remote). The first one keeps the weights and evaluates. The same --accumulate
+    /// gives the same mixtures on any number of devices.
+    #[arg(
+        long,
+        value_name = "DEVICE[,...]",
+        visible_alias = "devices",
+        help_heading = "Run"
+    )]
+    #[serde(alias = "devices")]
     pub device: Option<String>,
 }
 
@@ -453,12 +469,12 @@ impl Settings {
     }
 
     /// Fills in the defaults for these data and checks every value that does not need the rest of
-    /// the library to be checked. `data` are those opened; `device` is the one chosen.
+    /// the library to be checked. `data` are those opened, `devices` those chosen.
     pub fn resolve(
         &self,
         data: DataOptions,
         train: &Dataset,
-        device: String,
+        devices: &[Chosen],
     ) -> Result<Config, Error> {
         let [channels, height, width] = train.shape();
         let small = height.max(width) <= SMALL;
@@ -467,6 +483,7 @@ impl Settings {
             false => Architecture::ResNet18,
         });
         let shape = self.shape()?;
+        let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
         let config = Config {
             model,
             algorithm: self.algorithms()?,
@@ -476,7 +493,7 @@ impl Settings {
             weight_decay: self.weight_decay.unwrap_or(5e-4),
             schedule: shape,
             warmup: self.warmup()?.unwrap_or(shape.warmup()),
-            accumulate: self.accumulate.unwrap_or(1),
+            accumulate: self.accumulate.unwrap_or(devices.len()),
             clip_norm: self.clip_norm,
             average: self.average,
             precision: self.precision()?,
@@ -491,8 +508,17 @@ impl Settings {
             patience: self.patience,
             seed: data.seed,
             data,
-            device,
+            device: names.join(","),
         };
+        config.check_devices(devices)?;
+        if config.batch_size > train.len() {
+            let expected = format!("1 to the number of images, {}", train.len());
+            return Err(Error::option("batch-size", config.batch_size, expected));
+        }
+        if self.accumulate.is_none() && !config.batch_size.is_multiple_of(devices.len()) {
+            let expected = format!("a multiple of {}, the number of devices", devices.len());
+            return Err(Error::option("batch-size", config.batch_size, expected));
+        }
         config.check()?;
         Ok(config)
     }
@@ -529,6 +555,24 @@ impl Config {
         Ok(format!(
             "# Written by cutmix {version}. `cutmix train --config FILE` repeats the run.\n{settings}"
         ))
+    }
+
+    /// Whether these devices find work in each batch, and can do it.
+    pub fn check_devices(&self, devices: &[Chosen]) -> Result<(), Error> {
+        let count = devices.len();
+        if self.accumulate < count {
+            let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
+            let expected = format!(
+                "at most {}, one for each part of a batch (--accumulate)",
+                self.accumulate
+            );
+            return Err(Error::option("devices", names.join(","), expected));
+        }
+        if self.precision != Precision::F32 && (count > 1 || devices[0].is_remote()) {
+            let expected = "f32 with several devices or workers, for which batches are made in f32";
+            return Err(Error::option("precision", self.precision, expected));
+        }
+        Ok(())
     }
 
     /// How the learning rate changes.

@@ -28,6 +28,25 @@ pub enum Error {
     /// A device that cannot be used.
     #[error("{0}")]
     Device(String),
+    #[error("workers are not in this build; build with --features remote to add them")]
+    NotRemote,
+    #[cfg(feature = "remote")]
+    #[error("cannot serve on {address}: {reason}")]
+    Serve { address: String, reason: String },
+    /// A device that failed in the middle of a run.
+    #[error(
+        "{device} failed in the middle of the run: {reason}; {}go on from batch {saved} with: \
+         cutmix train --resume {}",
+        if *.is_remote { "start the worker again, or name other --devices, and " } else { "" },
+        run.display()
+    )]
+    Worker {
+        device: String,
+        is_remote: bool,
+        reason: String,
+        run: PathBuf,
+        saved: u64,
+    },
     #[error("cannot decode the image {}: {reason}{hint}", path.display())]
     Image {
         path: PathBuf,
@@ -36,6 +55,9 @@ pub enum Error {
     },
     #[error("{0}")]
     Data(DataError),
+    /// Burn's dashboard, where it cannot be shown.
+    #[error("--dashboard {0}")]
+    Dashboard(&'static str),
     /// From the library, or a file or folder that cannot be written.
     #[error("{0}")]
     Library(#[from] cutmix::Error),
@@ -56,8 +78,8 @@ pub enum Error {
     #[error("run folder {} is in use by another process", .0.display())]
     InUse(PathBuf),
     #[error(
-        "--resume goes on with the settings of the run; of the other options only --device and \
-         --on-nan can be given"
+        "--resume goes on with the settings of the run; of the other options only --device, --on-nan \
+         and --dashboard can be given"
     )]
     ResumeSettings,
     #[error(

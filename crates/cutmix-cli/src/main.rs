@@ -3,6 +3,8 @@
 mod args;
 mod bench;
 mod config;
+#[cfg_attr(not(feature = "dashboard"), path = "dashboard/absent.rs")]
+mod dashboard;
 mod data;
 mod device;
 mod error;
@@ -15,6 +17,7 @@ mod progress;
 mod run_folder;
 mod say;
 mod schedule;
+mod serve;
 mod snapshot;
 mod spec;
 mod train;
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args).map(done),
         Command::Preview(args) => preview::run(args).map(done),
         Command::Bench(args) => bench::run(args).map(done),
+        Command::Serve(args) => serve::run(args).map(done),
     };
     match result {
         Ok(code) => code,

@@ -20,8 +20,9 @@ use crate::spec::{Kind, Spec};
 /// Draws what an algorithm does to one batch.
 pub fn run(args: PreviewArgs) -> Result<(), Error> {
     let spec: Spec = args.algorithm.parse()?;
-    if let Kind::None | Kind::LabelSmoothing { .. } = spec.kind {
-        let expected = "one that changes images: cutmix, mixup, mixup-or-cutmix or cutout";
+    if let Kind::None | Kind::OneOf(_) | Kind::LabelSmoothing { .. } = spec.kind {
+        let expected = "one that changes images: cutmix, mixup, mixup-or-cutmix or cutout; of \
+                        one-of, one choice at a time";
         return Err(Error::option("algorithm", &args.algorithm, expected));
     }
     let settings = Settings {
@@ -121,7 +122,7 @@ fn changes(kind: &Kind, images: &Tensor<4>, seed: u64) -> Result<Vec<Change>, Er
             let squares = cutout_plan(length, mode, images, &mut rng())?;
             vec![change("cut", mode, What::CutOut(squares))]
         }
-        Kind::LabelSmoothing { .. } | Kind::None => Vec::new(),
+        Kind::None | Kind::OneOf(_) | Kind::LabelSmoothing { .. } => Vec::new(),
     })
 }
 
@@ -145,7 +146,7 @@ fn in_words(kind: &Kind) -> (&'static str, String) {
             format!("alpha {mixup_alpha} or {cutmix_alpha}"),
         ),
         Kind::CutOut { length, .. } => ("CutOut", format!("length {length}")),
-        Kind::LabelSmoothing { .. } | Kind::None => ("", String::new()),
+        Kind::None | Kind::OneOf(_) | Kind::LabelSmoothing { .. } => ("", String::new()),
     }
 }
 

@@ -30,7 +30,7 @@ impl Algorithm for Snapshot {
     }
 
     fn before_forward(&self, step: &mut Step) -> Result<(), Error> {
-        if step.time().batch > 0 {
+        if step.position() > 0 {
             return Ok(());
         }
         let tiles = self.tiles(step)?;

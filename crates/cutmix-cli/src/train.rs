@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
@@ -20,6 +20,7 @@ use indicatif::ProgressBar;
 
 use crate::args::TrainArgs;
 use crate::config::{Config, Log, Settings};
+use crate::dashboard::Dashboard;
 use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::picture::curves;
@@ -37,15 +38,18 @@ pub fn eval_batch([_, height, width]: [usize; 3]) -> usize {
 }
 
 /// The exit code of a run that was told to stop, as of a program that SIGINT ends.
-const STOPPED: u8 = 130;
+pub const STOPPED: u8 = 130;
 
 const MIXED: &str = "mixed accuracy: the share of each mixed label on the predicted class, lower than \
                      on whole images";
 
 /// Trains as told and reports; a run that was stopped has an exit code of its own.
 pub fn run(args: TrainArgs) -> Result<ExitCode, Error> {
+    if args.dashboard {
+        Dashboard::check()?;
+    }
     match args.resume.clone() {
-        Some(run) => resume(args.settings, &run),
+        Some(run) => resume(args.settings, &run, args.dashboard),
         None => begin(args),
     }
 }
@@ -56,19 +60,19 @@ fn begin(args: TrainArgs) -> Result<ExitCode, Error> {
     if let Some(path) = &args.config {
         settings = settings.or(Settings::read(path)?);
     }
-    let device = device::choose(settings.device.as_deref().unwrap_or("auto"))?;
     settings.check()?;
+    let devices = device::choose_several(settings.device.as_deref().unwrap_or("auto"))?;
     RunFolder::check(args.output.as_deref())?;
     let (data, splits) = settings.data()?.open()?;
-    let config = settings.resolve(data, &splits.train, device.name.clone())?;
-    let prepared = Prepared::new(config, splits, device)?;
+    let config = settings.resolve(data, &splits.train, &devices)?;
+    let prepared = Prepared::new(config, splits, devices)?;
     // From here on there are results.
     let folder = RunFolder::create(args.output.as_deref())?;
     folder.write_config(&prepared.config)?;
-    prepared.train(folder, None)
+    prepared.train(folder, None, args.dashboard)
 }
 
-fn resume(settings: Settings, run: &Path) -> Result<ExitCode, Error> {
+fn resume(settings: Settings, run: &Path, dashboard: bool) -> Result<ExitCode, Error> {
     let on_nan = settings.on_nan()?;
     let asked = Settings {
         device: settings.device.clone(),
@@ -86,17 +90,18 @@ fn resume(settings: Settings, run: &Path) -> Result<ExitCode, Error> {
     if settings.on_nan.is_some() {
         config.on_nan = on_nan;
     }
-    let device = device::choose(settings.device.as_deref().unwrap_or(&config.device))?;
+    let devices = device::choose_several(settings.device.as_deref().unwrap_or(&config.device))?;
+    config.check_devices(&devices)?;
     let checkpoint = folder.latest_checkpoint()?;
     let (_, splits) = config.data.clone().open()?;
-    Prepared::new(config, splits, device)?.train(folder, checkpoint)
+    Prepared::new(config, splits, devices)?.train(folder, checkpoint, dashboard)
 }
 
 /// A run that only needs a folder.
 struct Prepared {
     config: Config,
     splits: Splits,
-    device: Chosen,
+    devices: Vec<Chosen>,
     train: Loader,
     eval: Option<Loader>,
     card: ModelCard,
@@ -104,7 +109,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(config: Config, splits: Splits, device: Chosen) -> Result<Self, Error> {
+    fn new(config: Config, splits: Splits, devices: Vec<Chosen>) -> Result<Self, Error> {
         let normalize = Normalize::of(&splits.train)?;
         let (train, eval) = loaders(&config, &splits, &normalize)?;
         let card = ModelCard {
@@ -113,13 +118,14 @@ impl Prepared {
             shape: splits.train.shape(),
             normalize,
         };
-        config.precision.set(&device)?;
-        device.device.seed(config.seed);
-        let model = card.network(&device.device.clone().autodiff())?;
+        config.precision.set(&devices[0])?;
+        let nursery = devices[0].nursery();
+        nursery.seed(config.seed);
+        let model = card.network(&nursery.autodiff())?;
         Ok(Self {
             config,
             splits,
-            device,
+            devices,
             train,
             eval,
             card,
@@ -127,11 +133,16 @@ impl Prepared {
         })
     }
 
-    fn train(self, folder: RunFolder, from: Option<Checkpoint>) -> Result<ExitCode, Error> {
+    fn train(
+        self,
+        folder: RunFolder,
+        from: Option<Checkpoint>,
+        dashboard: bool,
+    ) -> Result<ExitCode, Error> {
         let Self {
             config,
             splits,
-            device,
+            devices,
             train,
             eval,
             card,
@@ -144,10 +155,11 @@ impl Prepared {
         let mixes = algorithms
             .iter()
             .any(|algorithm| Algorithm::<4>::effects(algorithm).mixes_targets);
+        let described: Vec<_> = devices.iter().map(Chosen::describe).collect();
         header(
             &config,
             &splits,
-            &device.describe(),
+            &described.join(", "),
             model.num_params(),
             &folder,
         );
@@ -162,9 +174,9 @@ impl Prepared {
         }
         say!();
 
-        let bar = progress::bar();
+        let view = View::choose(dashboard);
         let stop = Stop::new();
-        stop_on_signals(stop.clone(), bar.clone());
+        stop_on_signals(stop.clone(), view.clone());
         let mut trainer = Trainer::new(model, Arc::new(train))
             .max_duration(config.duration)
             .eval_interval(config.eval_interval)
@@ -173,26 +185,32 @@ impl Prepared {
             .schedule(config.schedule())
             .accumulate(config.accumulate)
             .seed(config.seed)
-            .device(device.device.clone())
+            .devices(devices.iter().map(|chosen| chosen.device.clone()).collect())
             .on_nan(config.on_nan)
-            .stop(stop)
+            .stop(stop.clone())
             .checkpoints(
                 Checkpoints::new(folder.checkpoints())
                     .every(config.save_interval)
                     .keep(config.keep),
             )
             .logger(Csv::new(folder.metrics()))
-            .logger(Told(bar.clone()));
+            .logger(view.clone());
         for log in &config.log {
             trainer = match log {
                 Log::Jsonl => trainer.logger(JsonLines::new(folder.json_lines())),
                 Log::Tensorboard => trainer.logger(TensorBoard::new(folder.tensorboard())),
             };
         }
-        if let Some(bar) = bar {
-            let size = size(&config, splits.train.len());
-            trainer = trainer.renderer(move |clock| Box::new(Live::new(bar, clock, size, mixes)));
-        }
+        let samples = splits.train.len();
+        trainer = match view.clone() {
+            View::Lines => trainer,
+            View::Bar(bar) => {
+                let size = size(&config, samples);
+                trainer.renderer(move |clock| Box::new(Live::new(bar, clock, size, mixes)))
+            }
+            View::Dashboard(_) => trainer
+                .renderer(move |clock| Dashboard::open(clock, config.duration, samples, stop)),
+        };
         if let Some(eval) = eval {
             trainer = trainer.eval_loader(Arc::new(eval));
         }
@@ -221,8 +239,9 @@ impl Prepared {
                 classes: card.classes.clone(),
                 normalize: card.normalize.clone(),
             })
-            .fit()
-            .map_err(|error| in_folder(error, &folder))?;
+            .fit();
+        view.tell_the_rest();
+        let fit = fit.map_err(|error| in_folder(error, &folder, &devices))?;
 
         let curves = curves::write(&folder.curves(), &fit.history, mixes);
         curves.map_err(|reason| Error::write(&folder.curves(), reason))?;
@@ -238,31 +257,66 @@ impl Prepared {
     }
 }
 
-/// Tells the reports, above the bar where there is one.
-struct Told(Option<ProgressBar>);
+/// How a run is watched.
+#[derive(Clone)]
+enum View {
+    /// A line for each report.
+    Lines,
+    /// The same, above a bar.
+    Bar(ProgressBar),
+    /// The whole terminal, on which nothing else may write; what is told meanwhile follows when it
+    /// is gone.
+    Dashboard(Arc<Mutex<Vec<String>>>),
+}
 
-impl Logger for Told {
+impl View {
+    fn choose(dashboard: bool) -> Self {
+        match dashboard {
+            true => Self::Dashboard(Arc::default()),
+            false => progress::bar().map_or(Self::Lines, Self::Bar),
+        }
+    }
+
+    /// Tells the rest of what there was to tell.
+    fn tell_the_rest(&self) {
+        if let Self::Dashboard(told) = self {
+            let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
+            told.iter().for_each(|line| say!("{line}"));
+        }
+    }
+}
+
+/// Tells the reports.
+impl Logger for View {
     fn report(&mut self, report: &Report) -> Result<(), cutmix::Error> {
-        match &self.0 {
-            Some(bar) => bar.suspend(|| say!("{report}")),
-            None => say!("{report}"),
+        match self {
+            Self::Lines => say!("{report}"),
+            Self::Bar(bar) => bar.suspend(|| say!("{report}")),
+            Self::Dashboard(told) => {
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                told.push(report.to_string());
+            }
         }
         Ok(())
     }
 }
 
 /// Ctrl-C and its like end the run after the batch in progress; a second one at once.
-fn stop_on_signals(stop: Stop, bar: Option<ProgressBar>) {
+fn stop_on_signals(stop: Stop, view: View) {
     let handler = move || {
         if stop.is_requested() {
-            std::process::exit(STOPPED.into());
+            match view {
+                View::Dashboard(_) => Dashboard::exit(),
+                View::Lines | View::Bar(_) => std::process::exit(STOPPED.into()),
+            }
         }
         stop.request();
         let tell =
             || eprintln!("stopping after this batch or evaluation; Ctrl-C again stops at once");
-        match &bar {
-            Some(bar) => bar.suspend(tell),
-            None => tell(),
+        match &view {
+            View::Lines => tell(),
+            View::Bar(bar) => bar.suspend(tell),
+            View::Dashboard(_) => {}
         }
     };
     // Without a handler Ctrl-C ends the program, as it does by itself.
@@ -270,13 +324,13 @@ fn stop_on_signals(stop: Stop, bar: Option<ProgressBar>) {
 }
 
 /// What to do about an error, where the folder of the run matters.
-fn in_folder(error: cutmix::Error, folder: &RunFolder) -> Error {
+fn in_folder(error: cutmix::Error, folder: &RunFolder, devices: &[Chosen]) -> Error {
+    let run = folder.path().display();
+    let latest = Checkpoint::latest(&folder.checkpoints()).ok();
+    let saved = latest.map(|latest| latest.checkpoint.batches());
     match error {
         cutmix::Error::NotFinite { batch, loss, .. } => {
-            let latest = Checkpoint::latest(&folder.checkpoints()).ok();
-            let run = folder.path().display();
-            let go_on = latest.map(|latest| {
-                let saved = latest.checkpoint.batches();
+            let go_on = saved.map(|saved| {
                 format!(": cutmix train --resume {run} --on-nan skip goes on from batch {saved}")
             });
             Error::NotFinite {
@@ -285,6 +339,13 @@ fn in_folder(error: cutmix::Error, folder: &RunFolder) -> Error {
                 go_on: go_on.unwrap_or_default(),
             }
         }
+        cutmix::Error::Worker { device, reason } => Error::Worker {
+            device: devices[device].name.clone(),
+            is_remote: devices[device].is_remote(),
+            reason,
+            run: folder.path().into(),
+            saved: saved.unwrap_or(0),
+        },
         error => error.into(),
     }
 }

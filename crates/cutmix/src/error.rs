@@ -46,6 +46,15 @@ pub enum Error {
     /// Burn's training stopped with an error: the data set, a checkpoint, a metric or a worker.
     #[error("{0}")]
     Training(Arc<TrainingError>),
+    /// A step failed on one of the devices of a run: it panicked, or the machine that it is on has
+    /// gone.
+    #[error("the step on device {device} failed: {reason}")]
+    Worker {
+        /// The device's place in the list that the trainer was given, from 0.
+        device: usize,
+        /// What was said.
+        reason: String,
+    },
     /// A checkpoint is damaged, or not of this run, or there is none.
     #[error("checkpoint `{path}`: {reason}")]
     Checkpoint {

@@ -38,7 +38,7 @@
 //! The backends are Burn's: `flex` (the CPU, the default), `vulkan`, `wgpu`, `webgpu`, `metal`,
 //! `cuda`, `rocm`; several may be compiled into one program, which picks at run time by its
 //! `Device`. `autotune`, also a default, lets a GPU try the kernels for an operation and keep the
-//! fastest.
+//! fastest. `remote` adds devices of other machines, to train on: `docs/DEVICES.md`.
 
 pub mod algorithms;
 pub mod functional;

@@ -87,6 +87,8 @@ fn a_tensor_that_is_owned_alone_is_changed_where_it_is() {
                     DispatchTensorKind::Flex(burn::backend::BackendTensor::Float(t)) => t,
                     DispatchTensorKind::Flex(tensor) => tensor.autodiff_inner(),
                     DispatchTensorKind::Autodiff(inner) => flex(*inner),
+                    #[cfg(feature = "remote")]
+                    DispatchTensorKind::Remote(_) => unreachable!("the device is the CPU"),
                 }
             }
             flex(images.clone().into_dispatch().kind).bytes().as_ptr()

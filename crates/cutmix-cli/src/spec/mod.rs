@@ -49,6 +49,8 @@ pub enum Kind {
         /// The share of the batches that are CutMix's.
         switch: f64,
     },
+    /// `one-of`: one of these for each batch, each in proportion to its weight.
+    OneOf(Vec<(f64, Spec)>),
     /// `cutout`.
     CutOut { length: Length, mode: Mode },
     /// `label-smoothing`.
@@ -91,6 +93,13 @@ impl Spec {
                     .add(1.0 - switch, MixUp::new(num_classes).alpha(mixup_alpha))
                     .add(switch, CutMix::new(num_classes).alpha(cutmix_alpha)),
             ),
+            Kind::OneOf(ref choices) => Box::new(
+                (choices.iter())
+                    .filter_map(|(weight, spec)| Some((*weight, spec.build(num_classes)?)))
+                    .fold(OneOf::new(), |one_of, (weight, choice)| {
+                        one_of.add(weight, choice)
+                    }),
+            ),
             Kind::CutOut { length, mode } => Box::new(CutOut::new(length).mode(mode)),
             Kind::LabelSmoothing { smoothing } => {
                 Box::new(LabelSmoothing::new(num_classes, smoothing))
@@ -108,7 +117,11 @@ impl Spec {
 
     /// Whether it acts on the loss, and so after all that act on the images.
     fn is_late(&self) -> bool {
-        matches!(self.kind, Kind::LabelSmoothing { .. })
+        match &self.kind {
+            Kind::LabelSmoothing { .. } => true,
+            Kind::OneOf(choices) => choices.iter().all(|(_, choice)| choice.is_late()),
+            _ => false,
+        }
     }
 }
 
@@ -130,13 +143,31 @@ pub fn in_order(specs: &[Spec], between: &str) -> String {
 /// With every setting, so that it reads back as the same algorithm whatever the defaults become.
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)?;
+        match self.kind {
+            Kind::None => return Ok(()),
+            Kind::OneOf(_) => f.write_str(":"),
+            _ => f.write_str(","),
+        }?;
+        write!(f, "probability={}", self.probability)?;
+        for (name, duration) in [("from", self.from), ("until", self.until)] {
+            if let Some(duration) = duration {
+                write!(f, ",{name}={duration}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let interpolate = |interpolate_loss: bool| match interpolate_loss {
             true => ",interpolate-loss",
             false => "",
         };
-        match self.kind {
-            Kind::None => return f.write_str("none"),
-            Kind::CutMix {
+        match *self {
+            Self::None => f.write_str("none"),
+            Self::CutMix {
                 alpha,
                 sampler,
                 mode,
@@ -150,7 +181,7 @@ impl fmt::Display for Spec {
                 }?;
                 write!(f, ",mode={mode}{}", interpolate(interpolate_loss))
             }
-            Kind::MixUp {
+            Self::MixUp {
                 alpha,
                 mode,
                 interpolate_loss,
@@ -158,7 +189,7 @@ impl fmt::Display for Spec {
                 let interpolate = interpolate(interpolate_loss);
                 write!(f, "mixup:alpha={alpha},mode={mode}{interpolate}")
             }
-            Kind::MixUpOrCutMix {
+            Self::MixUpOrCutMix {
                 mixup_alpha,
                 cutmix_alpha,
                 switch,
@@ -167,18 +198,18 @@ impl fmt::Display for Spec {
                 "mixup-or-cutmix:mixup-alpha={mixup_alpha},cutmix-alpha={cutmix_alpha},\
                  switch={switch}"
             ),
-            Kind::CutOut { length, mode } => write!(f, "cutout:length={length},mode={mode}"),
-            Kind::LabelSmoothing { smoothing } => {
+            Self::OneOf(ref choices) => {
+                let choices = choices.iter();
+                let choices: Vec<_> = choices
+                    .map(|(weight, choice)| format!("{choice},weight={weight}"))
+                    .collect();
+                write!(f, "one-of({})", choices.join("|"))
+            }
+            Self::CutOut { length, mode } => write!(f, "cutout:length={length},mode={mode}"),
+            Self::LabelSmoothing { smoothing } => {
                 write!(f, "label-smoothing:smoothing={smoothing}")
             }
-        }?;
-        write!(f, ",probability={}", self.probability)?;
-        for (name, duration) in [("from", self.from), ("until", self.until)] {
-            if let Some(duration) = duration {
-                write!(f, ",{name}={duration}")?;
-            }
         }
-        Ok(())
     }
 }
 

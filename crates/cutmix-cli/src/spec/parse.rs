@@ -8,10 +8,11 @@ use cutmix::time::Duration;
 use super::{Kind, Spec};
 use crate::error::Error;
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "cutmix",
     "mixup",
     "mixup-or-cutmix",
+    "one-of",
     "cutout",
     "label-smoothing",
     "none",
@@ -21,40 +22,82 @@ impl FromStr for Spec {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let (name, settings) = text.split_once(':').unwrap_or((text, ""));
-        let mut settings = Settings::of(text, name, settings);
-        let kind = match name {
-            "none" if settings.left.is_empty() => Kind::None,
-            "none" => return Err(wrong(text, "`none` has no settings")),
-            "cutmix" => settings.cutmix()?,
-            "mixup" => Kind::MixUp {
-                alpha: settings.number("alpha=A", 0.2)?,
-                mode: settings.mode(Mode::Batch)?,
-                interpolate_loss: settings.flag("interpolate-loss"),
-            },
-            "mixup-or-cutmix" => settings.mixup_or_cutmix()?,
-            "cutout" => Kind::CutOut {
-                length: settings.length()?,
-                mode: settings.mode(Mode::Sample)?,
-            },
-            "label-smoothing" => Kind::LabelSmoothing {
-                smoothing: settings.smoothing()?,
-            },
-            _ => return Err(Error::unknown("algorithm", name, NAMES)),
+        let (kind, settings) = match text.split_once('(') {
+            Some(("one-of", rest)) => one_of(text, rest)?,
+            _ => simple(text)?,
         };
-        let spec = Self {
-            kind,
-            probability: settings.number("probability=P", 1.0)?,
-            from: settings.duration("from=TIME")?,
-            until: settings.duration("until=TIME")?,
-        };
-        settings.end()?;
-        // Any number of classes serves to check the rest.
-        if let Some(algorithm) = spec.build(2) {
-            algorithm.check().map_err(|error| wrong(text, error))?;
-        }
-        Ok(spec)
+        settings.spec(kind)
     }
+}
+
+/// All but `one-of`, up to when it acts.
+fn simple(text: &str) -> Result<(Kind, Settings<'_>), Error> {
+    let (name, settings) = text.split_once(':').unwrap_or((text, ""));
+    let mut settings = Settings::of(text, name, settings);
+    let kind = match name {
+        "none" if settings.left.is_empty() => Kind::None,
+        "none" => return Err(wrong(text, "`none` has no settings")),
+        "cutmix" => settings.cutmix()?,
+        "mixup" => Kind::MixUp {
+            alpha: settings.number("alpha=A", 0.2)?,
+            mode: settings.mode(Mode::Batch)?,
+            interpolate_loss: settings.flag("interpolate-loss"),
+        },
+        "mixup-or-cutmix" => settings.mixup_or_cutmix()?,
+        "one-of" => return Err(wrong(text, CHOICES)),
+        "cutout" => Kind::CutOut {
+            length: settings.length()?,
+            mode: settings.mode(Mode::Sample)?,
+        },
+        "label-smoothing" => Kind::LabelSmoothing {
+            smoothing: settings.smoothing()?,
+        },
+        _ => return Err(Error::unknown("algorithm", name, NAMES)),
+    };
+    Ok((kind, settings))
+}
+
+const CHOICES: &str = "expected algorithms to choose from, for example one-of(mixup|cutmix:alpha=0.5,\
+                       weight=2):until=0.9dur";
+
+/// `rest` is what follows the first parenthesis of `text`.
+fn one_of<'a>(text: &'a str, rest: &'a str) -> Result<(Kind, Settings<'a>), Error> {
+    let (choices, settings) = rest
+        .rsplit_once(')')
+        .ok_or_else(|| wrong(text, "a closing parenthesis is missing"))?;
+    let settings = match settings {
+        "" => "",
+        settings => (settings.strip_prefix(':')).ok_or_else(|| wrong(text, CHOICES))?,
+    };
+    if choices.contains('(') {
+        return Err(wrong(text, "no one-of within another one"));
+    }
+    let choices = choices.split('|').map(|choice| one(text, choice.trim()));
+    let choices = choices.collect::<Result<_, _>>()?;
+    let settings = Settings::of(text, "one-of", settings);
+    Ok((Kind::OneOf(choices), settings))
+}
+
+/// A choice of the one-of `whole`, with its weight.
+fn one<'a>(whole: &'a str, text: &'a str) -> Result<(f64, Spec), Error> {
+    if text.is_empty() || text == "one-of" {
+        return Err(wrong(whole, CHOICES));
+    }
+    let (kind, mut settings) = simple(text)?;
+    match kind {
+        Kind::None => {
+            let reason = "`none` is no choice; probability is the share of the batches that one-of \
+                          is for";
+            return Err(wrong(whole, reason));
+        }
+        Kind::MixUpOrCutMix { .. } => {
+            let reason = "`mixup-or-cutmix` is a one-of itself; name mixup and cutmix";
+            return Err(wrong(whole, reason));
+        }
+        _ => {}
+    }
+    let weight = settings.number("weight=W", 1.0)?;
+    Ok((weight, settings.spec(kind)?))
 }
 
 impl Default for Spec {
@@ -85,6 +128,23 @@ impl<'a> Settings<'a> {
             left: left.collect(),
             known: Vec::new(),
         }
+    }
+
+    /// Reads when it acts, and checks that nothing is left.
+    fn spec(mut self, kind: Kind) -> Result<Spec, Error> {
+        let spec = Spec {
+            kind,
+            probability: self.number("probability=P", 1.0)?,
+            from: self.duration("from=TIME")?,
+            until: self.duration("until=TIME")?,
+        };
+        let text = self.text;
+        self.end()?;
+        // Any number of classes serves to check the rest.
+        if let Some(algorithm) = spec.build(2) {
+            algorithm.check().map_err(|error| wrong(text, error))?;
+        }
+        Ok(spec)
     }
 
     fn cutmix(&mut self) -> Result<Kind, Error> {

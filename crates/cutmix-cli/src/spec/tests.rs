@@ -1,13 +1,15 @@
 use super::{Spec, check_together, in_order};
 
 /// Specs with every setting, as they are printed.
-const FULL: [&str; 9] = [
+const FULL: [&str; 10] = [
     "none",
     "cutmix:alpha=0.5,sampler=uniform,mode=batch,interpolate-loss,probability=0.5",
     "cutmix:sampler=min-max:0.2..0.8,mode=pair,probability=1,from=2ep,until=0.9dur",
     "mixup:alpha=0.2,mode=sample,probability=1",
     "mixup:alpha=1,mode=batch,interpolate-loss,probability=0.25,until=1h30m",
     "mixup-or-cutmix:mixup-alpha=0.8,cutmix-alpha=1,switch=0.5,probability=1,from=500ba",
+    "one-of(mixup:alpha=0.8,mode=batch,probability=1,weight=3|cutmix:alpha=1,sampler=paper,\
+     mode=pair,probability=0.5,until=1ep,weight=0.5):probability=1,until=0.9dur",
     "cutout:length=16,mode=batch,probability=1",
     "cutout:length=1.0,mode=sample,probability=1,until=12800sp",
     "label-smoothing:smoothing=0.1,probability=1,from=0.5dur",
@@ -42,6 +44,11 @@ fn what_is_not_given_has_a_default() {
             "mixup-or-cutmix",
             "mixup-or-cutmix:mixup-alpha=0.8,cutmix-alpha=1,switch=0.5,probability=1",
         ),
+        (
+            "one-of(cutout:length=8,weight=2 | label-smoothing:0.2):probability=0.5",
+            "one-of(cutout:length=8,mode=sample,probability=1,weight=2|\
+             label-smoothing:smoothing=0.2,probability=1,weight=1):probability=0.5",
+        ),
         ("cutout", "cutout:length=0.5,mode=sample,probability=1"),
         (
             "cutout:length=8",
@@ -63,14 +70,15 @@ fn what_is_not_given_has_a_default() {
 
 #[test]
 fn specs_are_shown_in_the_order_in_which_they_act() {
-    let specs = ["label-smoothing", "cutout", "none", "cutmix"].map(|text| text.parse().unwrap());
+    let specs = ["label-smoothing", "cutout", "none", "one-of(cutmix|mixup)"]
+        .map(|text| text.parse().unwrap());
     let shown = in_order(&specs, ", then ");
     let names: Vec<_> = (shown.split(", then "))
-        .map(|spec| spec.split(':').next())
+        .map(|spec| spec.split([':', '(']).next())
         .collect();
     assert_eq!(
         names,
-        ["cutout", "none", "cutmix", "label-smoothing"].map(Some)
+        ["cutout", "none", "one-of", "label-smoothing"].map(Some)
     );
 }
 
@@ -85,6 +93,7 @@ fn specs_that_cannot_work_together_are_told() {
         &["mixup", "cutmix", "cutout"],
         &["mixup-or-cutmix", "label-smoothing:0.1", "none"],
         &["cutmix:interpolate-loss", "cutout"],
+        &["one-of(cutmix:interpolate-loss|label-smoothing)"],
     ] {
         assert_eq!(told(together), Ok(()));
     }
@@ -92,6 +101,7 @@ fn specs_that_cannot_work_together_are_told() {
         &["cutmix:interpolate-loss", "label-smoothing"][..],
         &["mixup", "none", "cutmix:interpolate-loss"],
         &["mixup:interpolate-loss", "cutmix:interpolate-loss"],
+        &["one-of(cutmix:interpolate-loss|cutout)", "label-smoothing"],
         &[
             "label-smoothing",
             "cutmix",
@@ -133,6 +143,24 @@ fn wrong_specs_say_what_is_accepted() {
         "mixup-or-cutmix:switch=2",
         "mixup-or-cutmix:mixup-alpha=0",
         "mixup-or-cutmix:alpha=1",
+        "one-of",
+        "one-of:cutmix",
+        "one-of()",
+        "one-of(cutmix|)",
+        "one-of(cutmix",
+        "one-of(cutmix)until=0.5dur",
+        "one-of(cutmix:weight=-1|mixup)",
+        "one-of(cutmix:weight=0)",
+        "one-of(cutmix:weight=much)",
+        "one-of(cutmix|mixap)",
+        "one-of(cutmix|none)",
+        "one-of(cutmix|one-of(mixup))",
+        "one-of(one-of(mixup|cutout)|cutmix)",
+        "one-of(cutmix|one-of)",
+        "one-of(mixup-or-cutmix|cutout)",
+        "one-of(cutmix:alpha=0|mixup)",
+        "one-of(cutmix|mixup):weight=2",
+        "cutmix:weight=2",
         "cutout:length=0",
         "cutout:length=1.5",
         "cutout:length=half",

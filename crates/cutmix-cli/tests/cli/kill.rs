@@ -217,8 +217,8 @@ fn a_run_that_cannot_go_on_says_why() {
     output(path, &tiny(&["--output", "run", "--save-interval", "2ba"]));
     assert_eq!(
         error(path, &[&resume[..], &["--seed", "1"]].concat()),
-        "--resume goes on with the settings of the run; of the other options only --device and \
-         --on-nan can be given"
+        "--resume goes on with the settings of the run; of the other options only --device, --on-nan \
+         and --dashboard can be given"
     );
     // A run that is over has nothing left to do.
     let rows = metrics(&path.join("run"));

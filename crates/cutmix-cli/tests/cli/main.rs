@@ -2,6 +2,7 @@
 
 mod bench;
 mod data_errors;
+mod devices;
 mod kill;
 mod option_errors;
 mod pictures;

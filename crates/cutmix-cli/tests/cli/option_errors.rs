@@ -114,7 +114,7 @@ fn mistyped_commands_are_usage_errors() {
 #[test]
 fn help_tells_options_with_ranges_and_defaults() {
     let folder = scratch();
-    for command in ["", "train", "eval", "predict", "preview", "bench"] {
+    for command in ["", "train", "eval", "predict", "preview", "bench", "serve"] {
         let arguments: Vec<_> = [command, "--help"]
             .into_iter()
             .filter(|a| !a.is_empty())

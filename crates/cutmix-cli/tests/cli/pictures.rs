@@ -42,12 +42,12 @@ fn preview_shows_every_algorithm_that_changes_images() {
     assert!(height("cutout", "preview.png: squares [") < cutmix);
     assert!(height("mixup-or-cutmix", "; region [") > cutmix);
 
-    for unseen in ["none", "label-smoothing"] {
+    for unseen in ["none", "label-smoothing", "one-of(cutmix|mixup)"] {
         assert_eq!(
             error(path, &["preview", "--algorithm", unseen]),
             format!(
                 "--algorithm is {unseen}, expected one that changes images: cutmix, mixup, \
-                 mixup-or-cutmix or cutout"
+                 mixup-or-cutmix or cutout; of one-of, one choice at a time"
             )
         );
     }

@@ -16,7 +16,7 @@ const FILES: [&str; 7] = [
 ];
 
 /// The rows of a run's `metrics.csv` without the last column, the time.
-fn metrics(run: &Path) -> Vec<String> {
+pub fn metrics(run: &Path) -> Vec<String> {
     let table = fs::read_to_string(run.join("metrics.csv")).unwrap();
     let rows = table.lines().map(|row| row.rsplit_once(',').unwrap().0);
     rows.map(String::from).collect()

@@ -101,6 +101,12 @@ impl<const D: usize> Step<D> {
         &self.time
     }
 
+    /// The number of this part of a batch in the run, from 0: the batch's own number unless batches
+    /// are made of several parts.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// The images, shape `[N, C, spatial...]`.
     pub fn images(&self) -> &Tensor<D> {
         self.images.as_ref().expect(LOST)

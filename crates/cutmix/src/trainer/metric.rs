@@ -20,8 +20,6 @@ pub(super) struct StepOutput {
     pub targets: Targets,
     pub interpolation: Option<Interpolation>,
     pub notes: Vec<Note>,
-    /// The number of the part in the run.
-    pub position: u64,
 }
 
 impl ItemLazy for StepOutput {
@@ -38,7 +36,6 @@ impl ItemLazy for StepOutput {
                 lambda: partners.lambda,
             }),
             notes: self.notes,
-            position: self.position,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! A trainer that runs algorithms at the right moments, and can be left alone.
 //!
-//! [`Trainer`] is built on Burn's learner, metrics (on a thread of their own), renderers and engine
-//! for several devices. The loop itself is a strategy of that learner's, because Burn's own count in
+//! [`Trainer`] is built on Burn's learner, metrics (on a thread of their own) and renderers. The loop
+//! itself is a strategy of that learner's, because Burn's own count in
 //! whole epochs: here a run, its evaluations and its checkpoints begin and end at any
 //! [`Duration`], to the batch.
 //!
@@ -22,6 +22,7 @@ mod evaluate;
 mod goal;
 mod history;
 mod hooks;
+mod host;
 mod loggers;
 mod metric;
 mod model;
@@ -270,7 +271,14 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
     }
 
     /// Trains on several devices at once, which share out the parts of each batch (see
-    /// [`accumulate`](Self::accumulate)); the first keeps the weights and evaluates.
+    /// [`accumulate`](Self::accumulate)): part `k` is for device `k` modulo their number. The first
+    /// keeps the weights and the statistics of batch normalisation, and evaluates. On the CPU the
+    /// weights are those of one device, bit for bit, unless the model has dropout: the devices of one
+    /// backend share its random generator.
+    ///
+    /// With the feature `remote` a device may be one of another machine, on a network to be trusted;
+    /// where it is the first, the model that the run gives is on the CPU. Algorithms and callbacks
+    /// are called by several threads, for one part each.
     pub fn devices(mut self, devices: Vec<Device>) -> Self {
         self.devices = devices;
         self
@@ -330,8 +338,9 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
     /// [`Error::Argument`] for a setting out of range or a loader without samples, before anything
     /// is trained; [`Error::Write`] if a folder cannot be written; [`Error::Checkpoint`] if the
     /// checkpoint is not of this run; [`Error::NotFinite`] by [`OnNan`]; [`Error::Algorithm`] or an
-    /// error of the model's loss, a callback or a logger; [`Error::Training`] for everything that
-    /// Burn reports: a sample that cannot be read, a metric, a device.
+    /// error of the model's loss, a callback or a logger; [`Error::Worker`] if a step panics or a
+    /// remote device is gone; [`Error::Training`] for everything that Burn reports: a sample that
+    /// cannot be read, a metric, a device.
     pub fn fit(self) -> Result<Fit<M>, Error> {
         self.check()?;
         let devices = match self.devices.is_empty() {
@@ -343,7 +352,7 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
         let hooks = Hooks::new(self.algorithms, self.callbacks, Stream::new(self.seed));
         let mut clock = Clock::new(self.max_duration, self.train_loader.num_items() as u64);
         // A model made on a plain device does not track gradients yet.
-        let mut model = self.model.train().fork(&devices.main());
+        let mut model = self.model.train().fork(devices.main());
         let mut optimizer = self.optimizer;
         let mut average = self.average.map(|decay| Average::new(decay, &model));
         let (mut history, mut sums) = (History::default(), Sums::default());

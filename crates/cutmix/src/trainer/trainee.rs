@@ -19,6 +19,8 @@ pub(super) struct Part<const D: usize> {
     pub time: Time,
     /// The part's number in the run.
     pub position: u64,
+    /// What the generator of its device begins with (dropout).
+    pub seed: u64,
     /// Its share of the batch's samples.
     pub share: f64,
 }
@@ -59,7 +61,6 @@ impl<M: Classifier<D>, const D: usize> Trainee<M, D> {
             targets: step.targets.clone(),
             interpolation: step.interpolation.clone(),
             notes: step.notes().to_vec(),
-            position: part.position,
         };
         Ok(TrainOutput::new(self, gradients, output))
     }
@@ -138,7 +139,6 @@ pub(super) fn evaluate<M: Classifier<D>, const D: usize>(
         targets: batch.targets,
         interpolation: None,
         notes: Vec::new(),
-        position: 0,
     })
 }
 
@@ -150,7 +150,6 @@ impl StepOutput {
             targets: Targets::Dense(Tensor::zeros([1, 1], device)),
             interpolation: None,
             notes: Vec::new(),
-            position: 0,
         }
     }
 }

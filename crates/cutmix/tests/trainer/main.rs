@@ -1,5 +1,6 @@
 //! The trainer: events, durations, what is mixed and what is not, errors.
 
+mod devices;
 mod setting;
 mod time;
 mod watch;

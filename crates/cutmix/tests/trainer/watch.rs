@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
+use cutmix::Error;
 use cutmix::algorithms::{Algorithm, CutMix, Step};
 use cutmix::time::Time;
 use cutmix::trainer::{BatchLog, Event, Goal, History, Logger, OnNan, Patience, Report, Stop};
-use cutmix::{Batch, Error};
 
 use crate::setting::*;
 use crate::{refused, setting, trainer};
@@ -385,26 +385,4 @@ fn wrong_settings_of_a_long_run_are_refused() {
     for goal in Goal::ALL {
         assert_eq!(goal.to_string().parse::<Goal>().unwrap(), goal);
     }
-}
-
-#[test]
-fn batches_can_be_shared_out_to_several_devices() {
-    let device = Device::default();
-    let fit = |devices: usize| {
-        let data: Batch = Batches::new(8, 8, &device).batch(0);
-        trainer(Tiny::new(&device), Batches::of(data, 2))
-            .devices(vec![device.clone(); devices])
-            .accumulate(4)
-            .max_duration("3ep".parse().unwrap())
-            .algorithm(CutMix::new(CLASSES))
-            .fit()
-            .unwrap()
-    };
-    let (one, two) = (fit(1), fit(2));
-    assert_eq!(one.model.weights(), two.model.weights());
-    let losses = |fit: &cutmix::trainer::Fit<Tiny>| {
-        let reports = fit.history.reports.iter();
-        reports.map(|report| report.train.loss).collect::<Vec<_>>()
-    };
-    assert_eq!(losses(&one), losses(&two));
 }
