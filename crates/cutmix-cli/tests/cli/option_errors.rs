@@ -123,3 +123,13 @@ fn help_tells_options_with_ranges_and_defaults() {
         insta::assert_snapshot!(format!("help-{command}"), help);
     }
 }
+
+#[cfg(not(feature = "dashboard"))]
+#[test]
+fn a_dashboard_that_is_not_in_the_build_is_told() {
+    let folder = scratch();
+    assert_eq!(
+        error(folder.path(), &["train", "--dashboard"]),
+        "--dashboard is not in this build; build with --features dashboard to add it"
+    );
+}
