@@ -8,7 +8,7 @@ use cutmix_vision::{Architecture, Dataset, OnBadImage};
 use serde::{Deserialize, Serialize};
 
 use crate::data::DataOptions;
-use crate::device::Chosen;
+use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::precision::Precision;
 use crate::schedule::Shape;
@@ -483,7 +483,6 @@ impl Settings {
             false => Architecture::ResNet18,
         });
         let shape = self.shape()?;
-        let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
         let config = Config {
             model,
             algorithm: self.algorithms()?,
@@ -508,7 +507,7 @@ impl Settings {
             patience: self.patience,
             seed: data.seed,
             data,
-            device: names.join(","),
+            device: device::list(devices),
         };
         config.check_devices(devices)?;
         if config.batch_size > train.len() {
@@ -561,12 +560,11 @@ impl Config {
     pub fn check_devices(&self, devices: &[Chosen]) -> Result<(), Error> {
         let count = devices.len();
         if self.accumulate < count {
-            let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
             let expected = format!(
                 "at most {}, one for each part of a batch (--accumulate)",
                 self.accumulate
             );
-            return Err(Error::option("devices", names.join(","), expected));
+            return Err(Error::option("devices", device::list(devices), expected));
         }
         if self.precision != Precision::F32 && (count > 1 || devices[0].is_remote()) {
             let expected = "f32 with several devices or workers, for which batches are made in f32";

@@ -64,6 +64,12 @@ impl Chosen {
     }
 }
 
+/// The names of devices, as a list that `--devices` takes.
+pub fn list(devices: &[Chosen]) -> String {
+    let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
+    names.join(",")
+}
+
 /// Finds the devices of a list with commas, on which a run is to train together.
 pub fn choose_several(list: &str) -> Result<Vec<Chosen>, Error> {
     enum Place<'a> {

@@ -325,12 +325,15 @@ fn stop_on_signals(stop: Stop, view: View) {
 
 /// What to do about an error, where the folder of the run matters.
 fn in_folder(error: cutmix::Error, folder: &RunFolder, devices: &[Chosen]) -> Error {
-    let run = folder.path().display();
-    let latest = Checkpoint::latest(&folder.checkpoints()).ok();
-    let saved = latest.map(|latest| latest.checkpoint.batches());
+    // It reads a checkpoint, which most errors need not.
+    let saved = || {
+        let latest = Checkpoint::latest(&folder.checkpoints()).ok();
+        latest.map(|latest| latest.checkpoint.batches())
+    };
     match error {
         cutmix::Error::NotFinite { batch, loss, .. } => {
-            let go_on = saved.map(|saved| {
+            let run = folder.path().display();
+            let go_on = saved().map(|saved| {
                 format!(": cutmix train --resume {run} --on-nan skip goes on from batch {saved}")
             });
             Error::NotFinite {
@@ -344,7 +347,7 @@ fn in_folder(error: cutmix::Error, folder: &RunFolder, devices: &[Chosen]) -> Er
             is_remote: devices[device].is_remote(),
             reason,
             run: folder.path().into(),
-            saved: saved.unwrap_or(0),
+            saved: saved().unwrap_or(0),
         },
         error => error.into(),
     }

@@ -22,7 +22,7 @@ use crate::error::Error;
 /// Burn's dashboard. It counts in epochs, a run in anything, so what it is told comes from the
 /// clock.
 pub struct Dashboard {
-    /// Until it is dropped.
+    /// From `open` until it is dropped.
     shown: Option<TuiMetricsRendererWrapper>,
     /// What the dashboard stops a run by; handed on to `stop`.
     interrupter: Interrupter,
@@ -61,30 +61,25 @@ impl Dashboard {
         epoch_samples: usize,
         stop: Stop,
     ) -> Box<dyn MetricsRenderer> {
-        let epoch = match duration {
-            // Of a run that is already over it shows the last epoch.
-            Duration::Epochs(max) => clock.now().epoch.min(max.saturating_sub(1)) as usize,
-            _ => 0,
-        };
-        terminal::keep();
         let interrupter = Interrupter::new();
         let mut dashboard = Self {
-            shown: Some(TuiMetricsRendererWrapper::new(
-                interrupter.clone(),
-                Some(epoch),
-            )),
-            interrupter,
+            shown: None,
+            interrupter: interrupter.clone(),
             stop,
             clock,
             duration,
             epoch_samples,
             first: 0,
-            epoch,
+            epoch: 0,
             trains: true,
         };
+        let (epoch, done) = dashboard.place();
+        dashboard.epoch = epoch;
         if !matches!(duration, Duration::Epochs(_)) {
-            dashboard.first = dashboard.place().1;
+            dashboard.first = done;
         }
+        terminal::keep();
+        dashboard.shown = Some(TuiMetricsRendererWrapper::new(interrupter, Some(epoch)));
         let start = time::Instant::now();
         while !terminal::let_interrupts_through() && start.elapsed() < PATIENCE {
             thread::sleep(time::Duration::from_millis(1));
@@ -117,6 +112,7 @@ impl Dashboard {
     fn place(&self) -> (usize, usize) {
         let time = self.clock.now();
         let (epoch, done) = match self.duration {
+            // Of a run that is over it is the last epoch.
             Duration::Epochs(max) if time.epoch >= max => (max as usize - 1, self.epoch_samples),
             Duration::Epochs(_) => {
                 let done = time.epoch_progress * self.epoch_samples as f64;
@@ -133,7 +129,7 @@ impl Dashboard {
     /// Tells Burn's dashboard something. Where the user has killed the run with it, it panics then,
     /// which has to end the program and not only the thread of the metrics.
     fn tell<T>(&mut self, something: impl FnOnce(&mut TuiMetricsRendererWrapper) -> T) -> T {
-        let shown = self.shown.as_mut().expect("it is there until the end");
+        let shown = self.shown.as_mut().expect("`open` has made it");
         let told = catch_unwind(AssertUnwindSafe(|| something(shown)));
         told.unwrap_or_else(|_| Self::exit())
     }

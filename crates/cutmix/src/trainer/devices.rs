@@ -97,11 +97,13 @@ impl Devices {
                     None => own
                         .next()
                         .map(|part| attempt(|| self.on_main(trainee, part))),
-                    Some(other) => others[other].recv().ok(),
+                    Some(other) => others[other].recv().ok().map(|done| {
+                        done.map(|(gradients, output)| (gradients.to_device(main, trainee), output))
+                    }),
                 };
                 let done = done.unwrap_or_else(|| Err("it gave no result".into()));
                 let (gradients, output) = done.map_err(|reason| failed(device, reason))?;
-                sum.accumulate(trainee, gradients.to_device(main, trainee));
+                sum.accumulate(trainee, gradients);
                 outputs.push(output);
             }
             Ok(())

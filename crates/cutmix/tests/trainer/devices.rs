@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use burn::module::{Module, RunningState};
-use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::module::Module;
 use burn::optim::SgdConfig;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use cutmix::algorithms::{Algorithm, CutMix, Step};
 use cutmix::trainer::{
     BatchLog, Checkpoint, Checkpoints, Fit, Logger, Schedule, Trainer, evaluate,
@@ -13,40 +12,6 @@ use cutmix::trainer::{
 use cutmix::{Batch, Classifier, Error};
 
 use crate::setting::*;
-
-/// [`Tiny`] after a batch normalisation, which is where copies of a model can go wrong.
-#[derive(Module, Debug)]
-struct Normed {
-    norm: BatchNorm,
-    tiny: Tiny,
-}
-
-impl Normed {
-    fn new(device: &Device) -> Self {
-        Self {
-            norm: BatchNormConfig::new(1).init(device),
-            tiny: Tiny::new(device),
-        }
-    }
-
-    /// Weights and statistics.
-    fn values(&self) -> Vec<Vec<f32>> {
-        let state = |state: &RunningState<Tensor<1>>| values(state.value());
-        vec![
-            self.tiny.weights(),
-            values(self.norm.gamma.val()),
-            values(self.norm.beta.val()),
-            state(&self.norm.running_mean),
-            state(&self.norm.running_var),
-        ]
-    }
-}
-
-impl Classifier for Normed {
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.tiny.forward(self.norm.forward(images))
-    }
-}
 
 /// Keeps what the batches report.
 #[derive(Clone, Default)]
@@ -119,7 +84,7 @@ fn batch_normalisation_keeps_the_statistics_of_the_first_device() {
     assert_eq!(one[..3], two[..3]);
     assert_ne!(one[3..], two[3..]);
     assert_eq!(two, again.model.values());
-    // Three devices and four: one part of a batch of four is the first device's, or two.
+    // Of a batch of four parts two are the first of two devices', and one is the first of four's.
     assert_ne!(two[3], fit(normed(), 4).0.model.values()[3]);
 }
 

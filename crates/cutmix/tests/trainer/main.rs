@@ -8,7 +8,6 @@ mod watch;
 use std::sync::{Arc, Mutex};
 
 use burn::module::Module;
-use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::optim::SgdConfig;
 use burn::tensor::{Device, IntDType, Tensor};
 use cutmix::algorithms::{Algorithm, CutMix, Interpolation, Step, When};
@@ -475,24 +474,10 @@ fn algorithms_that_lose_the_images_or_interpolate_twice_are_stopped() {
     );
 }
 
-/// Normalises its input over the batch while it trains.
-#[derive(burn::module::Module, Debug)]
-struct Normalised {
-    norm: BatchNorm,
-    tiny: Tiny,
-}
-
-impl Classifier for Normalised {
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.tiny.forward(self.norm.forward(images))
-    }
-}
-
 #[test]
 fn evaluation_uses_the_running_statistics_whatever_device_it_is_given() {
-    let (device, tiny, data) = setting();
-    let norm = BatchNormConfig::new(1).init(&device);
-    let model = Normalised { norm, tiny }.train();
+    let (device, _, data) = setting();
+    let model = Normed::new(&device).train();
     let loader = data.loader();
     let plain = evaluate(&model.valid(), &loader, &device).unwrap();
     let autodiff = evaluate(&model, &loader, &device.clone().autodiff()).unwrap();

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
-use burn::module::{Module, Param};
-use burn::nn::Linear;
+use burn::module::{Module, Param, RunningState};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear};
 use burn::tensor::{Device, Int, IntDType, Tensor};
 use cutmix::algorithms::{Algorithm, Step};
 use cutmix::plan::Stream;
@@ -47,6 +47,40 @@ impl Classifier for Tiny {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         (self.seen.lock().unwrap()).push(values(images.clone()));
         self.linear.forward(images.flatten(1, 3))
+    }
+}
+
+/// [`Tiny`] after a batch normalisation, which is where copies of a model can go wrong.
+#[derive(Module, Debug)]
+pub struct Normed {
+    pub norm: BatchNorm,
+    tiny: Tiny,
+}
+
+impl Normed {
+    pub fn new(device: &Device) -> Self {
+        Self {
+            norm: BatchNormConfig::new(1).init(device),
+            tiny: Tiny::new(device),
+        }
+    }
+
+    /// Weights and statistics.
+    pub fn values(&self) -> Vec<Vec<f32>> {
+        let state = |state: &RunningState<Tensor<1>>| values(state.value());
+        vec![
+            self.tiny.weights(),
+            values(self.norm.gamma.val()),
+            values(self.norm.beta.val()),
+            state(&self.norm.running_mean),
+            state(&self.norm.running_var),
+        ]
+    }
+}
+
+impl Classifier for Normed {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.tiny.forward(self.norm.forward(images))
     }
 }
 
