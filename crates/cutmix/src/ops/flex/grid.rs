@@ -7,16 +7,20 @@ use burn::backend::flex::Layout;
 use crate::ops::axes::{Axes, Axis, around};
 use crate::plan::Region;
 
-/// The most elements of a row. Few enough that a row stays in the first cache between the times
-/// that it is touched, so that nothing is read from memory twice.
-pub const ROW: usize = 1 << 11;
+/// The most elements that a tile has of a sample. Few enough that they stay in the first cache
+/// between the times that they are touched, so that nothing is read from memory twice.
+pub const TILE: usize = 1 << 11;
 
 /// The elements of a batch in the order of their memory: blocks, in each block the samples one
-/// behind the other, in each sample rows of consecutive elements.
+/// behind the other, in each sample planes of rows of consecutive elements.
 #[derive(Debug)]
 pub struct Grid {
-    /// The last axis within a sample is the row.
+    /// The inner ones are those of the planes.
     pub axes: Axes,
+    rows: Axis,
+    columns: Axis,
+    /// Whether no element lies between those of the batch.
+    pub is_dense: bool,
     /// Elements from the first to the last of a sample within a block.
     pub extent: usize,
     /// How many regions there are.
@@ -28,143 +32,56 @@ impl Grid {
     pub fn new(layout: &Layout, regions: &[Region]) -> Option<Self> {
         let shape = layout.shape().as_slice();
         let mut axes = Axes::new(shape, layout.strides(), layout.start_offset(), regions)?;
-        let regions = regions.len();
-        if axes.inner.last().is_none_or(|row| row.stride != 1) {
-            axes.inner.push(Axis {
-                size: 1,
-                stride: 1,
-                ranges: vec![0..1; regions],
-            });
-        }
+        let is_dense = axes.is_dense();
         let last = axes.inner.iter().map(|axis| (axis.size - 1) * axis.stride);
         let extent = last.sum::<usize>() + 1;
+        let single = || Axis {
+            size: 1,
+            stride: extent,
+            ranges: vec![0..1; regions.len()],
+        };
+        let columns = axes.inner.pop_if(|axis| axis.stride == 1);
+        let columns = columns.unwrap_or_else(single);
+        let rows = axes.inner.pop().unwrap_or_else(single);
         Some(Self {
             axes,
+            rows,
+            columns,
+            is_dense,
             extent,
-            regions,
+            regions: regions.len(),
         })
     }
 
-    /// Visits blocks in the order of their memory: where each begins, after `base`, and its rows.
+    /// How many blocks there are.
+    pub fn blocks(&self) -> usize {
+        self.axes.outer.iter().map(|axis| axis.size).product()
+    }
+
+    /// Visits blocks in the order of their memory: where each begins, after `base`, and its tiles.
     /// One at a time, because a batch whose samples lie innermost has as many as pixels.
-    pub fn visit_blocks(&self, which: Blocks, mut visit: impl FnMut(usize, &Rows)) {
+    pub fn visit_blocks(&self, which: Blocks, mut visit: impl FnMut(usize, &Block)) {
         let outer = &self.axes.outer;
-        let ranges: Vec<_> = (outer.iter())
-            .map(|axis| match which {
-                Blocks::All => 0..axis.size,
-                Blocks::Touched => around(axis.ranges.iter()),
-            })
-            .collect();
-        walk(outer, &ranges, |offset, index| {
-            visit(offset, &self.rows(index))
+        let ranges = outer.iter().map(|axis| match which {
+            Blocks::All => 0..axis.size,
+            Blocks::Touched => around(axis.ranges.iter()),
         });
-    }
-
-    /// The rows that regions touch in the block at the index `outer`.
-    fn rows(&self, outer: &[usize]) -> Rows {
-        let inner = &self.axes.inner;
-        let last = inner.len() - 1;
-        // For each region its range along each axis; an empty one where it has nothing here.
-        let mut boxes = Vec::with_capacity(self.regions * inner.len());
-        for region in 0..self.regions {
-            let range = |axis: &Axis| axis.ranges[region].clone();
-            let mut outside = self.axes.outer.iter().zip(outer);
-            let is_here = !inner.iter().any(|axis| range(axis).is_empty())
-                && outside.all(|(axis, index)| range(axis).contains(index));
-            match is_here {
-                true => boxes.extend(inner.iter().map(range)),
-                false => boxes.extend(inner.iter().map(|_| 0..0)),
-            }
-        }
-        let touched = || {
-            boxes
-                .chunks_exact(inner.len())
-                .filter(|ranges| !ranges[last].is_empty())
-        };
-        // The box around all of them.
-        let around: Vec<_> = (0..inner.len())
-            .map(|axis| around(touched().map(|ranges| &ranges[axis])))
-            .collect();
-        // Along the other axes a row of that box lies in all of them.
-        let divided: Vec<_> = (0..last)
-            .filter(|&axis| touched().any(|ranges| ranges[axis] != around[axis]))
-            .collect();
-        let volume = |ranges: &[Range<usize>]| ranges.iter().map(Range::len).product::<usize>();
-        let columns = around[last].clone();
-        let mut rows = Rows {
-            offsets: Vec::new(),
-            longest: columns.len().min(ROW),
-            elements: touched().map(volume).sum::<usize>() * (self.axes.batch / self.regions),
-            starts: Vec::new(),
-            indices: Vec::new(),
-            boxes: boxes
-                .chunks_exact(inner.len())
-                .flat_map(|ranges| {
-                    divided
-                        .iter()
-                        .chain([&last])
-                        .map(|&axis| ranges[axis].clone())
-                })
-                .collect(),
-            regions: self.regions,
-            divided: divided.len(),
-        };
-        if !columns.is_empty() {
-            walk(&inner[..last], &around[..last], |offset, index| {
-                for start in columns.clone().step_by(ROW) {
-                    rows.offsets.push(offset + start);
-                    rows.starts.push(start);
-                    rows.indices.extend(divided.iter().map(|&axis| index[axis]));
-                }
-            });
-        }
-        rows
-    }
-}
-
-/// The rows of a sample that regions touch, in the order of memory.
-#[derive(Debug)]
-pub struct Rows {
-    /// Where each begins in the sample.
-    pub offsets: Vec<usize>,
-    /// The most columns that a region has in a row.
-    pub longest: usize,
-    /// The elements of the regions of all samples.
-    pub elements: usize,
-    /// The column at which each begins.
-    starts: Vec<usize>,
-    /// The indices of each row along the axes that regions divide differently.
-    indices: Vec<usize>,
-    /// For each region its ranges along these axes, then its columns.
-    boxes: Vec<Range<usize>>,
-    regions: usize,
-    /// How many such axes there are.
-    divided: usize,
-}
-
-impl Rows {
-    /// The region of a sample.
-    pub fn region(&self, sample: usize) -> usize {
-        match self.regions {
-            1 => 0,
-            _ => sample,
+        let ranges: Vec<_> = ranges.collect();
+        for block in 0..ranges.iter().map(Range::len).product() {
+            let (offset, index) = locate(outer, &ranges, block);
+            visit(offset, &Block::new(self, index));
         }
     }
 
-    /// Visits the elements of a sample's region in these rows, row by row.
-    #[inline]
-    pub fn visit(&self, rows: Range<usize>, sample: usize, mut visit: impl FnMut(Range<usize>)) {
-        let ranges = &self.boxes[self.region(sample) * (self.divided + 1)..][..self.divided + 1];
-        let (columns, ranges) = ranges.split_last().expect("the columns come last");
-        for row in rows {
-            let index = &self.indices[row * self.divided..][..self.divided];
-            let (offset, start) = (self.offsets[row], self.starts[row]);
-            let end = columns.end.min(start + ROW);
-            let columns = columns.start.max(start)..end;
-            if !columns.is_empty() && contains(ranges, index) {
-                visit(offset + columns.start - start..offset + columns.end - start);
-            }
-        }
+    /// Whether a region has something in the block at `outer`.
+    fn meets(&self, region: usize, outer: &[usize]) -> bool {
+        is_inside(&self.axes.outer, outer, region)
+            && self.inner().all(|axis| !axis.ranges[region].is_empty())
+    }
+
+    /// All axes within a sample.
+    fn inner(&self) -> impl Iterator<Item = &Axis> {
+        self.axes.inner.iter().chain([&self.rows, &self.columns])
     }
 }
 
@@ -176,37 +93,176 @@ pub enum Blocks {
     Touched,
 }
 
-#[inline]
-fn contains(ranges: &[Range<usize>], index: &[usize]) -> bool {
-    let mut pairs = ranges.iter().zip(index);
-    pairs.all(|(range, index)| range.contains(index))
+/// The samples at one place of the outer axes, and the tiles that cover what regions touch in them.
+#[derive(Debug)]
+pub struct Block<'a> {
+    grid: &'a Grid,
+    /// The place.
+    outer: Vec<usize>,
+    /// The box around all regions.
+    planes: Vec<Range<usize>>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    /// Rows and columns of a tile.
+    height: usize,
+    width: usize,
 }
 
-/// Visits the elements of a box with their offsets and indices, the last dimension fastest.
-fn walk(axes: &[Axis], ranges: &[Range<usize>], mut visit: impl FnMut(usize, &[usize])) {
-    if ranges.iter().any(Range::is_empty) {
-        return;
-    }
-    let mut index: Vec<_> = ranges.iter().map(|range| range.start).collect();
-    let mut offset = index
-        .iter()
-        .zip(axes)
-        .map(|(index, axis)| index * axis.stride)
-        .sum();
-    loop {
-        visit(offset, &index);
-        // The next index, like the digits of a counter.
-        let Some(axis) = (0..axes.len())
-            .rev()
-            .find(|&axis| index[axis] + 1 < ranges[axis].end)
-        else {
-            return;
+/// A rectangle of rows and columns in one plane, at the same place in every sample.
+#[derive(Debug)]
+pub struct Tile {
+    plane: Vec<usize>,
+    /// Where the plane begins in the sample.
+    offset: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl<'a> Block<'a> {
+    fn new(grid: &'a Grid, outer: Vec<usize>) -> Self {
+        // Around the regions that have something here.
+        let touched = |axis: &Axis| {
+            let here = (0..grid.regions).filter(|&region| grid.meets(region, &outer));
+            around(here.map(|region| &axis.ranges[region]))
         };
-        index[axis] += 1;
-        offset += axes[axis].stride;
-        for axis in axis + 1..axes.len() {
-            offset -= (index[axis] - ranges[axis].start) * axes[axis].stride;
-            index[axis] = ranges[axis].start;
+        let columns = touched(&grid.columns);
+        let width = columns.len().clamp(1, TILE);
+        Self {
+            planes: grid.axes.inner.iter().map(touched).collect(),
+            rows: touched(&grid.rows),
+            columns,
+            height: TILE / width,
+            width,
+            grid,
+            outer,
         }
     }
+
+    pub fn has_one_region(&self) -> bool {
+        self.grid.regions == 1
+    }
+
+    /// The elements of the regions of all samples.
+    pub fn elements(&self) -> usize {
+        let grid = self.grid;
+        let volume = |region: usize| -> usize {
+            let lengths = grid.inner().map(|axis| axis.ranges[region].len());
+            lengths.product()
+        };
+        let here = (0..grid.regions).filter(|&region| grid.meets(region, &self.outer));
+        here.map(volume).sum::<usize>() * (grid.axes.batch / grid.regions)
+    }
+
+    /// How many tiles there are.
+    pub fn tiles(&self) -> usize {
+        let planes: usize = self.planes.iter().map(Range::len).product();
+        planes * self.rows.len().div_ceil(self.height) * self.columns.len().div_ceil(self.width)
+    }
+
+    /// A tile; they are numbered in the order of their memory.
+    pub fn tile(&self, index: usize) -> Tile {
+        let across = self.columns.len().div_ceil(self.width);
+        let down = self.rows.len().div_ceil(self.height);
+        let cut = |whole: &Range<usize>, step: usize, index: usize| {
+            let start = whole.start + index * step;
+            start..whole.end.min(start + step)
+        };
+        let (offset, plane) = locate(&self.grid.axes.inner, &self.planes, index / (across * down));
+        Tile {
+            plane,
+            offset,
+            rows: cut(&self.rows, self.height, index / across % down),
+            columns: cut(&self.columns, self.width, index % across),
+        }
+    }
+
+    /// Where a tile begins in a sample.
+    pub fn start(&self, tile: &Tile) -> usize {
+        tile.offset + tile.rows.start * self.grid.rows.stride + tile.columns.start
+    }
+
+    /// What a sample's region has of a tile, if anything, in the elements of the sample from
+    /// `start` on.
+    #[inline]
+    pub fn strip(&self, tile: &Tile, sample: usize, start: usize) -> Option<Strip> {
+        let grid = self.grid;
+        let region = if self.has_one_region() { 0 } else { sample };
+        let rows = common(&grid.rows.ranges[region], &tile.rows);
+        let columns = common(&grid.columns.ranges[region], &tile.columns);
+        let is_here = !rows.is_empty()
+            && !columns.is_empty()
+            && is_inside(&grid.axes.inner, &tile.plane, region)
+            && is_inside(&grid.axes.outer, &self.outer, region);
+        is_here.then(|| Strip {
+            start: tile.offset + rows.start * grid.rows.stride + columns.start - start,
+            stride: grid.rows.stride,
+            count: rows.len(),
+            length: columns.len(),
+        })
+    }
+}
+
+/// Rows of equal length, at equal distances.
+#[derive(Clone, Copy, Debug)]
+pub struct Strip {
+    /// The first element of the first row.
+    start: usize,
+    /// From one row to the next.
+    stride: usize,
+    count: usize,
+    /// Elements of each row.
+    pub length: usize,
+}
+
+impl Strip {
+    /// As many elements without anything between them.
+    pub fn packed(self) -> Self {
+        Self {
+            start: 0,
+            stride: self.length,
+            ..self
+        }
+    }
+
+    /// From the first element to the last.
+    pub fn extent(self) -> Range<usize> {
+        self.start..self.start + (self.count - 1) * self.stride + self.length
+    }
+
+    /// The rows among these elements.
+    pub fn rows<E>(self, elements: &[E]) -> impl Iterator<Item = &[E]> {
+        let rows = elements[self.extent()].chunks(self.stride);
+        rows.map(move |row| &row[..self.length])
+    }
+
+    /// The rows among these elements.
+    pub fn rows_mut<E>(self, elements: &mut [E]) -> impl Iterator<Item = &mut [E]> {
+        let rows = elements[self.extent()].chunks_mut(self.stride);
+        rows.map(move |row| &mut row[..self.length])
+    }
+}
+
+#[inline]
+fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    a.start.max(b.start)..a.end.min(b.end)
+}
+
+#[inline]
+fn is_inside(axes: &[Axis], index: &[usize], region: usize) -> bool {
+    let mut pairs = axes.iter().zip(index);
+    pairs.all(|(axis, index)| axis.ranges[region].contains(index))
+}
+
+/// One place of a box, the last axis fastest: its offset and its index along each axis.
+fn locate(axes: &[Axis], ranges: &[Range<usize>], mut place: usize) -> (usize, Vec<usize>) {
+    let mut index = vec![0; ranges.len()];
+    for (index, range) in index.iter_mut().zip(ranges).rev() {
+        *index = range.start + place % range.len();
+        place /= range.len();
+    }
+    let steps = index
+        .iter()
+        .zip(axes)
+        .map(|(index, axis)| index * axis.stride);
+    (steps.sum(), index)
 }

@@ -3,25 +3,21 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::grid::{Blocks, Grid, ROW, Rows};
+use bytemuck::Pod;
+
+use super::grid::{Block, Blocks, Grid, Strip, TILE};
 use crate::ops::axes::cycles;
 
 /// What happens inside a region.
 pub trait Inside<E>: Sync {
     /// Whether a sample that is its own partner stays as it is.
     const KEEPS_ITSELF: bool;
-    /// Whether the partner's row matters.
+    /// Whether the partner's pixels matter.
     const TAKES: bool;
 
-    /// Changes a row of a sample's region; `other` is the same row of its partner.
-    fn row(&self, sample: usize, own: &mut [E], other: &[E]);
-
-    /// Changes rows of a sample's region: those elements of `own`, from the same of `other`.
-    fn rows(&self, sample: usize, own: &mut [E], other: &[E], spans: &[Range<usize>]) {
-        for at in spans {
-            self.row(sample, &mut own[at.clone()], &other[at.clone()]);
-        }
-    }
+    /// Changes the rows `at` of a sample; `other` has the same ones of its partner, in the rows
+    /// `from`.
+    fn rows(&self, sample: usize, own: &mut [E], at: Strip, other: &[E], from: Strip);
 }
 
 /// Bytes from which on a second thread pays: to wake one can take 100 microseconds.
@@ -30,19 +26,22 @@ const PARALLEL: usize = 1 << 22;
 const PARTS: usize = 4;
 
 /// Changes a batch where it is: what is read from memory is written over while it is still in the
-/// cache, and needs no more room than a block of rows for each thread.
+/// cache, and needs no more room than a tile for each thread.
 pub fn in_place<E, I>(storage: &mut [E], grid: &Grid, partners: &[usize], inside: &I)
 where
-    E: Copy + Send + Sync,
+    E: Pod + Send + Sync,
     I: Inside<E>,
 {
-    let cycles = cycles(partners, I::KEEPS_ITSELF);
-    grid.visit_blocks(Blocks::Touched, |offset, rows| {
-        if rows.offsets.is_empty() {
+    let cycles = match I::TAKES {
+        true => cycles(partners, I::KEEPS_ITSELF),
+        false => Vec::new(),
+    };
+    grid.visit_blocks(Blocks::Touched, |offset, block| {
+        let tiles = block.tiles();
+        if tiles == 0 {
             return;
         }
-        let block = &mut storage[grid.axes.base + offset..];
-        let mut samples: Vec<_> = (block
+        let mut samples: Vec<_> = (storage[grid.axes.base + offset..]
             .chunks_mut(grid.axes.sample_stride)
             .take(grid.axes.batch))
         .map(|sample| {
@@ -53,42 +52,100 @@ where
         if grid.axes.reversed {
             samples.reverse();
         }
-        let count = rows.offsets.len();
+        let change = |mut part: Part<E>| match I::TAKES {
+            true => part.along(&cycles, block, inside),
+            false => part.each(block, inside),
+        };
         let threads = rayon::current_num_threads();
-        if threads == 1 || size_of::<E>() * rows.elements < PARALLEL {
-            part(&mut samples, 0, rows, 0..count, &cycles, inside);
-            return;
+        if threads == 1 || size_of::<E>() * block.elements() < PARALLEL {
+            return change(Part {
+                samples,
+                start: 0,
+                tiles: 0..tiles,
+            });
         }
-        // Cut between rows, so that every thread has the same rows of all samples.
-        let parts = (threads * PARTS).min(count);
-        let mut work = Vec::with_capacity(parts);
+        // Cut between tiles, so that every thread has the same elements of all samples.
+        let parts = (threads * PARTS).min(tiles);
         let mut taken = 0;
-        for index in 0..parts {
-            let range = index * count / parts..(index + 1) * count / parts;
-            let end = match range.end == count {
+        let work = (0..parts).map(|index| {
+            let range = index * tiles / parts..(index + 1) * tiles / parts;
+            let end = match range.end == tiles {
                 true => grid.extent,
-                false => rows.offsets[range.end],
+                false => block.start(&block.tile(range.end)),
             };
-            let slices: Vec<_> = (samples.iter_mut())
-                .map(|sample| {
-                    sample
-                        .split_off_mut(..end - taken)
-                        .expect("rows ascend within the sample")
-                })
-                .collect();
-            work.push((slices, taken, range));
+            let slices = samples.iter_mut().map(|sample| {
+                sample
+                    .split_off_mut(..end - taken)
+                    .expect("tiles ascend within the sample")
+            });
+            let part = Part {
+                samples: slices.collect(),
+                start: taken,
+                tiles: range,
+            };
             taken = end;
-        }
-        share(threads, work, |(mut samples, start, range)| {
-            part(&mut samples, start, rows, range, &cycles, inside);
+            part
         });
+        share(threads, work, change);
     });
+}
+
+/// Some tiles of all samples.
+struct Part<'a, E> {
+    /// The elements that have the tiles, from the element `start` of each sample on.
+    samples: Vec<&'a mut [E]>,
+    start: usize,
+    tiles: Range<usize>,
+}
+
+impl<E: Pod> Part<'_, E> {
+    /// Changes each sample by its partner, along the cycles of the permutation.
+    fn along(&mut self, cycles: &[Vec<usize>], block: &Block, inside: &impl Inside<E>) {
+        let Self { samples, start, .. } = self;
+        let mut kept = vec![E::zeroed(); TILE];
+        for tile in self.tiles.clone().map(|tile| block.tile(tile)) {
+            // With one region for all it is the same for every sample.
+            let common = block.strip(&tile, 0, *start);
+            let strip = |sample| match block.has_one_region() {
+                true => common,
+                false => block.strip(&tile, sample, *start),
+            };
+            for cycle in cycles {
+                let (first, last) = (cycle[0], cycle[cycle.len() - 1]);
+                // The last sample takes from the first one, which by then has changed.
+                let last_strip = strip(last);
+                if let Some(at) = last_strip {
+                    copy_rows(&mut kept, at.packed(), samples[first], at);
+                }
+                for pair in cycle.windows(2) {
+                    let Some(at) = strip(pair[0]) else { continue };
+                    let [own, other] = (samples.get_disjoint_mut([pair[0], pair[1]]))
+                        .expect("a cycle meets each sample once");
+                    inside.rows(pair[0], own, at, other, at);
+                }
+                if let Some(at) = last_strip {
+                    inside.rows(last, samples[last], at, &kept, at.packed());
+                }
+            }
+        }
+    }
+
+    /// Changes each sample by itself.
+    fn each(&mut self, block: &Block, inside: &impl Inside<E>) {
+        for tile in self.tiles.clone().map(|tile| block.tile(tile)) {
+            for (sample, own) in self.samples.iter_mut().enumerate() {
+                if let Some(at) = block.strip(&tile, sample, self.start) {
+                    inside.rows(sample, own, at, &[], at);
+                }
+            }
+        }
+    }
 }
 
 /// Does the work on so many threads, of which this is one, so that it begins before another has
 /// woken.
-fn share<W: Send>(threads: usize, work: Vec<W>, run: impl Fn(W) + Sync) {
-    let work = Mutex::new(work.into_iter());
+fn share<W: Send>(threads: usize, work: impl Iterator<Item = W> + Send, run: impl Fn(W) + Sync) {
+    let work = Mutex::new(work);
     let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
     let drain = || {
         while let Some(work) = next() {
@@ -101,162 +158,79 @@ fn share<W: Send>(threads: usize, work: Vec<W>, run: impl Fn(W) + Sync) {
     });
 }
 
-/// Changes some of the rows; `samples` hold those of each sample, from the element `start` on.
-fn part<E: Copy, I: Inside<E>>(
-    samples: &mut [&mut [E]],
-    start: usize,
-    rows: &Rows,
-    range: Range<usize>,
-    cycles: &[Vec<usize>],
-    inside: &I,
-) {
-    // Short rows go together.
-    let step = ROW / rows.longest;
-    let mut kept: Vec<E> = Vec::with_capacity(ROW);
-    let [mut spans, mut last_spans] = [Spans::default(), Spans::default()];
-    for first_row in range.clone().step_by(step) {
-        let block = first_row..(first_row + step).min(range.end);
-        if !I::TAKES {
-            for &sample in cycles.iter().flatten() {
-                for at in spans.of(rows, &block, sample, start) {
-                    inside.row(sample, &mut samples[sample][at.clone()], &[]);
-                }
-            }
-            continue;
-        }
-        for cycle in cycles {
-            let (first, last) = (cycle[0], cycle[cycle.len() - 1]);
-            // The last sample takes from the first one, which by then has changed.
-            kept.clear();
-            for at in last_spans.of(rows, &block, last, start) {
-                kept.extend_from_slice(&samples[first][at.clone()]);
-            }
-            for pair in cycle.windows(2) {
-                let [own, other] = (samples.get_disjoint_mut([pair[0], pair[1]]))
-                    .expect("a cycle meets each sample once");
-                inside.rows(pair[0], own, other, spans.of(rows, &block, pair[0], start));
-            }
-            let mut kept = kept.as_slice();
-            for at in last_spans.of(rows, &block, last, start) {
-                let (other, rest) = kept.split_at(at.len());
-                inside.row(last, &mut samples[last][at.clone()], other);
-                kept = rest;
-            }
-        }
-    }
-}
-
-/// Where the regions of samples lie in a block of rows.
-#[derive(Default)]
-struct Spans {
-    spans: Vec<Range<usize>>,
-    /// What they were computed for.
-    of: Option<(Range<usize>, usize)>,
-}
-
-impl Spans {
-    /// The elements of a sample's region in the rows of `block`, counted from the element `start`.
-    fn of(
-        &mut self,
-        rows: &Rows,
-        block: &Range<usize>,
-        sample: usize,
-        start: usize,
-    ) -> &[Range<usize>] {
-        let of = (block.clone(), rows.region(sample));
-        if self.of.as_ref() != Some(&of) {
-            self.spans.clear();
-            rows.visit(block.clone(), sample, |at| {
-                self.spans.push(at.start - start..at.end - start);
-            });
-            self.of = Some(of);
-        }
-        &self.spans
-    }
-}
-
 /// The changed copy of a dense batch, in the order of its memory, in one pass.
 pub fn copy<E, I>(storage: &[E], grid: &Grid, partners: &[usize], inside: &I) -> Vec<E>
 where
-    E: bytemuck::Zeroable + Copy + Send + Sync,
+    E: Pod + Send + Sync,
     I: Inside<E>,
 {
-    let outer = grid.axes.outer.iter().map(|axis| axis.size);
-    let block_length = grid.axes.batch * grid.extent;
-    let length = block_length * outer.product::<usize>();
+    let batch = grid.axes.batch;
+    let block_length = batch * grid.extent;
+    let length = block_length * grid.blocks();
     let storage = &storage[grid.axes.base..][..length];
     let mut copy: Vec<E> = bytemuck::zeroed_vec(length);
     let mut blocks = (copy.chunks_exact_mut(block_length)).zip(storage.chunks_exact(block_length));
-    grid.visit_blocks(Blocks::All, |_, rows| {
+    grid.visit_blocks(Blocks::All, |_, block| {
         let (target, source) = blocks.next().expect("a dense batch is all blocks");
         let place = |sample: usize| match grid.axes.reversed {
-            true => grid.axes.batch - 1 - sample,
+            true => batch - 1 - sample,
             false => sample,
         };
-        let row_of = |sample: usize| &source[place(sample) * grid.extent..][..grid.extent];
+        let elements = |sample: usize| &source[place(sample) * grid.extent..][..grid.extent];
+        let tiles: Vec<_> = (0..block.tiles()).map(|tile| block.tile(tile)).collect();
         let change = |(index, target): (usize, &mut [E])| {
             let sample = place(index);
-            let (own, other) = (row_of(sample), row_of(partners[sample]));
-            copy_sample(target, sample, own, other, rows, inside);
+            let (own, other) = (elements(sample), elements(partners[sample]));
+            let mut done = 0;
+            for at in tiles.iter().filter_map(|tile| block.strip(tile, sample, 0)) {
+                let end = at.extent().end;
+                target[done..end].copy_from_slice(&own[done..end]);
+                inside.rows(sample, target, at, other, at);
+                done = end;
+            }
+            target[done..].copy_from_slice(&own[done..]);
         };
         let samples = target.chunks_exact_mut(grid.extent).enumerate();
         if size_of::<E>() * block_length < PARALLEL {
             samples.for_each(change);
         } else {
-            share(rayon::current_num_threads(), samples.collect(), change);
+            share(rayon::current_num_threads(), samples, change);
         }
     });
     copy
 }
 
-fn copy_sample<E: Copy, I: Inside<E>>(
-    target: &mut [E],
-    sample: usize,
-    own: &[E],
-    other: &[E],
-    rows: &Rows,
-    inside: &I,
-) {
-    let mut done = 0;
-    rows.visit(0..rows.offsets.len(), sample, |at| {
-        target[done..at.end].copy_from_slice(&own[done..at.end]);
-        inside.row(sample, &mut target[at.clone()], &other[at.clone()]);
-        done = at.end;
-    });
-    target[done..].copy_from_slice(&own[done..]);
-}
-
-/// Copies rows. Short ones without a call: two copies of a fixed length, from both ends, which may
-/// overlap.
-pub fn copy_rows<E: Copy>(target: &mut [E], source: &[E], spans: &[Range<usize>]) {
-    fn ends<E: Copy, const N: usize>(target: &mut [E], source: &[E]) -> Option<()> {
-        let fits = target.len() == source.len() && target.len() <= 2 * N;
-        let (first, last) = (source.first_chunk::<N>()?, source.last_chunk::<N>()?);
-        if fits {
-            *target.first_chunk_mut()? = *first;
-            *target.last_chunk_mut()? = *last;
-        }
-        fits.then_some(())
+/// Copies rows into others. Short ones without a call: two copies of fixed lengths, from both ends,
+/// which may overlap.
+pub fn copy_rows<E: Pod>(target: &mut [E], at: Strip, source: &[E], from: Strip) {
+    /// `FIRST` bytes from the front and `LAST` from the back.
+    fn ends<const FIRST: usize, const LAST: usize>(target: &mut [u8], source: &[u8]) {
+        let back = source.len() - LAST;
+        target[..FIRST].copy_from_slice(&source[..FIRST]);
+        target[back..][..LAST].copy_from_slice(&source[back..]);
     }
-    fn each<E: Copy>(
-        target: &mut [E],
-        source: &[E],
-        spans: &[Range<usize>],
-        copy: impl Fn(&mut [E], &[E]) -> Option<()>,
+    fn each<'a, E: Pod>(
+        rows: impl Iterator<Item = (&'a mut [E], &'a [E])>,
+        copy: impl Fn(&mut [u8], &[u8]),
     ) {
-        for at in spans {
-            let (target, source) = (&mut target[at.clone()], &source[at.clone()]);
-            if copy(target, source).is_none() {
-                target.copy_from_slice(source);
-            }
+        for (target, source) in rows {
+            copy(
+                bytemuck::cast_slice_mut(target),
+                bytemuck::cast_slice(source),
+            );
         }
     }
-    // Those of a block are of one length, but for the ends of very long rows.
-    match spans.first().map_or(0, Range::len) {
-        4..8 => each(target, source, spans, ends::<E, 4>),
-        8..16 => each(target, source, spans, ends::<E, 8>),
-        16..32 => each(target, source, spans, ends::<E, 16>),
-        32..=64 => each(target, source, spans, ends::<E, 32>),
-        _ => each(target, source, spans, |_, _| None),
+    let rows = at.rows_mut(target).zip(from.rows(source));
+    match size_of::<E>() * at.length {
+        1 => each(rows, ends::<1, 1>),
+        2..=4 => each(rows, ends::<2, 2>),
+        5..=8 => each(rows, ends::<4, 4>),
+        9..=16 => each(rows, ends::<8, 8>),
+        17..=32 => each(rows, ends::<16, 16>),
+        33..=64 => each(rows, ends::<32, 32>),
+        65..=96 => each(rows, ends::<64, 32>),
+        97..=128 => each(rows, ends::<96, 32>),
+        129..=256 => each(rows, ends::<128, 128>),
+        _ => each(rows, |target, source| target.copy_from_slice(source)),
     }
 }

@@ -3,15 +3,13 @@
 mod grid;
 mod kernel;
 
-use std::ops::Range;
-
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{DType, Flex, FloatDType};
 use burn::tensor::{BoolStore, Bytes, Element, Shape, bf16, f16};
 use bytemuck::Pod;
 
-use self::grid::Grid;
+use self::grid::{Grid, Strip};
 use self::kernel::Inside;
 use super::backend::{MixOps, Partners, Regions, Weights};
 
@@ -170,16 +168,12 @@ macro_rules! for_dtype {
 fn paste(images: FlexTensor, partners: &[usize], regions: &Regions) -> FlexTensor {
     struct Paste;
 
-    impl<E: Copy> Inside<E> for Paste {
+    impl<E: Pod> Inside<E> for Paste {
         const KEEPS_ITSELF: bool = true;
         const TAKES: bool = true;
 
-        fn row(&self, _sample: usize, own: &mut [E], other: &[E]) {
-            own.copy_from_slice(other);
-        }
-
-        fn rows(&self, _sample: usize, own: &mut [E], other: &[E], spans: &[Range<usize>]) {
-            kernel::copy_rows(own, other, spans);
+        fn rows(&self, _sample: usize, own: &mut [E], at: Strip, other: &[E], from: Strip) {
+            kernel::copy_rows(own, at, other, from);
         }
     }
 
@@ -204,10 +198,12 @@ fn blend(
         const KEEPS_ITSELF: bool = false;
         const TAKES: bool = true;
 
-        fn row(&self, sample: usize, own: &mut [E], other: &[E]) {
+        fn rows(&self, sample: usize, own: &mut [E], at: Strip, other: &[E], from: Strip) {
             let weights = self.0[sample % self.0.len()];
-            for (own, &other) in own.iter_mut().zip(other) {
-                *own = E::blend(*own, other, weights);
+            for (own, other) in at.rows_mut(own).zip(from.rows(other)) {
+                for (own, &other) in own.iter_mut().zip(other) {
+                    *own = E::blend(*own, other, weights);
+                }
             }
         }
     }
@@ -232,8 +228,8 @@ fn fill(images: FlexTensor, regions: &Regions, value: f64) -> FlexTensor {
         const KEEPS_ITSELF: bool = false;
         const TAKES: bool = false;
 
-        fn row(&self, _sample: usize, own: &mut [E], _other: &[E]) {
-            own.fill(self.0);
+        fn rows(&self, _sample: usize, own: &mut [E], at: Strip, _other: &[E], _from: Strip) {
+            at.rows_mut(own).for_each(|row| row.fill(self.0));
         }
     }
 
@@ -259,7 +255,7 @@ fn run<E: Pixel, I: Inside<E>>(
         kernel::in_place(storage, &grid, partners, inside);
         return images;
     }
-    if !grid.axes.is_dense() {
+    if !grid.is_dense {
         return run(images.to_contiguous(), partners, regions, inside);
     }
     let copy = kernel::copy(images.storage::<E>(), &grid, partners, inside);
