@@ -20,19 +20,14 @@ pub struct Args {
     pub command: Command,
 }
 
+/// What to do; each is described at its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a network on images and write it to a run folder
     Train(Box<TrainArgs>),
-    /// Measure a trained network: loss, accuracy, and accuracy of each class
     Eval(EvalArgs),
-    /// Say what is on image files
     Predict(PredictArgs),
-    /// Draw what an algorithm does to images: originals, partners and mixtures in one picture
     Preview(PreviewArgs),
-    /// Measure what mixing a batch costs on a device, beside a plain copy
     Bench(BenchArgs),
-    /// Lend a device of this machine to a training run on another one
     Serve(ServeArgs),
 }
 
@@ -129,8 +124,8 @@ pub struct PreviewArgs {
 /// pair of images and one for each image. All change a batch where it is; `paste, shared` writes a
 /// new one, because something else still holds the batch. `paste, reference` is the same in plain
 /// tensor calls, `targets, smoothed` is mixing and then label smoothing, and `targets, one-hot` goes by
-/// way of two one-hot matrices. On a GPU the plain copy
-/// is the kernel with which Burn assigns a slice, and extra memory what is still in use after a call.
+/// way of two one-hot matrices. On a GPU the plain copy is the kernel with which Burn assigns a
+/// slice, and extra memory what is still in use after a call.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
     /// Samples, channels, height and width of the batch

@@ -11,6 +11,7 @@ use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining,
 };
+use cutmix::time::{Duration, Time};
 use cutmix::trainer::Clock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -25,8 +26,42 @@ const WIDE: u16 = 96;
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// Where the run has an end that can be told in epochs.
-    pub epochs: Option<u64>,
-    pub epoch_batches: u64,
+    epochs: Option<u64>,
+    epoch_batches: u64,
+}
+
+impl Size {
+    /// Of a run over so many samples, whose batches consist of parts. A last part that is not whole
+    /// is left out.
+    pub fn new(duration: Duration, samples: usize, batch_size: usize, parts: usize) -> Self {
+        let part = batch_size / parts;
+        let epoch_parts = (samples / part).max(1);
+        let epoch_batches = epoch_parts.div_ceil(parts) as u64;
+        let epochs = match duration {
+            Duration::Epochs(epochs) => Some(epochs),
+            Duration::Batches(batches) => Some(batches.div_ceil(epoch_batches)),
+            Duration::Samples(samples) => Some(samples.div_ceil((epoch_parts * part) as u64)),
+            Duration::Share(_) | Duration::Wall(_) => None,
+        };
+        Self {
+            epochs,
+            epoch_batches,
+        }
+    }
+
+    /// Where a run is; between two epochs at the end of the first one.
+    fn place(&self, time: &Time) -> String {
+        let (epoch, progress) = match time.epoch {
+            1.. if time.epoch_progress == 0.0 => (time.epoch, 1.0),
+            epoch => (epoch + 1, time.epoch_progress),
+        };
+        let epochs = (self.epochs).map_or(String::new(), |epochs| format!("/{epochs}"));
+        let batch = (progress * self.epoch_batches as f64).round();
+        format!(
+            "epoch {epoch}{epochs}  batch {batch}/{}",
+            self.epoch_batches
+        )
+    }
 }
 
 /// The bar, where somebody watches who can see it move.
@@ -127,15 +162,7 @@ impl Live {
             bar.set_message(format!("evaluating {share} %"));
             return;
         }
-        let epoch = time.epoch + 1;
-        let of = size
-            .epochs
-            .map_or(String::new(), |epochs| format!("/{epochs}"));
-        let batch = (time.epoch_progress * size.epoch_batches as f64).round();
-        bar.set_prefix(format!(
-            "epoch {epoch}{of}  batch {batch}/{}",
-            size.epoch_batches
-        ));
+        bar.set_prefix(size.place(&time));
         let speed = split.loss.count as f64 / split.start.elapsed().as_secs_f64().max(1e-9);
         let (start, before) = self.start;
         let done = (time.progress - before).max(1e-9);
@@ -221,5 +248,41 @@ impl MetricsRenderer for Live {
 
     fn register_metric(&mut self, definition: MetricDefinition) {
         (self.names).insert(definition.metric_id, definition.name.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: u64, epoch_progress: f64) -> Time {
+        Time {
+            epoch,
+            epoch_progress,
+            ..Time::default()
+        }
+    }
+
+    #[test]
+    fn an_epoch_that_is_over_is_shown_at_its_end() {
+        let size = Size::new(Duration::Epochs(2), 640, 32, 1);
+        assert_eq!(size.place(&at(0, 0.0)), "epoch 1/2  batch 0/20");
+        assert_eq!(size.place(&at(0, 0.5)), "epoch 1/2  batch 10/20");
+        assert_eq!(size.place(&at(1, 0.0)), "epoch 1/2  batch 20/20");
+        assert_eq!(size.place(&at(1, 0.05)), "epoch 2/2  batch 1/20");
+        assert_eq!(size.place(&at(2, 0.0)), "epoch 2/2  batch 20/20");
+    }
+
+    #[test]
+    fn a_last_batch_of_fewer_parts_counts() {
+        // 625 parts of 16: 312 batches of two and one of one.
+        let epochs = |duration| Size::new(duration, 10_000, 32, 2).place(&at(0, 1.0));
+        assert_eq!(epochs(Duration::Batches(313)), "epoch 1/1  batch 313/313");
+        assert_eq!(epochs(Duration::Batches(314)), "epoch 1/2  batch 313/313");
+        assert_eq!(
+            epochs(Duration::Samples(10_001)),
+            "epoch 1/2  batch 313/313"
+        );
+        assert_eq!(epochs(Duration::Share(1.0)), "epoch 1  batch 313/313");
     }
 }

@@ -10,7 +10,6 @@ use burn::optim::SgdConfig;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use cutmix::algorithms::Algorithm;
-use cutmix::time::Duration;
 use cutmix::trainer::{
     Checkpoint, Checkpoints, Csv, Goal, History, JsonLines, Logger, Report, Stop, TensorBoard,
     Trainer,
@@ -205,7 +204,8 @@ impl Prepared {
         trainer = match view.clone() {
             View::Lines => trainer,
             View::Bar(bar) => {
-                let size = size(&config, samples);
+                let (whole, parts) = (config.batch_size, config.accumulate);
+                let size = Size::new(config.duration, samples, whole, parts);
                 trainer.renderer(move |clock| Box::new(Live::new(bar, clock, size, mixes)))
             }
             View::Dashboard(_) => trainer
@@ -392,21 +392,6 @@ fn optimizer(config: &Config) -> burn::optim::ModuleOptimizer {
             (config.clip_norm).map(|norm| GradientClippingConfig::Norm(norm as f32)),
         )
         .init()
-}
-
-fn size(config: &Config, samples: usize) -> Size {
-    let batch_size = config.batch_size as u64;
-    let epoch_batches = (samples as u64 / batch_size).max(1);
-    let epochs = match config.duration {
-        Duration::Epochs(epochs) => Some(epochs),
-        Duration::Batches(batches) => Some(batches.div_ceil(epoch_batches)),
-        Duration::Samples(samples) => Some(samples.div_ceil(batch_size).div_ceil(epoch_batches)),
-        Duration::Share(_) | Duration::Wall(_) => None,
-    };
-    Size {
-        epochs,
-        epoch_batches,
-    }
 }
 
 fn header(config: &Config, splits: &Splits, device: &str, parameters: usize, folder: &RunFolder) {

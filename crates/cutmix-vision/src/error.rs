@@ -65,6 +65,14 @@ pub enum DataError {
         /// How many bad images of it were skipped.
         skipped: usize,
     },
+    /// A validation folder whose class folders have no usable image.
+    #[error("{} has no {}image in its class folders (jpg, jpeg, png, webp, bmp)", path.display(), if *skipped > 0 { "good " } else { "" })]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+        /// How many bad images of it were skipped.
+        skipped: usize,
+    },
     /// An image that cannot be decoded.
     #[error("bad image {}: {reason} (mend or remove it, or skip bad images to go on)", path.display())]
     Image {

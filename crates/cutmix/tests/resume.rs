@@ -386,6 +386,35 @@ fn wrong_checkpoint_settings_are_refused() {
 }
 
 #[test]
+fn a_new_run_does_not_touch_the_checkpoints_of_another_one() {
+    let _alone = alone();
+    let (folder, saved) = saved();
+    let error = run(folder.path()).fit().unwrap_err();
+    let expected = format!(
+        "`checkpoints` is {}, where a run has saved itself; accepted: another folder, or that run to `resume`",
+        folder.path().display()
+    );
+    assert_eq!(error.to_string(), expected);
+    assert!(saved.iter().all(|checkpoint| checkpoint.exists()));
+}
+
+#[test]
+fn of_what_was_half_written_only_the_files_of_a_run_are_removed() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let [killed, foreign] =
+        ["batch-00000007.part", "notes.part"].map(|name| folder.path().join(name));
+    fs::write(&killed, "half").unwrap();
+    fs::write(&foreign, "mine").unwrap();
+    run(folder.path())
+        .max_duration("1ba".parse().unwrap())
+        .fit()
+        .unwrap();
+    assert!(!killed.exists());
+    assert!(foreign.exists());
+}
+
+#[test]
 fn a_loader_of_other_batches_is_refused_instead_of_waited_for() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();

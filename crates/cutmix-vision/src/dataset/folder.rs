@@ -67,7 +67,7 @@ impl Default for FolderOptions {
 /// # Errors
 /// [`DataError::NotFound`], [`DataError::NotAFolder`], [`DataError::Io`], [`DataError::NoClasses`],
 /// [`DataError::OneClass`], [`DataError::UnknownClass`], [`DataError::EmptyClass`],
-/// [`DataError::Image`] as `options.on_bad_image` says, and [`DataError::Argument`] where an option
+/// [`DataError::NoImages`], [`DataError::Image`] as `options.on_bad_image` says, and [`DataError::Argument`] where an option
 /// is out of range.
 pub fn image_folder(dir: impl AsRef<Path>, options: &FolderOptions) -> Result<Splits, DataError> {
     let dir = dir.as_ref();
@@ -114,7 +114,7 @@ pub fn image_folder(dir: impl AsRef<Path>, options: &FolderOptions) -> Result<Sp
                 let path = val_dir.clone();
                 return Err(DataError::NoClasses { path });
             }
-            Some(Files::of(&folders, &classes, val_dir)?)
+            Some((val_dir, Files::of(&folders, &classes, val_dir)?))
         }
         None => None,
     };
@@ -122,17 +122,24 @@ pub fn image_folder(dir: impl AsRef<Path>, options: &FolderOptions) -> Result<Sp
     let mut skipped = Vec::new();
     let train = train.verify(options, &mut skipped)?;
     train.files.check_classes(&train_dir, &classes, &skipped)?;
-    let val = val
-        .map(|val| val.verify(options, &mut skipped))
-        .transpose()?;
+    let skipped_of_train = skipped.len();
+    let val = match val {
+        Some((path, val)) => {
+            let val = val.verify(options, &mut skipped)?;
+            if val.files.paths.is_empty() {
+                let (path, skipped) = (path.clone(), skipped.len() - skipped_of_train);
+                return Err(DataError::NoImages { path, skipped });
+            }
+            Some(val)
+        }
+        None => None,
+    };
 
     let grey = train.grey && val.as_ref().is_none_or(|val| val.grey);
     let channels = options.channels.unwrap_or(if grey { 1 } else { 3 });
     let mut splits = Splits {
         train: train.into_dataset(&classes, options.size, channels),
-        val: val
-            .map(|val| val.into_dataset(&classes, options.size, channels))
-            .filter(|val| !val.is_empty()),
+        val: val.map(|val| val.into_dataset(&classes, options.size, channels)),
         skipped,
     };
     splits.carve(options)?;

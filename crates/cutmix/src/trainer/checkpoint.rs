@@ -23,6 +23,8 @@ use crate::time::Duration;
 const MAGIC: &[u8; 8] = b"cutmix 1";
 const DIGEST: usize = 32;
 const EXTENSION: &str = "checkpoint";
+/// Of a file that is being written.
+const PART: &str = "part";
 
 /// Where a run saves itself, how often, and what it keeps.
 ///
@@ -32,6 +34,9 @@ const EXTENSION: &str = "checkpoint";
 /// it, because it is a function of the seed and the batch; nor does the schedule.
 ///
 /// The run is saved once more when it ends or is stopped.
+///
+/// A new run does not begin in a folder that has checkpoints. One that is resumed removes those of
+/// later batches than its own when it first saves itself: they are damaged, or of another run.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     pub(super) folder: PathBuf,
@@ -62,10 +67,17 @@ impl Checkpoints {
         self
     }
 
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self, resumes: bool) -> Result<(), Error> {
         self.interval.check_interval("save_interval")?;
         if self.keep == 0 {
             return Err(Error::argument("keep", 0, "at least 1 checkpoint"));
+        }
+        if !resumes && Checkpoint::exists(&self.folder) {
+            return Err(Error::argument(
+                "checkpoints",
+                format!("{}, where a run has saved itself", self.folder.display()),
+                "another folder, or that run to `resume`",
+            ));
         }
         let probe = self.folder.join(".probe");
         (fs::create_dir_all(&self.folder))
@@ -134,7 +146,7 @@ impl Checkpoint {
             path: folder.display().to_string(),
             reason,
         };
-        let batches = list(folder).map_err(|error| none(error.to_string()))?;
+        let batches = list(folder, EXTENSION).map_err(|error| none(error.to_string()))?;
         let mut damaged = Vec::new();
         for batch in batches.into_iter().rev() {
             match Self::read(&file(folder, batch)) {
@@ -158,7 +170,7 @@ impl Checkpoint {
 
     /// Whether there is a checkpoint in a folder, whole or not.
     pub fn exists(folder: &Path) -> bool {
-        list(folder).is_ok_and(|batches| !batches.is_empty())
+        list(folder, EXTENSION).is_ok_and(|batches| !batches.is_empty())
     }
 
     /// Reads one file.
@@ -210,7 +222,7 @@ impl Checkpoint {
         average: Option<Bytes>,
     ) -> Result<PathBuf, Error> {
         let path = file(folder, batch);
-        let part = path.with_extension("part");
+        let part = path.with_extension(PART);
         let header = Header {
             state,
             model: model.len(),
@@ -334,11 +346,11 @@ impl Checkpoint {
 }
 
 /// Removes all checkpoints but the last `keep` up to that of batch `now` and that of the batch
-/// `best`: later ones are damaged, or of another run. And what a process that was killed left half
-/// written.
+/// `best`. And what a process that was killed left half written.
 pub(super) fn prune(folder: &Path, now: u64, keep: usize, best: Option<u64>) -> io::Result<()> {
-    let (batches, later): (Vec<_>, Vec<_>) =
-        list(folder)?.into_iter().partition(|batch| *batch <= now);
+    let (batches, later): (Vec<_>, Vec<_>) = list(folder, EXTENSION)?
+        .into_iter()
+        .partition(|batch| *batch <= now);
     for batch in later {
         fs::remove_file(file(folder, batch))?;
     }
@@ -346,14 +358,8 @@ pub(super) fn prune(folder: &Path, now: u64, keep: usize, best: Option<u64>) -> 
     for &batch in batches[..old].iter().filter(|&&batch| Some(batch) != best) {
         fs::remove_file(file(folder, batch))?;
     }
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "part")
-        {
-            fs::remove_file(path)?;
-        }
+    for batch in list(folder, PART)? {
+        fs::remove_file(file(folder, batch).with_extension(PART))?;
     }
     Ok(())
 }
@@ -366,17 +372,14 @@ fn name(batch: u64) -> String {
     format!("batch-{batch:08}.{EXTENSION}")
 }
 
-/// The batches of the checkpoints in a folder, in order.
-fn list(folder: &Path) -> io::Result<Vec<u64>> {
+/// The batches of the files with this extension in a folder, in order.
+fn list(folder: &Path, extension: &str) -> io::Result<Vec<u64>> {
     let mut batches = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let batch: Option<u64> =
             (path.file_stem()).and_then(|stem| stem.to_str()?.strip_prefix("batch-")?.parse().ok());
-        if path
-            .extension()
-            .is_some_and(|extension| extension == EXTENSION)
-        {
+        if path.extension().is_some_and(|found| found == extension) {
             batches.extend(batch);
         }
     }

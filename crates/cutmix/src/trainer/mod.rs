@@ -335,12 +335,13 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] for a setting out of range or a loader without samples, before anything
-    /// is trained; [`Error::Write`] if a folder cannot be written; [`Error::Checkpoint`] if the
-    /// checkpoint is not of this run; [`Error::NotFinite`] by [`OnNan`]; [`Error::Algorithm`] or an
-    /// error of the model's loss, a callback or a logger; [`Error::Worker`] if a step panics or a
-    /// remote device is gone; [`Error::Training`] for everything that Burn reports: a sample that
-    /// cannot be read, a metric, a device.
+    /// [`Error::Argument`] for a setting out of range, a loader without samples, or a new run in the
+    /// folder of another one's checkpoints, before anything is trained; [`Error::Write`] if a folder
+    /// cannot be written; [`Error::Checkpoint`] if the checkpoint is not of this run;
+    /// [`Error::NotFinite`] by [`OnNan`]; [`Error::Algorithm`] or an error of the model's loss, a
+    /// callback or a logger; [`Error::Worker`] if a step panics or a remote device is gone;
+    /// [`Error::Device`] if the device fails where its work is waited for; [`Error::Training`] for
+    /// everything that Burn reports: a sample that cannot be read, a metric.
     pub fn fit(self) -> Result<Fit<M>, Error> {
         self.check()?;
         let devices = match self.devices.is_empty() {
@@ -523,6 +524,9 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
             return Err(Error::argument("early_stopping", 0, "at least 1 report"));
         }
         algorithms::check(&self.algorithms)?;
-        self.checkpoints.as_ref().map_or(Ok(()), Checkpoints::check)
+        match &self.checkpoints {
+            Some(checkpoints) => checkpoints.check(self.resume.is_some()),
+            None => Ok(()),
+        }
     }
 }
