@@ -431,7 +431,7 @@ such a batch.
 ## The operations
 
 Beside a plain copy of as many bytes as the boxes have, from memory into other memory: `cutmix bench
---device cpu --shape 64x3x224x224`, and so on. Medians over {plans} plans. `paste` is CutMix, `blend` MixUp (all of
+--device cpu --plans {plans} --shape 64x3x224x224`, and so on. Medians over the plans. `paste` is CutMix, `blend` MixUp (all of
 each image), `fill` CutOut; `paste, shared` has to write a new batch because something else holds the
 old one; `paste, reference` is plain tensor calls. The extra memory is what the allocator gave out
 during a call.

@@ -113,7 +113,7 @@ pub struct PreviewArgs {
     /// Another number draws other images and another region
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Picture to write; a file of this name is replaced
+    /// PNG file to write; one of this name is replaced
     #[arg(long, short, value_name = "FILE", default_value = "preview.png")]
     pub output: PathBuf,
 }

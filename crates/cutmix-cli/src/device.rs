@@ -174,6 +174,10 @@ pub fn choose(text: &str) -> Result<Chosen, Error> {
             }
         },
     };
+    if backend == "auto" {
+        let expected = "auto alone, or a backend with a number, for example vulkan:1";
+        return Err(Error::option("device", text, expected));
+    }
     let Some((_, feature)) = BACKENDS.iter().find(|(name, _)| *name == backend) else {
         let names = BACKENDS.iter().map(|(name, _)| *name);
         return Err(Error::unknown(

@@ -69,10 +69,16 @@ pub enum Error {
     )]
     OutputTaken(PathBuf),
     #[error(
-        "{} is not a run folder: there is no {missing} in it; `cutmix train` makes one",
-        path.display()
+        "{} is not a run folder: there is no config.toml in it; `cutmix train` makes one",
+        .0.display()
     )]
-    NotARun { path: PathBuf, missing: String },
+    NotARun(PathBuf),
+    #[error(
+        "run {} is not finished: there is no model.safetensors in it; where it was stopped, go on \
+         with: cutmix train --resume {}",
+        .0.display(), .0.display()
+    )]
+    Unfinished(PathBuf),
     #[error("{} is not a model that `cutmix train` wrote, or is damaged: {reason}", path.display())]
     Model { path: PathBuf, reason: String },
     #[error("run folder {} is in use by another process", .0.display())]

@@ -25,6 +25,11 @@ pub fn run(args: PreviewArgs) -> Result<(), Error> {
                         one-of, one choice at a time";
         return Err(Error::option("algorithm", &args.algorithm, expected));
     }
+    let extension = args.output.extension();
+    if !extension.is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        let expected = "a name that ends in .png";
+        return Err(Error::option("output", args.output.display(), expected));
+    }
     let settings = Settings {
         data: args.data,
         size: args.size,

@@ -101,32 +101,26 @@ impl RunFolder {
 
     /// The folder of a finished run.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let run = Self {
-            path: path.into(),
-            _lock: None,
-        };
-        run.require("config.toml", &run.config())?;
-        run.require("model.safetensors", &run.model())?;
-        Ok(run)
+        let run = Self::of_run(path)?;
+        match run.model().is_file() {
+            true => Ok(run),
+            false => Err(Error::Unfinished(run.path)),
+        }
     }
 
     /// The folder of a run that is to go on.
     pub fn resume(path: &Path) -> Result<Self, Error> {
+        Self::locked(Self::of_run(path)?.path)
+    }
+
+    fn of_run(path: &Path) -> Result<Self, Error> {
         let run = Self {
             path: path.into(),
             _lock: None,
         };
-        run.require("config.toml", &run.config())?;
-        Self::locked(path.into())
-    }
-
-    fn require(&self, name: &str, file: &Path) -> Result<(), Error> {
-        match file.is_file() {
-            true => Ok(()),
-            false => Err(Error::NotARun {
-                path: self.path.clone(),
-                missing: name.into(),
-            }),
+        match run.config().is_file() {
+            true => Ok(run),
+            false => Err(Error::NotARun(run.path)),
         }
     }
 

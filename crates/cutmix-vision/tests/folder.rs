@@ -255,6 +255,32 @@ fn folders_that_are_no_data_set() {
 }
 
 #[test]
+fn a_validation_folder_without_images() {
+    let dir = pets();
+    for class in ["cat", "dog"] {
+        fs::rename(
+            dir.path().join(format!("val/{class}/c.bmp")),
+            dir.path().join(format!("val/{class}/c.tiff")),
+        )
+        .unwrap();
+    }
+    let val = dir.path().join("val");
+    let message = |options| open(dir.path(), &options).unwrap_err().to_string();
+    let expected = format!(
+        "{} has no image in its class folders (jpg, jpeg, png, webp, bmp)",
+        val.display()
+    );
+    assert_eq!(message(options(4)), expected);
+
+    fs::write(val.join("dog/text.jpg"), "hello").unwrap();
+    let skip = FolderOptions {
+        on_bad_image: OnBadImage::Skip,
+        ..options(4)
+    };
+    assert_eq!(message(skip), expected.replace("no image", "no good image"));
+}
+
+#[test]
 fn a_class_that_only_val_has() {
     let dir = pets();
     save(dir.path(), "val/dogs/a.png", plain([1, 1, 1]));

@@ -260,6 +260,21 @@ fn event_files_hold_every_scalar_with_its_checksum() {
     assert_eq!(starts, [5]);
     let steps: Vec<_> = scalars["train/loss"].iter().map(|point| point.0).collect();
     assert_eq!(steps, [5, 6, 7]);
+
+    // So does one that begins anew, because it was killed before it had saved itself.
+    fs::remove_dir_all(folder.path().join("tensorboard")).unwrap();
+    fs::remove_dir_all(folder.path().join("saved")).unwrap();
+    fs::create_dir(folder.path().join("tensorboard")).unwrap();
+    fs::write(
+        first[0].with_file_name("events.out.tfevents.1.cutmix.1"),
+        "",
+    )
+    .unwrap();
+    run(folder.path()).fit().unwrap();
+    let files = event_files(folder.path());
+    assert_eq!(files.len(), 2);
+    let (_, starts) = events(&files[1]);
+    assert_eq!(starts, [1]);
 }
 
 /// Needs Python with the package `tensorboard`: that of the environment variable `PYTHON`, or

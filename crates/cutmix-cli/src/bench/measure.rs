@@ -117,9 +117,9 @@ impl Copier<'_> {
     }
 }
 
-/// The middle one of the values; NaN of none.
-pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+/// The middle one of the values.
+pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    values.get(values.len() / 2).copied()
 }

@@ -38,12 +38,13 @@ struct Report {
     rows: Vec<Row>,
 }
 
-/// One operation; numbers are medians over the plans.
+/// One operation; numbers are medians over the plans that change something, and none where no plan
+/// does.
 #[derive(Serialize)]
 struct Row {
     operation: &'static str,
     mode: Option<Mode>,
-    milliseconds: f64,
+    milliseconds: Option<f64>,
     /// Bytes of the regions in a second; none where there are no regions.
     gigabytes_per_second: Option<f64>,
     /// The time of a plain copy of as many bytes over the operation's time.
@@ -135,16 +136,17 @@ impl Report {
         );
         say!("operation                         time        GB/s   of a copy   extra memory");
         for row in &self.rows {
+            let time = row.milliseconds.map(|time| format!("{time:.3} ms"));
             let rate = row.gigabytes_per_second.map(|rate| format!("{rate:.1}"));
             let share = row
                 .share_of_copy
                 .map(|share| format!("{:.0} %", 100.0 * share));
             let mode = row.mode.map(|mode| mode.to_string());
             say!(
-                "{:<16} {:<8} {:>10.3} ms {:>11} {:>11} {:>14}",
+                "{:<16} {:<8} {:>13} {:>11} {:>11} {:>14}",
                 row.operation,
                 mode.unwrap_or_default(),
-                row.milliseconds,
+                time.unwrap_or_default(),
                 rate.unwrap_or_default(),
                 share.unwrap_or_default(),
                 row.extra_bytes.map(size).unwrap_or_default(),
@@ -311,12 +313,10 @@ impl Bench {
             operation,
             mode: Some(mode),
             milliseconds: median(samples.iter().map(|(_, seconds, _)| 1e3 * seconds)),
-            gigabytes_per_second: Some(median(
+            gigabytes_per_second: median(
                 (samples.iter()).map(|(bytes, seconds, _)| 1e-9 * *bytes as f64 / seconds),
-            )),
-            share_of_copy: Some(median(
-                samples.iter().map(|(_, seconds, copy)| copy / seconds),
-            )),
+            ),
+            share_of_copy: median(samples.iter().map(|(_, seconds, copy)| copy / seconds)),
             extra_bytes,
             samples: (samples.iter())
                 .map(|&(bytes, seconds, _)| (bytes, seconds))
@@ -339,9 +339,9 @@ impl Bench {
             operation: "plain copy",
             mode: None,
             milliseconds: median(samples.iter().map(|(_, seconds)| 1e3 * seconds)),
-            gigabytes_per_second: Some(median(
+            gigabytes_per_second: median(
                 (samples.iter()).map(|(bytes, seconds)| 1e-9 * *bytes as f64 / seconds),
-            )),
+            ),
             share_of_copy: None,
             extra_bytes: None,
             samples,

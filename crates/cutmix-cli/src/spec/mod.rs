@@ -132,6 +132,16 @@ pub fn check_together(specs: &[Spec]) -> Result<(), Error> {
     Ok(check(&algorithms)?)
 }
 
+/// Checks that the algorithms can change images of this height and width.
+pub fn check_images(specs: &[Spec], spatial: &[usize]) -> Result<(), Error> {
+    specs.iter().try_for_each(|spec| match &spec.kind {
+        Kind::CutOut { length, .. } => Ok(length.pixels(spatial).map(drop)?),
+        Kind::OneOf(specs) => (specs.iter())
+            .try_for_each(|(_, spec)| check_images(std::slice::from_ref(spec), spatial)),
+        _ => Ok(()),
+    })
+}
+
 /// The specs in the order in which they act on a batch, with `between` between two.
 pub fn in_order(specs: &[Spec], between: &str) -> String {
     let mut specs: Vec<_> = specs.iter().collect();

@@ -70,6 +70,24 @@ fn json_has_the_numbers_of_every_plan() {
 }
 
 #[test]
+fn where_no_plan_changes_anything_there_are_no_numbers() {
+    let lonely = |more: &[&str]| {
+        let options = [
+            "bench", "--shape", "1x1x4x4", "--plans", "5", "--device", "cpu",
+        ];
+        output(scratch().path(), &[&options, more].concat())
+    };
+    let shown = lonely(&[]);
+    assert!(!shown.contains("NaN"), "{shown}");
+    let report: Value = serde_json::from_str(&lonely(&["--json"])).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    let paste = rows.iter().find(|row| row["operation"] == "paste").unwrap();
+    assert!(paste["milliseconds"].is_null() && paste["share_of_copy"].is_null());
+    let blend = rows.iter().find(|row| row["operation"] == "blend").unwrap();
+    assert!(blend["milliseconds"].is_number());
+}
+
+#[test]
 fn a_large_batch_is_mixed_in_place_with_little_memory() {
     let options = [
         "bench",

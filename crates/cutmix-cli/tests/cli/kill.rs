@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use safetensors::SafeTensors;
 
+use crate::runs::metrics;
 use crate::{cutmix, error, output, scratch, tiny};
 
 /// A run of some seconds that uses all that has to come back: several algorithms, a moving average,
@@ -39,13 +40,6 @@ fn weights(run: &Path) -> BTreeMap<String, Vec<u8>> {
     tensors
         .map(|(name, tensor)| (name, tensor.data().to_vec()))
         .collect()
-}
-
-/// The rows of `metrics.csv` but for the time.
-fn metrics(run: &Path) -> Vec<String> {
-    let table = fs::read_to_string(run.join("metrics.csv")).unwrap();
-    let rows = table.lines().map(|row| row.rsplit_once(',').unwrap().0);
-    rows.map(String::from).collect()
 }
 
 /// Batches before the last checkpoint of a run.

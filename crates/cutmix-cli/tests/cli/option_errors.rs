@@ -46,6 +46,9 @@ fn wrong_options_are_told() {
         ["--device", "gpu"],
         ["--device", "cpu:1"],
         ["--device", "cpu:one"],
+        ["--device", "auto:1"],
+        ["--algorithm", "cutout:length=29"],
+        ["--algorithm", "one-of(cutmix|cutout:length=29)"],
     ]
     .map(|options| {
         error(

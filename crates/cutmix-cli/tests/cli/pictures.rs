@@ -55,6 +55,10 @@ fn preview_shows_every_algorithm_that_changes_images() {
         error(path, &["preview", "--algorithm", "cutout:length=29"]),
         "`length` is 29; accepted: 1 to 28 pixels, the image's smallest side"
     );
+    assert_eq!(
+        error(path, &["preview", "--output", "preview.jpg"]),
+        "--output is preview.jpg, expected a name that ends in .png"
+    );
 }
 
 #[test]

@@ -349,6 +349,7 @@ fn damaged_and_missing_runs_are_told() {
     let run = trained().join("run");
     fs::create_dir(path.join("run")).unwrap();
     fs::copy(run.join("config.toml"), path.join("run/config.toml")).unwrap();
+    told.push(error(path, &["eval", "run"]));
     let model = fs::read(run.join("model.safetensors")).unwrap();
     for damage in [
         &model[..0],

@@ -235,6 +235,7 @@ impl Drawer {
 
     fn draw_region(&self, spatial: &[usize], rng: &mut impl Rng) -> Result<Region, Error> {
         if let Some(region) = &self.region {
+            region.check(spatial)?;
             return Ok(region.clone());
         }
         let sides = match (self.sampler, self.side) {

@@ -400,8 +400,11 @@ impl<M: Classifier<D>, const D: usize> Trainer<M, D> {
             })
         });
 
-        let time = clock.now();
-        hooks.time(TimeEvent::FitStart, &time)?;
+        if let Err(error) = hooks.time(TimeEvent::FitStart, &now) {
+            // The loggers have started; the first error is the one that counts.
+            let _ = each(&mut |logger| logger.end());
+            return Err(error);
+        }
         let renderer = Counting {
             tally: tally.clone(),
             names: HashMap::new(),

@@ -237,4 +237,9 @@ fn mixtures_refuse_what_is_none() {
     assert_refused(partners.draw_mixture(3, rng), &["`partners`", "3 samples"]);
     let pairs = drawer.mode(Mode::Pair);
     assert_refused(pairs.draw_regions(3, &[8], rng), &["`mode`", "pair"]);
+    let outside = Drawer::new(1.0).region(Region::new([0..4, 4..9]));
+    assert_refused(
+        outside.draw_regions(3, &[8, 8], rng),
+        &["`region`", "[0..4, 4..9]", "[0..8, 0..8]"],
+    );
 }

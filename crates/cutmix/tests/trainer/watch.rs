@@ -106,6 +106,18 @@ fn the_error_of_a_logger_ends_the_run() {
 }
 
 #[test]
+fn a_logger_that_has_started_ends_where_a_callback_stops_the_run_at_once() {
+    let (_, model, train) = setting();
+    let everything = Everything::default();
+    trainer(model, train)
+        .logger(everything.clone())
+        .callback(|_: Event<'_>| Err(Error::argument("callback", "there", "nothing")))
+        .fit()
+        .unwrap_err();
+    assert_eq!(*everything.0.lock().unwrap(), ["start 0", "end"]);
+}
+
+#[test]
 fn callbacks_see_every_event_after_the_algorithms() {
     let (device, model, train) = setting();
     let log = Log::default();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{BatchLog, History, Logger, Report, mean_notes};
@@ -11,13 +11,16 @@ use crate::time::Time;
 
 /// Batches between two flushes: what a run that is killed may lose.
 const FLUSH: u64 = 64;
+/// How the names of event files begin.
+const PREFIX: &str = "events.out.tfevents";
 
 /// Writes an event file that TensorBoard reads: `tensorboard --logdir FOLDER`.
 ///
 /// Each batch has `train/loss`, `train/accuracy`, `learning_rate`, and the notes of algorithms under their
 /// own names, such as `cutmix/lambda` (averaged over the parts of a batch); each report `eval/loss`
-/// and `eval/accuracy`. The step is the number of batches up to there. A run that is resumed begins
-/// another file, which tells TensorBoard to forget what came after the checkpoint.
+/// and `eval/accuracy`. The step is the number of batches up to there. A run that is resumed, or
+/// begins anew in the folder, begins another file, which tells TensorBoard to forget what came after
+/// the checkpoint, or all of it.
 ///
 /// ```no_run
 /// # use cutmix::trainer::Trainer;
@@ -67,21 +70,30 @@ impl TensorBoard {
     }
 }
 
+/// Whether there is a file of events in a folder.
+fn is_written(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        if entry?.file_name().to_string_lossy().starts_with(PREFIX) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Logger for TensorBoard {
     fn start(&mut self, _: &History, now: &Time) -> Result<(), Error> {
         fs::create_dir_all(&self.folder).map_err(|error| Error::write(&self.folder, error))?;
+        let went_before =
+            is_written(&self.folder).map_err(|error| Error::write(&self.folder, error))?;
         let seconds = wall_time() as u64;
         // TensorBoard reads the files of a folder in the order of their names.
-        let name = format!(
-            "events.out.tfevents.{seconds:010}.cutmix.{}",
-            std::process::id()
-        );
+        let name = format!("{PREFIX}.{seconds:010}.cutmix.{}", std::process::id());
         let path = self.folder.join(name);
         let file = File::create(&path).map_err(|error| Error::write(&path, error))?;
         self.file = Some((path, BufWriter::new(file)));
         self.write(|file| {
             record(file, &event(0, bytes(3, b"brain.Event:2")))?;
-            if now.batch > 0 {
+            if went_before {
                 // SessionLog: status = 1, START: steps from this one on are no longer true.
                 let mut start = key(1, VARINT);
                 start.extend(varint(1));
