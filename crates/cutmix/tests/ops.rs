@@ -3,7 +3,7 @@
 
 mod common;
 
-use burn::tensor::{DType, Device, Float, Int, Tensor};
+use burn::tensor::{DType, Device, Float, Int, Tensor, TensorData, bf16, f16};
 use cutmix::ops;
 use cutmix::plan::{Drawer, Mode, Plan, Region, Stream};
 use proptest::prelude::*;
@@ -162,6 +162,77 @@ fn an_infinite_gradient_does_not_spread() {
     let gradient = images.grad(&gradients).unwrap();
     let expected = [0.0, 2.0, 3.0 + 7.0, f32::INFINITY, 5.0 + 1.0, 6.0, 0.0, 8.0];
     assert_eq!(values::<f32, 3, _>(&gradient), expected);
+}
+
+/// Zeros, denormals, infinities and what is no number among them.
+#[test]
+fn all_half_precision_numbers_are_blended_as_by_the_reference() {
+    let device = Device::flex();
+    let all = || 0..=u16::MAX;
+    // Each with another one that shares few of its bits.
+    let other = || all().map(|bits| bits.wrapping_mul(40_503).rotate_left(5));
+    for dtype in [DType::F16, DType::BF16] {
+        let value = |bits: u16| match dtype {
+            DType::F16 => f16::from_bits(bits).to_f32(),
+            _ => bf16::from_bits(bits).to_f32(),
+        };
+        let images = || {
+            let values: Vec<_> = all().chain(other()).map(value).collect();
+            let data = TensorData::new(values, [2, 1 << 16]).convert_dtype(dtype);
+            Tensor::<2>::from_data(data, (&device, dtype))
+        };
+        for lambda in [0.3, 0.5, 1.0 / 3.0, 1.0] {
+            let whole = [Region::whole(&[1 << 16])];
+            let blended = ops::blend(images(), &[1, 0], &whole, &[lambda]).unwrap();
+            let weights = [[lambda, 1.0 - lambda]];
+            let expected = ops::reference::blend(images(), &[1, 0], &whole, &weights);
+            let [blended, expected] = [blended, expected].map(|t| values::<f32, 2, _>(&t));
+            let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+            let differ = (0..1 << 17).find(|&i| !same(blended[i], expected[i]));
+            assert_eq!(differ, None, "{dtype:?} {lambda}");
+        }
+    }
+}
+
+#[test]
+fn all_pairs_of_bytes_and_the_ends_of_larger_integers_are_blended_as_by_the_reference() {
+    let device = Device::flex();
+    let compare = |own: Vec<i64>, other: Vec<i64>, dtype: DType| {
+        let count = own.len();
+        let images = || {
+            let data = TensorData::new([own.clone(), other.clone()].concat(), [2, count]);
+            Tensor::<2, Int>::from_data(data.convert_dtype(dtype), (&device, dtype))
+        };
+        for lambda in [0.5, 0.3, 0.75, 0.0] {
+            let whole = [Region::whole(&[count])];
+            let blended = ops::blend(images(), &[1, 0], &whole, &[lambda]).unwrap();
+            let weights = [[lambda, 1.0 - lambda]];
+            let expected = ops::reference::blend_int(images(), &[1, 0], &whole, &weights);
+            assert!(
+                blended.into_data() == expected.into_data(),
+                "{dtype:?} {lambda}"
+            );
+        }
+    };
+    let bytes = |low: i64| {
+        let pairs = (0..1 << 16).map(|i| (low + i / 256, low + i % 256));
+        pairs.unzip::<i64, i64, Vec<_>, Vec<_>>()
+    };
+    for (low, dtype) in [(0, DType::U8), (-128, DType::I8)] {
+        let (own, other) = bytes(low);
+        compare(own, other, dtype);
+    }
+    // Around the numbers from which on an f32 has no fractions, and the ends of the types.
+    let ends = |most: i64| {
+        let powers = [1 << 22, 1 << 23, 1 << 24, most / 2, most - 2];
+        let around = powers.into_iter().flat_map(|power| power - 2..=power + 2);
+        around.flat_map(|n| [n, -n]).collect::<Vec<_>>()
+    };
+    for (most, dtype) in [((1 << 31) - 2, DType::I32), (1 << 62, DType::I64)] {
+        let own = ends(most);
+        let other = own.iter().rev().map(|n| n + 1).collect();
+        compare(own, other, dtype);
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub trait Inside<E>: Sync {
 }
 
 /// Bytes from which on a second thread pays: to wake one can take 100 microseconds.
-const PARALLEL: usize = 1 << 22;
+const PARALLEL: usize = 1 << 21;
 /// Parts of the work for each thread, so that one that is late does not keep the others waiting.
 const PARTS: usize = 4;
 

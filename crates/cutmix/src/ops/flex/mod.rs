@@ -2,15 +2,17 @@
 
 mod grid;
 mod kernel;
+mod pixel;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{DType, Flex, FloatDType};
-use burn::tensor::{BoolStore, Bytes, Element, Shape, bf16, f16};
+use burn::tensor::{BoolStore, Bytes, Shape, bf16, f16};
 use bytemuck::Pod;
 
 use self::grid::{Grid, Strip};
 use self::kernel::Inside;
+use self::pixel::Pixel;
 use super::backend::{MixOps, Partners, Regions, Weights};
 
 impl MixOps for Flex {
@@ -80,68 +82,6 @@ impl MixOps for Flex {
     }
 }
 
-/// An element and how it is mixed.
-trait Pixel: Element + Pod + Send + Sync {
-    /// What weights are rounded to.
-    type Weight: Copy + Send + Sync;
-
-    fn weight(weight: f64) -> Self::Weight;
-    fn blend(own: Self, other: Self, weights: [Self::Weight; 2]) -> Self;
-    fn value(value: f64) -> Self;
-}
-
-macro_rules! float_pixels {
-    ($($float:ty: $from:expr),*) => {$(
-        impl Pixel for $float {
-            type Weight = Self;
-
-            fn weight(weight: f64) -> Self {
-                $from(weight)
-            }
-
-            #[inline]
-            fn blend(own: Self, other: Self, [a, b]: [Self; 2]) -> Self {
-                own * a + other * b
-            }
-
-            fn value(value: f64) -> Self {
-                $from(value)
-            }
-        }
-    )*};
-}
-
-float_pixels!(
-    f64: |value| value,
-    f32: |value| value as f32,
-    // By way of f32, as Burn's tensors from f64 data.
-    f16: |value| f16::from_f32(value as f32),
-    bf16: |value| bf16::from_f32(value as f32)
-);
-
-macro_rules! int_pixels {
-    ($($int:ty),*) => {$(
-        impl Pixel for $int {
-            type Weight = f32;
-
-            fn weight(weight: f64) -> f32 {
-                weight as f32
-            }
-
-            #[inline]
-            fn blend(own: Self, other: Self, [a, b]: [f32; 2]) -> Self {
-                (own as f32 * a + other as f32 * b).round_ties_even() as Self
-            }
-
-            fn value(value: f64) -> Self {
-                value as Self
-            }
-        }
-    )*};
-}
-
-int_pixels!(i64, i32, i16, i8, u64, u32, u16, u8);
-
 /// Runs a generic function for the type of a tensor's elements.
 macro_rules! for_dtype {
     ($dtype:expr, $run:ident($($argument:expr),*)) => {
@@ -201,9 +141,7 @@ fn blend(
         fn rows(&self, sample: usize, own: &mut [E], at: Strip, other: &[E], from: Strip) {
             let weights = self.0[sample % self.0.len()];
             for (own, other) in at.rows_mut(own).zip(from.rows(other)) {
-                for (own, &other) in own.iter_mut().zip(other) {
-                    *own = E::blend(*own, other, weights);
-                }
+                E::blend(own, other, weights);
             }
         }
     }
