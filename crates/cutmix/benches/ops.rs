@@ -80,7 +80,7 @@ fn plain_copy(bencher: Bencher, shape: [usize; 4]) {
     bencher
         .counter(BytesCount::of_many::<f32>(count))
         .bench_local(|| {
-            if count < 1 << 19 {
+            if count < 1 << 20 {
                 target.copy_from_slice(&source);
             } else {
                 let part = count.div_ceil(rayon::current_num_threads());

@@ -5,10 +5,10 @@ mod common;
 
 use burn::tensor::{DType, Device, Float, Int, Tensor, TensorData, bf16, f16};
 use cutmix::ops;
-use cutmix::plan::{Drawer, Mode, Plan, Region, Stream};
+use cutmix::plan::{Drawer, Mode, Plan, Region, Sampler, Stream};
 use proptest::prelude::*;
 
-use common::kernels::case;
+use common::kernels::{Case, Memory, case};
 use common::{assert_refused, cases, values};
 
 const FLOATS: [DType; 4] = [DType::F32, DType::F16, DType::BF16, DType::F64];
@@ -56,7 +56,7 @@ proptest! {
 proptest! {
     #![proptest_config(cases(24))]
 
-    /// Large enough that threads share the work, with rows that are longer than a block.
+    /// Some with rows that are longer than a tile.
     #[test]
     fn large_batches_equal_the_reference(
         (images, sequence) in (case(4, 40, 96), case(3, 12, 12_000))
@@ -68,6 +68,66 @@ proptest! {
         sequence.paste::<3, Int>(&device, DType::U8);
         sequence.blend::<3>(&device, DType::F32);
         sequence.fill::<3, Float>(&device, DType::F32);
+    }
+}
+
+/// Regions of 4 MiB and more are shared out.
+#[test]
+fn work_that_threads_share_equals_the_reference() {
+    use Memory::*;
+    let device = Device::flex();
+    let memories = [
+        Contiguous,
+        ChannelsLast,
+        ChannelsFirst,
+        Flipped,
+        Part,
+        Strided,
+        Expanded,
+    ];
+    for (number, (memory, mode)) in memories
+        .into_iter()
+        .flat_map(|memory| [Mode::Batch, Mode::Sample].map(|mode| (memory, mode)))
+        .enumerate()
+    {
+        // There each channel of the batch is a block of its own.
+        let batch = if matches!(memory, ChannelsFirst) {
+            48
+        } else {
+            16
+        };
+        let drawer = Drawer::new(1.0)
+            .mode(mode)
+            .sampler(Sampler::MinMax { min: 0.8, max: 1.0 });
+        let plan = |spatial: &[usize]| {
+            let plan = drawer.draw(batch, spatial, &mut Stream::new(7).at(number as u64));
+            let plan = plan.unwrap();
+            let pixels: usize = (0..batch).map(|sample| plan.region(sample).volume()).sum();
+            let channels = if matches!(memory, ChannelsFirst) {
+                1
+            } else {
+                3
+            };
+            assert!(4 * channels * pixels >= 1 << 22);
+            plan
+        };
+        for is_shared in [false, true] {
+            let case = |plan: Plan| Case {
+                lambdas: vec![0.3; if mode == Mode::Batch { 1 } else { batch }],
+                plan,
+                channels: 3,
+                memory,
+                is_shared,
+            };
+            let images = case(plan(&[190, 200]));
+            images.paste::<4, Float>(&device, DType::F32);
+            images.blend::<4>(&device, DType::F32);
+            images.fill::<4, Float>(&device, DType::F32);
+            // Rows of several tiles.
+            let sequences = case(plan(&[28_000]));
+            sequences.paste::<3, Float>(&device, DType::F32);
+            sequences.blend::<3>(&device, DType::F32);
+        }
     }
 }
 
@@ -222,14 +282,31 @@ fn all_pairs_of_bytes_and_the_ends_of_larger_integers_are_blended_as_by_the_refe
         let (own, other) = bytes(low);
         compare(own, other, dtype);
     }
+    // All of two bytes, each with another one.
+    for (low, dtype) in [(0, DType::U16), (-(1 << 15), DType::I16)] {
+        let own = (0..1 << 16).map(|i| low + i).collect();
+        let other = (0..1 << 16)
+            .map(|i: i64| low + i * 40_503 % (1 << 16))
+            .collect();
+        compare(own, other, dtype);
+    }
     // Around the numbers from which on an f32 has no fractions, and the ends of the types.
     let ends = |most: i64| {
         let powers = [1 << 22, 1 << 23, 1 << 24, most / 2, most - 2];
         let around = powers.into_iter().flat_map(|power| power - 2..=power + 2);
         around.flat_map(|n| [n, -n]).collect::<Vec<_>>()
     };
-    for (most, dtype) in [((1 << 31) - 2, DType::I32), (1 << 62, DType::I64)] {
-        let own = ends(most);
+    let types = [
+        ((1 << 31) - 2, DType::I32),
+        (1 << 62, DType::I64),
+        ((1 << 32) - 2, DType::U32),
+        (1 << 62, DType::U64),
+    ];
+    for (most, dtype) in types {
+        let mut own = ends(most);
+        if dtype.is_uint() {
+            own.retain(|&n| n >= 0);
+        }
         let other = own.iter().rev().map(|n| n + 1).collect();
         compare(own, other, dtype);
     }

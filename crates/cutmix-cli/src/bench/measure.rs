@@ -12,7 +12,7 @@ use crate::error::Error;
 const CALLS: u32 = 16;
 
 /// Bytes from which on a copy is faster on several threads, as for the operations.
-const PARALLEL: usize = 1 << 21;
+const PARALLEL: usize = 1 << 22;
 
 /// Measures on a device.
 pub struct Meter {

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use burn::tensor::kind::{Basic, Numeric};
-use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, Int, Slice, Tensor, TensorData};
 use cutmix::ops::{self, reference};
 use cutmix::plan::{Drawer, Mode, Plan, Region, Stream};
 use proptest::prelude::*;
@@ -24,6 +24,8 @@ pub enum Memory {
     Flipped,
     /// A part of a larger batch of larger images.
     Part,
+    /// Every other element along every dimension.
+    Strided,
     /// Every channel is the same one.
     Expanded,
 }
@@ -47,6 +49,7 @@ pub fn case(rank: usize, batch: usize, size: usize) -> impl Strategy<Value = Cas
         ChannelsFirst,
         Flipped,
         Part,
+        Strided,
         Expanded,
     ];
     let memory = prop::sample::select(memories.to_vec());
@@ -115,6 +118,10 @@ impl Case {
             Memory::Part => {
                 let larger = make(dims.map(|size| size + 3));
                 larger.slice(dims.map(|size| 2..size + 2))
+            }
+            Memory::Strided => {
+                let larger = make(dims.map(|size| 2 * size));
+                larger.slice(dims.map(|size| Slice::new(0, Some(2 * size as isize), 2)))
             }
             Memory::Expanded => {
                 let mut one = dims;

@@ -7,16 +7,24 @@ use burn::backend::flex::Layout;
 use crate::ops::axes::{Axes, Axis, around};
 use crate::plan::Region;
 
-/// The most elements that a tile has of a sample. Few enough that they stay in the first cache
-/// between the times that they are touched, so that nothing is read from memory twice.
+/// The most elements that a tile has of a sample. Few enough that they stay in a near cache between
+/// the times that they are touched, so that nothing is read from memory twice.
 pub const TILE: usize = 1 << 11;
 
 /// The elements of a batch in the order of their memory: blocks, in each block the samples one
 /// behind the other, in each sample planes of rows of consecutive elements.
 #[derive(Debug)]
 pub struct Grid {
-    /// The inner ones are those of the planes.
-    pub axes: Axes,
+    /// Where the first element lies.
+    pub base: usize,
+    pub batch: usize,
+    /// From one sample to the next.
+    pub sample_stride: usize,
+    /// Whether the samples lie in memory in reverse.
+    pub reversed: bool,
+    /// Axes with a larger stride than the samples'; usually none.
+    outer: Vec<Axis>,
+    planes: Vec<Axis>,
     rows: Axis,
     columns: Axis,
     /// Whether no element lies between those of the batch.
@@ -31,20 +39,26 @@ impl Grid {
     /// `None` where elements share their memory.
     pub fn new(layout: &Layout, regions: &[Region]) -> Option<Self> {
         let shape = layout.shape().as_slice();
-        let mut axes = Axes::new(shape, layout.strides(), layout.start_offset(), regions)?;
+        let axes = Axes::new(shape, layout.strides(), layout.start_offset(), regions)?;
         let is_dense = axes.is_dense();
-        let last = axes.inner.iter().map(|axis| (axis.size - 1) * axis.stride);
+        let mut planes = axes.inner;
+        let last = planes.iter().map(|axis| (axis.size - 1) * axis.stride);
         let extent = last.sum::<usize>() + 1;
         let single = || Axis {
             size: 1,
             stride: extent,
             ranges: vec![0..1; regions.len()],
         };
-        let columns = axes.inner.pop_if(|axis| axis.stride == 1);
+        let columns = planes.pop_if(|axis| axis.stride == 1);
         let columns = columns.unwrap_or_else(single);
-        let rows = axes.inner.pop().unwrap_or_else(single);
+        let rows = planes.pop().unwrap_or_else(single);
         Some(Self {
-            axes,
+            base: axes.base,
+            batch: axes.batch,
+            sample_stride: axes.sample_stride,
+            reversed: axes.reversed,
+            outer: axes.outer,
+            planes,
             rows,
             columns,
             is_dense,
@@ -55,33 +69,26 @@ impl Grid {
 
     /// How many blocks there are.
     pub fn blocks(&self) -> usize {
-        self.axes.outer.iter().map(|axis| axis.size).product()
+        self.outer.iter().map(|axis| axis.size).product()
     }
 
     /// Visits blocks in the order of their memory: where each begins, after `base`, and its tiles.
     /// One at a time, because a batch whose samples lie innermost has as many as pixels.
     pub fn visit_blocks(&self, which: Blocks, mut visit: impl FnMut(usize, &Block)) {
-        let outer = &self.axes.outer;
-        let ranges = outer.iter().map(|axis| match which {
+        let ranges = self.outer.iter().map(|axis| match which {
             Blocks::All => 0..axis.size,
             Blocks::Touched => around(axis.ranges.iter()),
         });
         let ranges: Vec<_> = ranges.collect();
         for block in 0..ranges.iter().map(Range::len).product() {
-            let (offset, index) = locate(outer, &ranges, block);
+            let (offset, index) = locate(&self.outer, &ranges, block);
             visit(offset, &Block::new(self, index));
         }
     }
 
-    /// Whether a region has something in the block at `outer`.
-    fn meets(&self, region: usize, outer: &[usize]) -> bool {
-        is_inside(&self.axes.outer, outer, region)
-            && self.inner().all(|axis| !axis.ranges[region].is_empty())
-    }
-
     /// All axes within a sample.
     fn inner(&self) -> impl Iterator<Item = &Axis> {
-        self.axes.inner.iter().chain([&self.rows, &self.columns])
+        self.planes.iter().chain([&self.rows, &self.columns])
     }
 }
 
@@ -99,7 +106,9 @@ pub struct Block<'a> {
     grid: &'a Grid,
     /// The place.
     outer: Vec<usize>,
-    /// The box around all regions.
+    /// The regions that have something here.
+    regions: Vec<usize>,
+    /// The box around them.
     planes: Vec<Range<usize>>,
     rows: Range<usize>,
     columns: Range<usize>,
@@ -120,21 +129,25 @@ pub struct Tile {
 
 impl<'a> Block<'a> {
     fn new(grid: &'a Grid, outer: Vec<usize>) -> Self {
-        // Around the regions that have something here.
-        let touched = |axis: &Axis| {
-            let here = (0..grid.regions).filter(|&region| grid.meets(region, &outer));
-            around(here.map(|region| &axis.ranges[region]))
-        };
-        let columns = touched(&grid.columns);
+        let regions = (0..grid.regions).filter(|&region| {
+            is_inside(&grid.outer, &outer, region)
+                && grid.inner().all(|axis| !axis.ranges[region].is_empty())
+        });
+        let regions: Vec<_> = regions.collect();
+        let touched = |axis: &Axis| around(regions.iter().map(|&region| &axis.ranges[region]));
+        let planes = grid.planes.iter().map(touched).collect();
+        let (rows, columns) = (touched(&grid.rows), touched(&grid.columns));
         let width = columns.len().clamp(1, TILE);
+        let height = rows.len().clamp(1, TILE / width);
         Self {
-            planes: grid.axes.inner.iter().map(touched).collect(),
-            rows: touched(&grid.rows),
-            columns,
-            height: TILE / width,
-            width,
             grid,
             outer,
+            regions,
+            planes,
+            rows,
+            columns,
+            height,
+            width,
         }
     }
 
@@ -149,8 +162,13 @@ impl<'a> Block<'a> {
             let lengths = grid.inner().map(|axis| axis.ranges[region].len());
             lengths.product()
         };
-        let here = (0..grid.regions).filter(|&region| grid.meets(region, &self.outer));
-        here.map(volume).sum::<usize>() * (grid.axes.batch / grid.regions)
+        let volumes = self.regions.iter().map(|&region| volume(region));
+        volumes.sum::<usize>() * (grid.batch / grid.regions)
+    }
+
+    /// The most elements that a tile has of a sample.
+    pub fn tile_elements(&self) -> usize {
+        self.height * self.width
     }
 
     /// How many tiles there are.
@@ -167,7 +185,7 @@ impl<'a> Block<'a> {
             let start = whole.start + index * step;
             start..whole.end.min(start + step)
         };
-        let (offset, plane) = locate(&self.grid.axes.inner, &self.planes, index / (across * down));
+        let (offset, plane) = locate(&self.grid.planes, &self.planes, index / (across * down));
         Tile {
             plane,
             offset,
@@ -191,8 +209,8 @@ impl<'a> Block<'a> {
         let columns = common(&grid.columns.ranges[region], &tile.columns);
         let is_here = !rows.is_empty()
             && !columns.is_empty()
-            && is_inside(&grid.axes.inner, &tile.plane, region)
-            && is_inside(&grid.axes.outer, &self.outer, region);
+            && is_inside(&grid.planes, &tile.plane, region)
+            && is_inside(&grid.outer, &self.outer, region);
         is_here.then(|| Strip {
             start: tile.offset + rows.start * grid.rows.stride + columns.start - start,
             stride: grid.rows.stride,

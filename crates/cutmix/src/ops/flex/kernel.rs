@@ -5,15 +5,15 @@ use std::sync::{Mutex, PoisonError};
 
 use bytemuck::Pod;
 
-use super::grid::{Block, Blocks, Grid, Strip, TILE};
+use super::grid::{Block, Blocks, Grid, Strip};
 use crate::ops::axes::cycles;
 
 /// What happens inside a region.
 pub trait Inside<E>: Sync {
-    /// Whether a sample that is its own partner stays as it is.
-    const KEEPS_ITSELF: bool;
     /// Whether the partner's pixels matter.
     const TAKES: bool;
+    /// Whether a sample that is its own partner stays as it is.
+    const KEEPS_ITSELF: bool = false;
 
     /// Changes the rows `at` of a sample; `other` has the same ones of its partner, in the rows
     /// `from`.
@@ -21,7 +21,7 @@ pub trait Inside<E>: Sync {
 }
 
 /// Bytes from which on a second thread pays: to wake one can take 100 microseconds.
-const PARALLEL: usize = 1 << 21;
+const PARALLEL: usize = 1 << 22;
 /// Parts of the work for each thread, so that one that is late does not keep the others waiting.
 const PARTS: usize = 4;
 
@@ -41,15 +41,15 @@ where
         if tiles == 0 {
             return;
         }
-        let mut samples: Vec<_> = (storage[grid.axes.base + offset..]
-            .chunks_mut(grid.axes.sample_stride)
-            .take(grid.axes.batch))
+        let mut samples: Vec<_> = (storage[grid.base + offset..]
+            .chunks_mut(grid.sample_stride)
+            .take(grid.batch))
         .map(|sample| {
             let extent = sample.len().min(grid.extent);
             &mut sample[..extent]
         })
         .collect();
-        if grid.axes.reversed {
+        if grid.reversed {
             samples.reverse();
         }
         let change = |mut part: Part<E>| match I::TAKES {
@@ -102,7 +102,7 @@ impl<E: Pod> Part<'_, E> {
     /// Changes each sample by its partner, along the cycles of the permutation.
     fn along(&mut self, cycles: &[Vec<usize>], block: &Block, inside: &impl Inside<E>) {
         let Self { samples, start, .. } = self;
-        let mut kept = vec![E::zeroed(); TILE];
+        let mut kept = vec![E::zeroed(); block.tile_elements()];
         for tile in self.tiles.clone().map(|tile| block.tile(tile)) {
             // With one region for all it is the same for every sample.
             let common = block.strip(&tile, 0, *start);
@@ -164,15 +164,15 @@ where
     E: Pod + Send + Sync,
     I: Inside<E>,
 {
-    let batch = grid.axes.batch;
+    let batch = grid.batch;
     let block_length = batch * grid.extent;
     let length = block_length * grid.blocks();
-    let storage = &storage[grid.axes.base..][..length];
+    let storage = &storage[grid.base..][..length];
     let mut copy: Vec<E> = bytemuck::zeroed_vec(length);
     let mut blocks = (copy.chunks_exact_mut(block_length)).zip(storage.chunks_exact(block_length));
     grid.visit_blocks(Blocks::All, |_, block| {
         let (target, source) = blocks.next().expect("a dense batch is all blocks");
-        let place = |sample: usize| match grid.axes.reversed {
+        let place = |sample: usize| match grid.reversed {
             true => batch - 1 - sample,
             false => sample,
         };
@@ -200,37 +200,31 @@ where
     copy
 }
 
-/// Copies rows into others. Short ones without a call: two copies of fixed lengths, from both ends,
-/// which may overlap.
+/// Copies rows into others; short ones without a call, by a loop for each length.
 pub fn copy_rows<E: Pod>(target: &mut [E], at: Strip, source: &[E], from: Strip) {
-    /// `FIRST` bytes from the front and `LAST` from the back.
-    fn ends<const FIRST: usize, const LAST: usize>(target: &mut [u8], source: &[u8]) {
-        let back = source.len() - LAST;
-        target[..FIRST].copy_from_slice(&source[..FIRST]);
-        target[back..][..LAST].copy_from_slice(&source[back..]);
-    }
-    fn each<'a, E: Pod>(
-        rows: impl Iterator<Item = (&'a mut [E], &'a [E])>,
-        copy: impl Fn(&mut [u8], &[u8]),
-    ) {
-        for (target, source) in rows {
-            copy(
-                bytemuck::cast_slice_mut(target),
-                bytemuck::cast_slice(source),
-            );
+    fn each<U: Pod, E: Pod>(target: &mut [E], at: Strip, source: &[E], from: Strip) {
+        let (target, source) = (
+            bytemuck::cast_slice_mut(target),
+            bytemuck::cast_slice(source),
+        );
+        let rows = at.rows_mut::<U>(target).zip(from.rows::<U>(source));
+        macro_rules! by_length {
+            ($($length:literal)*) => {
+                match at.length {
+                    $($length => rows.for_each(|(target, source)| {
+                        target[..$length].copy_from_slice(&source[..$length]);
+                    }),)*
+                    _ => rows.for_each(|(target, source)| target.copy_from_slice(source)),
+                }
+            };
         }
+        by_length!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
     }
-    let rows = at.rows_mut(target).zip(from.rows(source));
-    match size_of::<E>() * at.length {
-        1 => each(rows, ends::<1, 1>),
-        2..=4 => each(rows, ends::<2, 2>),
-        5..=8 => each(rows, ends::<4, 4>),
-        9..=16 => each(rows, ends::<8, 8>),
-        17..=32 => each(rows, ends::<16, 16>),
-        33..=64 => each(rows, ends::<32, 32>),
-        65..=96 => each(rows, ends::<64, 32>),
-        97..=128 => each(rows, ends::<96, 32>),
-        129..=256 => each(rows, ends::<128, 128>),
-        _ => each(rows, |target, source| target.copy_from_slice(source)),
+    // The same loops serve all types of a size.
+    match size_of::<E>() {
+        1 => each::<u8, E>(target, at, source, from),
+        2 => each::<u16, E>(target, at, source, from),
+        4 => each::<u32, E>(target, at, source, from),
+        _ => each::<u64, E>(target, at, source, from),
     }
 }

@@ -109,8 +109,8 @@ fn paste(images: FlexTensor, partners: &[usize], regions: &Regions) -> FlexTenso
     struct Paste;
 
     impl<E: Pod> Inside<E> for Paste {
-        const KEEPS_ITSELF: bool = true;
         const TAKES: bool = true;
+        const KEEPS_ITSELF: bool = true;
 
         fn rows(&self, _sample: usize, own: &mut [E], at: Strip, other: &[E], from: Strip) {
             kernel::copy_rows(own, at, other, from);
@@ -134,8 +134,7 @@ fn blend(
     struct Blend<E: Pixel>(Vec<[E::Weight; 2]>);
 
     impl<E: Pixel> Inside<E> for Blend<E> {
-        // A weighted sum with itself may differ in the last bit.
-        const KEEPS_ITSELF: bool = false;
+        // Even with itself: the weighted sum may differ in the last bit.
         const TAKES: bool = true;
 
         fn rows(&self, sample: usize, own: &mut [E], at: Strip, other: &[E], from: Strip) {
@@ -163,7 +162,6 @@ fn fill(images: FlexTensor, regions: &Regions, value: f64) -> FlexTensor {
     struct Fill<E>(E);
 
     impl<E: Copy + Sync> Inside<E> for Fill<E> {
-        const KEEPS_ITSELF: bool = false;
         const TAKES: bool = false;
 
         fn rows(&self, _sample: usize, own: &mut [E], at: Strip, _other: &[E], _from: Strip) {
@@ -201,7 +199,7 @@ fn run<E: Pixel, I: Inside<E>>(
     let layout = Layout::new(
         layout.shape().clone(),
         layout.strides().to_vec(),
-        layout.start_offset() - grid.axes.base,
+        layout.start_offset() - grid.base,
     );
     FlexTensor::new(Bytes::from_elems(copy), layout, images.dtype())
 }
