@@ -38,13 +38,14 @@ impl Meter {
         Ok((value, start.elapsed().as_secs_f64() / f64::from(calls)))
     }
 
-    /// For plain copies of up to so many bytes.
-    pub fn copier(&self, most: usize) -> Copier<'_> {
-        let most = if self.is_host { most } else { 0 };
+    /// For plain copies of a part of a batch of so many bytes.
+    pub fn copier(&self, batch: usize) -> Copier<'_> {
+        let batch = if self.is_host { batch } else { 0 };
         Copier {
             meter: self,
-            source: vec![1; most],
-            target: vec![2; most],
+            source: vec![1; batch],
+            target: vec![2; batch],
+            next: 0,
         }
     }
 
@@ -82,6 +83,9 @@ pub struct Copier<'a> {
     meter: &'a Meter,
     source: Vec<u8>,
     target: Vec<u8>,
+    /// Where the last copy ended. The next one goes on there, so that it finds its memory as far from
+    /// the caches as an operation finds the batch.
+    next: usize,
 }
 
 impl Copier<'_> {
@@ -97,7 +101,12 @@ impl Copier<'_> {
             let copy = |target: Tensor<1>| Ok(target.slice_assign(s![..], source.clone()));
             return Ok(self.meter.time(target, copy)?.1);
         }
-        let (source, target) = (&self.source[..bytes], &mut self.target[..bytes]);
+        if self.next + bytes > self.source.len() {
+            self.next = 0;
+        }
+        let place = self.next..self.next + bytes;
+        self.next = place.end;
+        let (source, target) = (&self.source[place.clone()], &mut self.target[place]);
         let start = Instant::now();
         if bytes < PARALLEL {
             target.copy_from_slice(source);

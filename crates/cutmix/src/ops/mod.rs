@@ -7,7 +7,7 @@
 //! function either way.
 //!
 //! - On the CPU (Burn's Flex backend) rows are copied along the cycles of the permutation: every
-//!   element of a patch is read once and written once, and the extra memory is a tile of at most 2048
+//!   element of a patch is read once and written once, and the extra memory is a tile of at most 8192
 //!   elements for each thread. Any strides are handled where they are; only elements that share
 //!   memory (an expanded tensor) or interleave, and a shared tensor with gaps, are copied first.
 //! - On every GPU (CUDA, ROCm, Metal, Vulkan, WebGPU) one kernel launch does an operation, after

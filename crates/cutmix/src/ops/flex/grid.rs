@@ -9,7 +9,7 @@ use crate::plan::Region;
 
 /// The most elements that a tile has of a sample. Few enough that they stay in a near cache between
 /// the times that they are touched, so that nothing is read from memory twice.
-pub const TILE: usize = 1 << 11;
+pub const TILE: usize = 1 << 13;
 
 /// The elements of a batch in the order of their memory: blocks, in each block the samples one
 /// behind the other, in each sample planes of rows of consecutive elements.

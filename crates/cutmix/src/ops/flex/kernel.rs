@@ -52,17 +52,21 @@ where
         if grid.reversed {
             samples.reverse();
         }
-        let change = |mut part: Part<E>| match I::TAKES {
-            true => part.along(&cycles, block, inside),
-            false => part.each(block, inside),
+        let change = |parts: &mut dyn Iterator<Item = Part<E>>| match I::TAKES {
+            true => {
+                let mut kept = vec![E::zeroed(); block.tile_elements()];
+                parts.for_each(|mut part| part.along(&cycles, block, inside, &mut kept));
+            }
+            false => parts.for_each(|mut part| part.each(block, inside)),
         };
         let threads = rayon::current_num_threads();
         if threads == 1 || size_of::<E>() * block.elements() < PARALLEL {
-            return change(Part {
+            let all = Part {
                 samples,
                 start: 0,
                 tiles: 0..tiles,
-            });
+            };
+            return change(&mut std::iter::once(all));
         }
         // Cut between tiles, so that every thread has the same elements of all samples.
         let parts = (threads * PARTS).min(tiles);
@@ -99,10 +103,16 @@ struct Part<'a, E> {
 }
 
 impl<E: Pod> Part<'_, E> {
-    /// Changes each sample by its partner, along the cycles of the permutation.
-    fn along(&mut self, cycles: &[Vec<usize>], block: &Block, inside: &impl Inside<E>) {
+    /// Changes each sample by its partner, along the cycles of the permutation; `kept` has room for a
+    /// tile of one sample.
+    fn along(
+        &mut self,
+        cycles: &[Vec<usize>],
+        block: &Block,
+        inside: &impl Inside<E>,
+        kept: &mut [E],
+    ) {
         let Self { samples, start, .. } = self;
-        let mut kept = vec![E::zeroed(); block.tile_elements()];
         for tile in self.tiles.clone().map(|tile| block.tile(tile)) {
             // With one region for all it is the same for every sample.
             let common = block.strip(&tile, 0, *start);
@@ -115,7 +125,7 @@ impl<E: Pod> Part<'_, E> {
                 // The last sample takes from the first one, which by then has changed.
                 let last_strip = strip(last);
                 if let Some(at) = last_strip {
-                    copy_rows(&mut kept, at.packed(), samples[first], at);
+                    copy_rows(kept, at.packed(), samples[first], at);
                 }
                 for pair in cycle.windows(2) {
                     let Some(at) = strip(pair[0]) else { continue };
@@ -124,7 +134,7 @@ impl<E: Pod> Part<'_, E> {
                     inside.rows(pair[0], own, at, other, at);
                 }
                 if let Some(at) = last_strip {
-                    inside.rows(last, samples[last], at, &kept, at.packed());
+                    inside.rows(last, samples[last], at, kept, at.packed());
                 }
             }
         }
@@ -143,15 +153,15 @@ impl<E: Pod> Part<'_, E> {
 }
 
 /// Does the work on so many threads, of which this is one, so that it begins before another has
-/// woken.
-fn share<W: Send>(threads: usize, work: impl Iterator<Item = W> + Send, run: impl Fn(W) + Sync) {
+/// woken. Each runs through what it gets.
+fn share<W: Send>(
+    threads: usize,
+    work: impl Iterator<Item = W> + Send,
+    run: impl Fn(&mut dyn Iterator<Item = W>) + Sync,
+) {
     let work = Mutex::new(work);
     let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let drain = || {
-        while let Some(work) = next() {
-            run(work);
-        }
-    };
+    let drain = || run(&mut std::iter::from_fn(next));
     rayon::in_place_scope(|scope| {
         (1..threads).for_each(|_| scope.spawn(|_| drain()));
         drain();
@@ -194,7 +204,9 @@ where
         if size_of::<E>() * block_length < PARALLEL {
             samples.for_each(change);
         } else {
-            share(rayon::current_num_threads(), samples, change);
+            share(rayon::current_num_threads(), samples, |some| {
+                some.for_each(change)
+            });
         }
     });
     copy
