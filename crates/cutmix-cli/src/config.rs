@@ -12,7 +12,7 @@ use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::precision::Precision;
 use crate::schedule::Shape;
-use crate::spec::{Spec, check_images, check_together};
+use crate::spec::{Spec, check_together};
 
 /// Settings as given by options or in a configuration file. What is not given has a default, which
 /// may depend on the data.
@@ -518,7 +518,7 @@ impl Settings {
             let expected = format!("a multiple of {}, the number of devices", devices.len());
             return Err(Error::option("batch-size", config.batch_size, expected));
         }
-        check_images(&config.algorithm, &[height, width])?;
+        (config.algorithm.iter()).try_for_each(|spec| spec.check_images(&[height, width]))?;
         config.check()?;
         Ok(config)
     }

@@ -90,11 +90,10 @@ fn work_that_threads_share_equals_the_reference() {
         .flat_map(|memory| [Mode::Batch, Mode::Sample].map(|mode| (memory, mode)))
         .enumerate()
     {
-        // There each channel of the batch is a block of its own.
-        let batch = if matches!(memory, ChannelsFirst) {
-            48
-        } else {
-            16
+        // With the channels first each channel of the batch is a block of its own.
+        let (batch, channels_of_a_block) = match memory {
+            ChannelsFirst => (48, 1),
+            _ => (16, 3),
         };
         let drawer = Drawer::new(1.0)
             .mode(mode)
@@ -103,12 +102,7 @@ fn work_that_threads_share_equals_the_reference() {
             let plan = drawer.draw(batch, spatial, &mut Stream::new(7).at(number as u64));
             let plan = plan.unwrap();
             let pixels: usize = (0..batch).map(|sample| plan.region(sample).volume()).sum();
-            let channels = if matches!(memory, ChannelsFirst) {
-                1
-            } else {
-                3
-            };
-            assert!(4 * channels * pixels >= 1 << 22);
+            assert!(4 * channels_of_a_block * pixels >= 1 << 22);
             plan
         };
         for is_shared in [false, true] {

@@ -58,6 +58,17 @@ pub enum Kind {
 }
 
 impl Spec {
+    /// Checks that the algorithm can change images of this height and width.
+    pub fn check_images(&self, spatial: &[usize]) -> Result<(), Error> {
+        match &self.kind {
+            Kind::CutOut { length, .. } => Ok(length.pixels(spatial).map(drop)?),
+            Kind::OneOf(specs) => {
+                (specs.iter()).try_for_each(|(_, spec)| spec.check_images(spatial))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The algorithm for so many classes.
     pub fn build(&self, num_classes: usize) -> Option<Box<dyn Algorithm>> {
         let algorithm: Box<dyn Algorithm> = match self.kind {
@@ -130,16 +141,6 @@ pub fn check_together(specs: &[Spec]) -> Result<(), Error> {
     // Any number of classes serves to check the rest.
     let algorithms: Vec<_> = specs.iter().filter_map(|spec| spec.build(2)).collect();
     Ok(check(&algorithms)?)
-}
-
-/// Checks that the algorithms can change images of this height and width.
-pub fn check_images(specs: &[Spec], spatial: &[usize]) -> Result<(), Error> {
-    specs.iter().try_for_each(|spec| match &spec.kind {
-        Kind::CutOut { length, .. } => Ok(length.pixels(spatial).map(drop)?),
-        Kind::OneOf(specs) => (specs.iter())
-            .try_for_each(|(_, spec)| check_images(std::slice::from_ref(spec), spatial)),
-        _ => Ok(()),
-    })
 }
 
 /// The specs in the order in which they act on a batch, with `between` between two.

@@ -67,8 +67,8 @@ impl Default for FolderOptions {
 /// # Errors
 /// [`DataError::NotFound`], [`DataError::NotAFolder`], [`DataError::Io`], [`DataError::NoClasses`],
 /// [`DataError::OneClass`], [`DataError::UnknownClass`], [`DataError::EmptyClass`],
-/// [`DataError::NoImages`], [`DataError::Image`] as `options.on_bad_image` says, and [`DataError::Argument`] where an option
-/// is out of range.
+/// [`DataError::NoImages`], [`DataError::Image`] as `options.on_bad_image` says, and
+/// [`DataError::Argument`] where an option is out of range.
 pub fn image_folder(dir: impl AsRef<Path>, options: &FolderOptions) -> Result<Splits, DataError> {
     let dir = dir.as_ref();
     check(options.size, options.channels)?;
@@ -122,12 +122,12 @@ pub fn image_folder(dir: impl AsRef<Path>, options: &FolderOptions) -> Result<Sp
     let mut skipped = Vec::new();
     let train = train.verify(options, &mut skipped)?;
     train.files.check_classes(&train_dir, &classes, &skipped)?;
-    let skipped_of_train = skipped.len();
     let val = match val {
         Some((path, val)) => {
             let val = val.verify(options, &mut skipped)?;
             if val.files.paths.is_empty() {
-                let (path, skipped) = (path.clone(), skipped.len() - skipped_of_train);
+                let skipped = skipped_in(path, &skipped);
+                let path = path.clone();
                 return Err(DataError::NoImages { path, skipped });
             }
             Some(val)
@@ -144,6 +144,14 @@ pub fn image_folder(dir: impl AsRef<Path>, options: &FolderOptions) -> Result<Sp
     };
     splits.carve(options)?;
     Ok(splits)
+}
+
+/// How many images of a folder were skipped.
+fn skipped_in(folder: &Path, skipped: &[SkippedImage]) -> usize {
+    let inside = skipped
+        .iter()
+        .filter(|image| image.path.starts_with(folder));
+    inside.count()
 }
 
 /// The folders and images directly in a folder, by name.
@@ -223,10 +231,9 @@ impl Files {
         for (label, class) in classes.iter().enumerate() {
             if !self.labels.contains(&label) {
                 let path = dir.join(class);
-                let skipped = skipped.iter().filter(|image| image.path.starts_with(&path));
                 return Err(DataError::EmptyClass {
                     class: class.clone(),
-                    skipped: skipped.count(),
+                    skipped: skipped_in(&path, skipped),
                     path,
                 });
             }

@@ -120,10 +120,9 @@ impl Algorithm for Panics {
 #[test]
 fn a_panic_on_a_device_ends_the_run_with_its_place_and_the_run_goes_on_elsewhere() {
     let normed = || Normed::new(&Device::default());
-    let mut folder = tempfile::tempdir().unwrap();
     // Parts 11 to 14 are those of the fourth batch, in turn for devices 0 to 2 and 0.
-    for (at, device) in [(11, 0), (12, 1), (13, 2), (14, 0)] {
-        folder = tempfile::tempdir().unwrap();
+    let [_, _, _, folder] = [(11, 0), (12, 1), (13, 2), (14, 0)].map(|(at, device)| {
+        let folder = tempfile::tempdir().unwrap();
         let (trainer, _) = run(normed(), 3);
         let error = trainer
             .checkpoints(Checkpoints::new(folder.path()).every("1ba".parse().unwrap()))
@@ -140,7 +139,8 @@ fn a_panic_on_a_device_ends_the_run_with_its_place_and_the_run_goes_on_elsewhere
         assert_eq!(*failed, device);
         assert!(reason.contains("out of order"), "{reason}");
         assert!(!error.to_string().contains('\n'), "{error}");
-    }
+        folder
+    });
     let checkpoint = Checkpoint::latest(folder.path()).unwrap().checkpoint;
     assert_eq!(checkpoint.batches(), 3);
     let (trainer, _) = run(normed(), 2);

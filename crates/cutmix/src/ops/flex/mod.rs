@@ -151,7 +151,7 @@ fn blend(
         regions: &Regions,
         weights: &Weights,
     ) -> FlexTensor {
-        let weights = weights.iter().map(|weights| weights.map(E::weight));
+        let weights = weights.iter().map(|weights| weights.map(E::Weight::value));
         run::<E, _>(images, partners, regions, &Blend::<E>(weights.collect()))
     }
 
@@ -223,7 +223,7 @@ fn rows<E: Pixel<Weight = E> + std::ops::Add<Output = E>>(
             .filter(|&k| k < num_classes)
     };
     for (sample, row) in targets.chunks_exact_mut(num_classes).enumerate() {
-        let [own, other] = weights[sample % weights.len()].map(E::weight);
+        let [own, other] = weights[sample % weights.len()].map(E::value);
         match (column(sample), column(partners[sample])) {
             (Some(k), Some(partner)) => {
                 row[k] = own;

@@ -11,9 +11,7 @@ use half::slice::HalfFloatSliceExt;
 /// An element and how it is mixed.
 pub trait Pixel: Element + Pod + Send + Sync {
     /// What weights are rounded to.
-    type Weight: Copy + Send + Sync;
-
-    fn weight(weight: f64) -> Self::Weight;
+    type Weight: Pixel;
 
     /// The nearest element.
     fn value(value: f64) -> Self;
@@ -26,10 +24,6 @@ macro_rules! floats {
     ($($float:ty),*) => {$(
         impl Pixel for $float {
             type Weight = Self;
-
-            fn weight(weight: f64) -> Self {
-                weight as Self
-            }
 
             fn value(value: f64) -> Self {
                 value as Self
@@ -55,10 +49,6 @@ impl Pixel for f16 {
     type Weight = Self;
 
     // By way of f32, as Burn's tensors from f64 data.
-    fn weight(weight: f64) -> Self {
-        f16::from_f32(weight as f32)
-    }
-
     fn value(value: f64) -> Self {
         f16::from_f32(value as f32)
     }
@@ -94,10 +84,6 @@ impl Pixel for bf16 {
     type Weight = Self;
 
     // By way of f32, as Burn's tensors from f64 data.
-    fn weight(weight: f64) -> Self {
-        bf16::from_f32(weight as f32)
-    }
-
     fn value(value: f64) -> Self {
         bf16::from_f32(value as f32)
     }
@@ -129,10 +115,6 @@ macro_rules! integers {
     ($($int:ty: $from:expr),*) => {$(
         impl Pixel for $int {
             type Weight = f32;
-
-            fn weight(weight: f64) -> f32 {
-                weight as f32
-            }
 
             fn value(value: f64) -> Self {
                 value as Self
