@@ -454,9 +454,8 @@ during a call.
 {operations_table(smallest)}
 
 In images of 32 pixels a box is thousands of rows of at most 128 bytes, each of which touches one or two
-cache lines of 64 bytes that it only partly has; the plain copy is one long piece of memory that stays in the
-cache. Such a copy of a box's bytes also passes the caches on its way to memory, where it is long; a box per
-sample is read into them and written back.
+cache lines of 64 bytes, mostly without filling them; the plain copy is one long piece of memory that stays in
+a cache.
 
 ## The cost grows with the boxes, not with the batch
 
