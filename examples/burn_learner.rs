@@ -7,22 +7,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use burn::data::dataloader::DataLoaderBuilder;
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::InMemDataset;
 use burn::module::Module;
 use burn::optim::AdamConfig;
-use burn::tensor::{Device, ExecutionError, Tensor};
+use burn::tensor::{Device, ExecutionError, Int, Tensor};
 use burn::train::metric::{Adaptor, LossInput, LossMetric};
 use burn::train::{InferenceStep, ItemLazy, Learner, SupervisedTraining, TrainOutput, TrainStep};
-use cutmix::Batch;
 use cutmix::functional::cutmix_batch;
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::Stream;
-use cutmix_vision::{
-    Architecture, Augment, Loader, LoaderOptions, Normalize, ResNet, ResNetConfig,
-};
+use cutmix_train::{Batch, Network};
+use cutmix_vision::{AnyNetwork, Dataset, ModelConfig, Normalize, fashion_mnist, to_tensor};
 
 #[derive(Module, Debug)]
 struct Model {
-    resnet: ResNet,
+    network: AnyNetwork,
     #[module(skip)]
     step: Arc<AtomicU64>,
 }
@@ -33,10 +34,10 @@ impl TrainStep for Model {
 
     fn step(&self, Batch { images, targets }: Batch) -> TrainOutput<Loss> {
         let mut rng = Stream::new(42).at(self.step.fetch_add(1, Ordering::Relaxed));
-        // The one new line. The alpha and the number of classes below cannot be refused.
+        // The one new line. The alpha and the number of classes below are in range.
         let (images, targets) = cutmix_batch(images, targets, 10, 1.0, &mut rng).unwrap();
 
-        let logits = self.resnet.forward(images);
+        let logits = self.network.forward(images);
         let loss = CrossEntropy::new().forward(logits, targets).unwrap();
         TrainOutput::new(self, loss.backward(), Loss(loss))
     }
@@ -47,8 +48,8 @@ impl InferenceStep for Model {
     type Output = Loss;
 
     fn step(&self, Batch { images, targets }: Batch) -> Loss {
-        let logits = self.resnet.forward(images);
-        Loss(CrossEntropy::new().forward(logits, targets).unwrap()) // as above
+        let logits = self.network.forward(images);
+        Loss(CrossEntropy::new().forward(logits, targets).unwrap()) // the shapes fit
     }
 }
 
@@ -66,36 +67,52 @@ impl Adaptor<LossInput> for Loss {
     }
 }
 
+/// Makes batches of the pixels and labels of images.
+#[derive(Clone)]
+struct Images {
+    shape: [usize; 3],
+    normalize: Normalize,
+}
+
+impl Batcher<(Vec<u8>, i32), Batch> for Images {
+    fn batch(&self, items: Vec<(Vec<u8>, i32)>, device: &Device) -> Batch {
+        let (pixels, labels): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        let images = to_tensor(&pixels.concat(), self.shape, &self.normalize, device);
+        Batch {
+            images: images.unwrap(), // the pixels are those of whole images
+            targets: Tensor::<1, Int>::from_data(labels.as_slice(), device).into(),
+        }
+    }
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let epochs = std::env::args().nth(1).map_or(Ok(1), |n| n.parse())?;
     let device = Device::default().autodiff();
     device.seed(42);
     let model = Model {
-        resnet: ResNetConfig::new(Architecture::ResNet8, 10)
+        network: ModelConfig::new("resnet8", 10)
             .with_channels(1)
             .init(&device)?,
         step: Arc::default(),
     };
-    let (train, test) = cutmix_vision::fashion_mnist();
-    let (train, test) = (train.truncate(1_024), test.truncate(500));
-    let normalize = Normalize::of(&train)?;
-    let options = LoaderOptions {
-        batch_size: 128,
-        seed: 42,
-        augment: Augment::NONE,
-        normalize: normalize.clone(),
-        drop_last: true,
+    let data = fashion_mnist().truncate(1_024).split_val(0.1, 42)?;
+    let val = data.val.ok_or("the split makes a validation set")?;
+    let images = Images {
+        shape: data.train.shape(),
+        normalize: Normalize::of(&data.train)?,
+    };
+    let loader = |set: &Dataset| -> Result<_, Box<dyn std::error::Error>> {
+        let items = (0..set.len()).map(|index| Ok((set.pixels(index)?, set.label(index) as i32)));
+        let items = items.collect::<Result<_, cutmix_vision::DataError>>()?;
+        let builder = DataLoaderBuilder::new(images.clone()).batch_size(128);
+        Ok(builder.shuffle(42).build(InMemDataset::new(items)))
     };
 
     let folder = std::env::temp_dir().join("cutmix-burn-learner");
-    let result = SupervisedTraining::new(
-        folder,
-        Arc::new(Loader::train(train, options)?),
-        Arc::new(Loader::eval(test, 500, normalize)?),
-    )
-    .metrics((LossMetric::new(),))
-    .num_epochs(epochs)
-    .launch(Learner::new(model, AdamConfig::new().init(), 1e-3));
+    let result = SupervisedTraining::new(folder, loader(&data.train)?, loader(&val)?)
+        .metrics((LossMetric::new(),))
+        .num_epochs(epochs)
+        .launch(Learner::new(model, AdamConfig::new().init(), 1e-3));
     match result.error {
         Some(error) => Err(error.to_string().into()),
         None => Ok(()),

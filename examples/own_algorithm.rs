@@ -7,23 +7,23 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use cutmix::Error;
-use cutmix::algorithms::{Algorithm, CutMix, Step};
-use cutmix::trainer::Trainer;
-use cutmix_vision::{Architecture, Augment, Loader, LoaderOptions, Normalize, ResNetConfig};
+use cutmix_train::algorithms::{Algorithm, CutMix};
+use cutmix_train::{Error, Event, State, TrainerConfig};
+use cutmix_vision::{ImageLoader, LoaderConfig, ModelConfig, Normalize, fashion_mnist};
 use rand::RngExt;
 
-/// Shows the network some batches upside down, fewer and fewer as the run goes on.
+/// Shows the network some batches upside down, fewer and fewer as the run continues.
 struct UpsideDown;
 
-impl Algorithm for UpsideDown {
+impl<M> Algorithm<M> for UpsideDown {
     fn name(&self) -> String {
         "upside-down".into()
     }
 
-    fn before_forward(&self, step: &mut Step) -> Result<(), Error> {
-        if step.rng().random::<f64>() < 0.5 * (1.0 - step.time().progress) {
-            step.map_images(|images| Ok(images.flip([2])))?;
+    fn apply(&mut self, event: Event, state: &mut State<M>) -> Result<(), Error> {
+        let probability = 0.5 * (1.0 - state.time().progress);
+        if event == Event::BeforeForward && state.rng().random::<f64>() < probability {
+            state.map_images(|images| Ok(images.flip([2])))?;
         }
         Ok(())
     }
@@ -31,25 +31,20 @@ impl Algorithm for UpsideDown {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let duration = std::env::args().nth(1).unwrap_or("1ep".into());
-    let device = Device::default();
-    device.seed(42);
-    let (train, test) = cutmix_vision::fashion_mnist();
-    let normalize = Normalize::of(&train)?;
-    let options = LoaderOptions {
-        batch_size: 128,
-        seed: 42,
-        augment: Augment::NONE,
-        normalize: normalize.clone(),
-        drop_last: true,
-    };
-    let model = ResNetConfig::new(Architecture::ResNet8, 10)
+    let data = fashion_mnist().split_val(0.1, 42)?;
+    let normalize = Normalize::of(&data.train)?;
+    let val = data.val.ok_or("the split makes a validation set")?;
+    let train = ImageLoader::train(data.train, LoaderConfig::new(128, normalize.clone()))?;
+    let val = ImageLoader::eval(val, 500, normalize)?;
+
+    let model = ModelConfig::new("resnet8", 10)
         .with_channels(1)
-        .init(&device)?;
-    Trainer::new(model, Arc::new(Loader::train(train, options)?))
-        .eval_loader(Arc::new(Loader::eval(test, 500, normalize)?))
-        .max_duration(duration.parse()?)
+        .init(&Device::default())?;
+    TrainerConfig::new(duration.parse()?)
+        .init(model, Arc::new(train))
+        .eval("val", Arc::new(val))
         .algorithm(UpsideDown)
-        .algorithm(CutMix::new(10))
+        .algorithm(CutMix::new())
         .fit()?;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! CutMix as an algorithm that the trainer runs at the right moments.
+//! CutMix as an algorithm that the trainer runs at the right moments, with a metric of Burn's and a
+//! test set that is measured once.
 //!
 //! ```sh
 //! cargo run --release -p cutmix-vision --example trainer [DURATION]
@@ -7,41 +8,41 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use cutmix::algorithms::CutMix;
-use cutmix::trainer::Trainer;
-use cutmix_vision::{Architecture, Augment, Loader, LoaderOptions, Normalize, ResNetConfig};
+use burn::train::metric::TopKAccuracyMetric;
+use cutmix::loss::CrossEntropy;
+use cutmix_train::algorithms::CutMix;
+use cutmix_train::{Evaluator, TrainerConfig};
+use cutmix_vision::{ImageLoader, LoaderConfig, ModelConfig, Normalize, fashion_mnist};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let duration = std::env::args().nth(1).unwrap_or("1ep".into());
     let device = Device::default();
     device.seed(42);
-    let model = ResNetConfig::new(Architecture::ResNet8, 10)
+    let model = ModelConfig::new("resnet8", 10)
         .with_channels(1)
         .init(&device)?;
-    let (train, test) = cutmix_vision::fashion_mnist();
-    let normalize = Normalize::of(&train)?;
-    let eval_loader = Loader::eval(test, 500, normalize.clone())?;
-    let train_loader = Loader::train(
-        train,
-        LoaderOptions {
-            batch_size: 128,
-            seed: 42,
-            augment: Augment::NONE,
-            normalize,
-            drop_last: true,
-        },
-    )?;
 
-    let cutmix = CutMix::new(10).alpha(1.0);
-    let fit = Trainer::new(model, Arc::new(train_loader))
-        .eval_loader(Arc::new(eval_loader))
-        .max_duration(duration.parse()?)
-        .algorithm(cutmix)
-        .seed(42)
+    let data = fashion_mnist().split_val(0.1, 42)?;
+    let normalize = Normalize::of(&data.train)?;
+    let train = LoaderConfig::new(128, normalize.clone()).with_seed(42);
+    let train = ImageLoader::train(data.train, train)?;
+    let val = data.val.ok_or("the split makes a validation set")?;
+    let val = ImageLoader::eval(val, 500, normalize.clone())?;
+
+    let fit = TrainerConfig::new(duration.parse()?)
+        .with_seed(42)
+        .with_best("val/accuracy")
+        .init(model, Arc::new(train))
+        .eval("val", Arc::new(val))
+        .metric("top2", TopKAccuracyMetric::new(2))
+        .algorithm(CutMix::new().with_alpha(1.0))
         .fit()?;
 
-    if let Some(scores) = fit.history.last_eval() {
-        println!("test accuracy {:.2} %", scores.accuracy);
+    let test = data.test.ok_or("the data have a test set")?;
+    let test = ImageLoader::eval(test, 500, normalize)?;
+    let evaluator = Evaluator::new(CrossEntropy::new());
+    for score in evaluator.run("test", &fit.model, &test, &device)? {
+        println!("{} {:.4}", score.name, score.value);
     }
     Ok(())
 }

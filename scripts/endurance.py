@@ -64,7 +64,7 @@ def run(batches, folder):
         *["cargo", "run", "--release", "--quiet", "--", "train", "--device", "cpu"],
         *["--data", str(folder / "images"), "--size", "8", "--batch-size", "4"],
         *["--model", "resnet8", "--learning-rate", "0.01"],
-        *["--average", "0.99", "--duration", f"{batches}ba"],
+        *["--algorithm", "cutmix", "--algorithm", "ema:0.99", "--duration", f"{batches}ba"],
         *["--eval-interval", f"{INTERVAL}ba", "--save-interval", f"{INTERVAL}ba"],
         *["--output", str(folder / "run")],
     ]

@@ -1,67 +1,40 @@
-//! Opens the data of a run.
+//! The data of a run.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use cutmix_vision::{FolderOptions, OnBadImage, Splits, fashion_mnist, open};
-use serde::{Deserialize, Serialize};
+use cutmix_vision::{DataConfig, Dataset, Splits, fashion_mnist, open};
 
 use crate::error::Error;
+use crate::settings::Settings;
 
-/// Which images, and how they are read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct DataOptions {
-    /// The folder; without one, the embedded Fashion-MNIST.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub size: Option<usize>,
-    /// None for data that are only looked at, of which no part is kept apart.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub val_fraction: Option<f64>,
-    #[serde(rename = "on-bad-image", with = "on_bad_image")]
-    pub skip_bad_images: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-    /// The run's seed; stored once, by the run.
-    #[serde(skip)]
-    pub seed: u64,
-}
-
-/// Written as the option is.
-mod on_bad_image {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(skip: &bool, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(if *skip { "skip" } else { "fail" })
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "skip" => Ok(true),
-            "fail" => Ok(false),
-            other => Err(D::Error::custom(format!(
-                "on-bad-image is \"{other}\", expected \"fail\" or \"skip\""
-            ))),
+impl Settings {
+    /// How a folder of images is read.
+    pub fn data_config(&self) -> DataConfig {
+        let config = DataConfig::new()
+            .with_val_fraction(Some(self.val_fraction))
+            .with_seed(self.seed)
+            .with_on_bad_image(self.on_bad_image);
+        match self.size {
+            Some(size) => config.with_size(size),
+            None => config,
         }
     }
-}
 
-impl DataOptions {
-    /// Opens the data, and resolves these options to what was opened: an absolute path, and the
-    /// size of the images.
-    pub fn open(mut self) -> Result<(Self, Splits), Error> {
-        let mut splits = match &self.data {
-            None => {
-                let (train, val) = fashion_mnist();
-                Splits {
-                    train,
-                    val: Some(val),
-                    skipped: Vec::new(),
-                }
-            }
-            Some(dir) => open(dir, &self.folder_options(None))?,
+    /// Opens the data of a new run.
+    pub fn open_data(&mut self) -> Result<Splits, Error> {
+        let splits = self.open_whole_data()?.split_val(self.val_fraction, self.seed)?;
+        Ok(match self.limit {
+            Some(limit) => splits.truncate(limit),
+            None => splits,
+        })
+    }
+
+    /// Opens the data, all of them, with the sets that they have by themselves. Resolves the settings
+    /// to what was opened: an absolute path, and the size of the images.
+    pub fn open_whole_data(&mut self) -> Result<Splits, Error> {
+        let splits = match &self.data {
+            None => fashion_mnist(),
+            Some(dir) => open(dir, &self.data_config().with_val_fraction(None))?,
         };
         let [_, height, width] = splits.train.shape();
         if let Some(size) = self.size
@@ -70,7 +43,7 @@ impl DataOptions {
             let expected = format!(
                 "no size: {} has images of {height} x {width} pixels, and only photographs in \
                  folders are resized",
-                self.name()
+                self.data_name()
             );
             return Err(Error::option("size", size, expected));
         }
@@ -80,32 +53,28 @@ impl DataOptions {
             }
             self.size = (height == width).then_some(height);
         }
-        if let Some(limit) = self.limit {
-            splits.train = splits.train.truncate(limit);
-            splits.val = splits.val.map(|val| val.truncate(limit));
-        }
-        Ok((self, splits))
+        Ok(splits)
     }
 
-    /// How a folder of images is read, with so many channels where that is given.
-    pub fn folder_options(&self, channels: Option<usize>) -> FolderOptions {
-        FolderOptions {
-            size: self.size.unwrap_or(FolderOptions::default().size),
-            channels,
-            val_fraction: self.val_fraction,
-            seed: self.seed,
-            on_bad_image: match self.skip_bad_images {
-                true => OnBadImage::Skip,
-                false => OnBadImage::Fail,
-            },
-        }
+    /// The name of the data in messages.
+    pub fn data_name(&self) -> String {
+        name(self.data.as_deref())
     }
+}
 
-    /// What to call the data.
-    pub fn name(&self) -> String {
-        match &self.data {
-            None => "Fashion-MNIST (embedded)".into(),
-            Some(dir) => dir.display().to_string(),
-        }
+/// The name of the data in a folder, or of the embedded data, in messages.
+pub fn name(data: Option<&Path>) -> String {
+    match data {
+        None => "Fashion-MNIST (embedded)".into(),
+        Some(dir) => dir.display().to_string(),
     }
+}
+
+/// The number of images of `[C, H, W]` in a batch where nothing is learned, on which only speed and
+/// memory depend.
+pub fn eval_batch_size(data: &Dataset) -> usize {
+    // The activations of a network grow with the pixels.
+    const PIXELS: usize = 256 * 64 * 64;
+    let [_, height, width] = data.shape();
+    (PIXELS / (height * width)).clamp(1, 256)
 }

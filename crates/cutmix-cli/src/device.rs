@@ -1,4 +1,4 @@
-//! `--device` and `--devices`: where to compute.
+//! `--device`: where to compute.
 
 use burn::tensor::Device;
 #[cfg(any(
@@ -13,8 +13,7 @@ use burn::tensor::DeviceType;
 
 use crate::error::Error;
 
-/// What may follow `--device`, each with the Cargo feature that adds it, in the order in which
-/// `auto` tries them.
+/// The backends, each with the Cargo feature that adds it, in the order in which `auto` tries them.
 const BACKENDS: [(&str, &str); 7] = [
     ("cuda", "cuda"),
     ("rocm", "rocm"),
@@ -25,37 +24,16 @@ const BACKENDS: [(&str, &str); 7] = [
     ("cpu", "flex"),
 ];
 
-/// What a device on another machine, or in another process, begins with.
-const REMOTE: &str = "remote:";
-
-/// The secret that a worker asks for and a run presents.
-#[cfg(feature = "remote")]
-const TOKEN: &str = "CUTMIX_TOKEN";
-
-/// A device and what to call it.
+/// A device with its name.
 #[derive(Clone, Debug)]
 pub struct Chosen {
-    /// `cpu` or, for example, `vulkan:0` or `remote:127.0.0.1:7001`: what `--device` takes.
+    /// The name that `--device` takes, such as `cpu` or `vulkan:0`.
     pub name: String,
     pub device: Device,
 }
 
 impl Chosen {
-    /// Where the weights of a new network are drawn: on the device itself or, for a remote one, on
-    /// the CPU, so that they are those of a run on the CPU.
-    pub fn nursery(&self) -> Device {
-        #[cfg(feature = "remote")]
-        if self.is_remote() {
-            return Device::flex();
-        }
-        self.device.clone()
-    }
-
-    pub fn is_remote(&self) -> bool {
-        self.name.starts_with(REMOTE)
-    }
-
-    /// The name and, where the backend tells it, that of the hardware.
+    /// The name of the device and, where the backend knows it, that of the hardware.
     pub fn describe(&self) -> String {
         match hardware(&self.device) {
             Some((hardware, _)) => format!("{} ({hardware})", self.name),
@@ -64,105 +42,10 @@ impl Chosen {
     }
 }
 
-/// The names of devices, as a list that `--devices` takes.
-pub fn list(devices: &[Chosen]) -> String {
-    let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
-    names.join(",")
-}
-
-/// Finds the devices of a list with commas, on which a run is to train together.
-pub fn choose_several(list: &str) -> Result<Vec<Chosen>, Error> {
-    enum Place<'a> {
-        Here(Chosen),
-        There(&'a str),
-    }
-
-    let mut places = Vec::new();
-    let mut names = Vec::new();
-    for text in list.split(',').map(str::trim) {
-        let (place, name) = match text.strip_prefix(REMOTE) {
-            Some(address) => (Place::There(address), text.into()),
-            None => {
-                let chosen = choose(text)?;
-                let name = chosen.name.clone();
-                (Place::Here(chosen), name)
-            }
-        };
-        if name != "cpu" && names.contains(&name) {
-            let expected = "each device once; only cpu can be repeated, to try things";
-            return Err(Error::option("devices", list, expected));
-        }
-        names.push(name);
-        places.push(place);
-    }
-    // Workers are waited for, so they come last.
-    let connect = |place| match place {
-        Place::Here(chosen) => Ok(chosen),
-        Place::There(address) => remote(address),
-    };
-    places.into_iter().map(connect).collect()
-}
-
-/// The secret of this process, if it has one.
-#[cfg(feature = "remote")]
-pub fn token() -> Result<Option<String>, Error> {
-    use std::env::{VarError, var};
-
-    match var(TOKEN) {
-        Ok(token) if token.is_empty() => Err(Error::Device(format!("{TOKEN} is set, but empty"))),
-        Ok(token) => Ok(Some(token)),
-        Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(_)) => {
-            Err(Error::Device(format!("{TOKEN} is set, but not to text")))
-        }
-    }
-}
-
-/// Connects to the worker at `address`.
-#[cfg(feature = "remote")]
-fn remote(address: &str) -> Result<Chosen, Error> {
-    use burn::remote::{ConnectError, RemoteHost};
-
-    let name = format!("{REMOTE}{address}");
-    let has_port = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
-    if !address.rsplit_once(':').is_some_and(has_port) {
-        let expected = "a worker's host and port, for example remote:192.168.0.7:7001";
-        return Err(Error::option("devices", name, expected));
-    }
-    let mut host = RemoteHost::websocket(&format!("ws://{address}"));
-    if let Some(token) = token()? {
-        host = host.with_credential(token);
-    }
-    match Device::remote_options(&host).init() {
-        Ok(device) => Ok(Chosen { name, device }),
-        Err(ConnectError::Unauthorized) => Err(Error::Device(format!(
-            "the worker {name} asks for the secret with which it was started; set {TOKEN} to it"
-        ))),
-        Err(ConnectError::Unreachable { reason }) => Err(Error::Device(format!(
-            "no worker answers at {name}; start one there with: cutmix serve --listen {address} \
-             ({})",
-            reason.replace('\n', " ")
-        ))),
-        Err(error) => Err(Error::Device(format!(
-            "what answers at {name} is no worker of this version: {}",
-            error.to_string().replace('\n', " ")
-        ))),
-    }
-}
-
-#[cfg(not(feature = "remote"))]
-fn remote(_: &str) -> Result<Chosen, Error> {
-    Err(Error::NotRemote)
-}
-
 /// Finds the device that `text` names: `auto`, or a backend with an index where it has several.
 pub fn choose(text: &str) -> Result<Chosen, Error> {
     if text == "auto" {
         return auto();
-    }
-    if text.starts_with(REMOTE) {
-        let expected = "a device of this machine; those of others take part in cutmix train alone";
-        return Err(Error::option("device", text, expected));
     }
     let (backend, index) = match text.split_once(':') {
         None => (text, 0),
@@ -205,7 +88,7 @@ pub fn choose(text: &str) -> Result<Chosen, Error> {
     }
 }
 
-/// The first card of any backend; then the CPU; then what there is, such as a graphics driver in
+/// The first card of any backend, or else the CPU, or else any device, such as a graphics driver in
 /// software.
 fn auto() -> Result<Chosen, Error> {
     let all: Vec<_> = all().collect();
@@ -234,9 +117,10 @@ fn all() -> impl Iterator<Item = Chosen> {
 
 fn available() -> String {
     let names: Vec<_> = all().map(|chosen| chosen.name).collect();
-    match names.is_empty() {
-        true => "none".into(),
-        false => names.join(", "),
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
     }
 }
 
@@ -247,7 +131,7 @@ fn name(backend: &str, index: usize) -> String {
     }
 }
 
-/// The devices of a backend; none if it is not in this build.
+/// The devices of a backend; `None` if it is not in this build.
 fn devices(backend: &str) -> Option<Vec<Device>> {
     match backend {
         #[cfg(feature = "flex")]

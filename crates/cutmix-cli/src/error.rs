@@ -1,10 +1,12 @@
-//! What can go wrong, in one line that says what to do.
+//! The errors of the commands. Each message is one line.
 
 use std::path::{Path, PathBuf};
 
-use cutmix_vision::DataError;
+use cutmix_vision::{Changes, DataError, ModelError};
 
-/// Everything that ends a command with exit code 1.
+use crate::terminal::{alternatives, quoted};
+
+/// The reason why a command ends with exit code 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An option, or the setting of that name in a configuration file, outside what is accepted.
@@ -22,45 +24,33 @@ pub enum Error {
         near: Option<String>,
         expected: String,
     },
-    /// A well-formed algorithm with a value out of range.
-    #[error("algorithm `{spec}`: {reason}")]
-    Algorithm { spec: String, reason: String },
+    /// The text of an algorithm that is not accepted.
+    #[error("algorithm `{text}`: {reason}")]
+    Algorithm { text: String, reason: String },
     /// A device that cannot be used.
     #[error("{0}")]
     Device(String),
-    #[error("workers are not in this build; build with --features remote to add them")]
-    NotRemote,
-    #[cfg(feature = "remote")]
-    #[error("cannot serve on {address}: {reason}")]
-    Serve { address: String, reason: String },
-    /// A device that failed in the middle of a run.
-    #[error(
-        "{device} failed in the middle of the run: {reason}; {}go on from batch {saved} with: \
-         cutmix train --resume {}",
-        if *.is_remote { "start the worker again, or name other --devices, and " } else { "" },
-        run.display()
-    )]
-    Worker {
-        device: String,
-        is_remote: bool,
-        reason: String,
-        run: PathBuf,
-        saved: u64,
-    },
-    #[error("cannot decode the image {}: {reason}{hint}", path.display())]
+    /// An image of the data that cannot be decoded.
+    #[error("bad image {}: {reason}{advice}", path.display())]
     Image {
         path: PathBuf,
         reason: String,
-        hint: &'static str,
+        advice: &'static str,
     },
-    #[error("{0}")]
+    #[error(transparent)]
     Data(DataError),
+    #[error(transparent)]
+    Model(ModelError),
     /// Burn's dashboard, where it cannot be shown.
     #[error("--dashboard {0}")]
     Dashboard(&'static str),
-    /// From the library, or a file or folder that cannot be written.
-    #[error("{0}")]
-    Library(#[from] cutmix::Error),
+    #[error(transparent)]
+    Train(cutmix_train::Error),
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    /// A configuration file with a mistake in it.
     #[error("{}: {reason}", path.display())]
     Config { path: PathBuf, reason: String },
     #[error(
@@ -68,42 +58,58 @@ pub enum Error {
         .0.display()
     )]
     OutputTaken(PathBuf),
-    #[error(
-        "{} is not a run folder: there is no config.toml in it; `cutmix train` makes one",
-        .0.display()
-    )]
+    #[error("{} is not a run folder: it has no config.toml; `cutmix train` makes one", .0.display())]
     NotARun(PathBuf),
     #[error(
-        "run {} is not finished: there is no model.safetensors in it; where it was stopped, go on \
-         with: cutmix train --resume {}",
-        .0.display(), .0.display()
+        "the run in {} was stopped before it started: it has no config.toml; start it again with: \
+         cutmix train --output {}",
+        .0.display(), quoted(.0)
+    )]
+    NotStarted(PathBuf),
+    #[error(
+        "the run in {} is not finished: it has no model.safetensors; resume it with: cutmix train \
+         --resume {}",
+        .0.display(), quoted(.0)
     )]
     Unfinished(PathBuf),
     #[error("{} is not a model that `cutmix train` wrote, or is damaged: {reason}", path.display())]
-    Model { path: PathBuf, reason: String },
+    ModelFile { path: PathBuf, reason: String },
+    #[error("{} does not list the samples of a run, or is damaged: {reason}", path.display())]
+    ManifestFile { path: PathBuf, reason: String },
+    /// The data are not those that the run was trained on.
+    #[error("the data in {data} have changed since the run started: {changes}; {advice}")]
+    ChangedData {
+        data: String,
+        changes: Changes,
+        advice: &'static str,
+    },
     #[error("run folder {} is in use by another process", .0.display())]
     InUse(PathBuf),
     #[error(
-        "--resume goes on with the settings of the run; of the other options only --device, --on-nan \
-         and --dashboard can be given"
+        "--{0} cannot be given with --resume, which uses the settings of the run; --duration, \
+         --device, --on-nan and --dashboard can"
     )]
-    ResumeSettings,
-    #[error(
-        "the loss of batch {batch} is {loss}; a lower --learning-rate helps, or --on-nan skip{go_on}"
-    )]
+    ResumeSetting(String),
+    #[error("{source}{}", resume_command(run))]
     NotFinite {
-        batch: u64,
-        loss: f64,
-        /// With which command, where something has been saved.
-        go_on: String,
+        source: cutmix_train::Error,
+        /// The run, where a checkpoint has been written.
+        run: Option<PathBuf>,
     },
-    /// Some files failed; each has had a line of its own.
+    /// Some files failed; each has had a message of its own.
     #[error("{failed} of {total} images could not be read")]
     Images { failed: usize, total: usize },
 }
 
 fn suggestion(near: &Option<String>) -> String {
     (near.as_ref()).map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
+}
+
+fn resume_command(run: &Option<PathBuf>) -> String {
+    (run.as_ref()).map_or_else(String::new, |run| {
+        let run = quoted(run);
+        format!("; resume without such batches: cutmix train --resume {run} --on-nan skip")
+    })
 }
 
 impl Error {
@@ -134,49 +140,110 @@ impl Error {
             what: what.into(),
             name: name.into(),
             near: near.map(String::from),
-            expected: match known.as_slice() {
-                [first @ .., last] if !first.is_empty() => {
-                    format!("{} or {last}", first.join(", "))
-                }
-                _ => known.join(""),
-            },
+            expected: alternatives(known),
         }
     }
 
-    /// Without the hint on what to do with a bad image of a data set, for one that stands alone.
-    pub fn without_hint(self) -> Self {
+    /// The same error without the advice to skip images, for a command that cannot.
+    pub fn without_advice(self) -> Self {
         match self {
             Self::Image { path, reason, .. } => Self::Image {
                 path,
                 reason,
-                hint: "",
+                advice: "",
             },
             error => error,
         }
     }
 
-    /// A file or folder that cannot be written.
-    pub fn write(path: &Path, reason: impl ToString) -> Self {
-        Self::Library(cutmix::Error::write(path, reason))
+    pub fn read(path: &Path, source: std::io::Error) -> Self {
+        Self::Read {
+            path: path.into(),
+            source,
+        }
+    }
+
+    pub fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Write {
+            path: path.into(),
+            source,
+        }
+    }
+}
+
+/// The option that sets an argument of the library.
+fn option_of(argument: &str) -> String {
+    match argument {
+        "max_duration" => "duration".into(),
+        "name" => "model".into(),
+        _ => argument.replace('_', "-"),
+    }
+}
+
+/// Arguments of the trainer that are options here.
+const TRAINER_OPTIONS: [&str; 10] = [
+    "max_duration",
+    "eval_interval",
+    "save_interval",
+    "learning_rate",
+    "schedule",
+    "warmup",
+    "accumulate",
+    "keep",
+    "best",
+    "patience",
+];
+
+impl From<cutmix_train::Error> for Error {
+    fn from(error: cutmix_train::Error) -> Self {
+        match error {
+            cutmix_train::Error::Argument {
+                argument,
+                value,
+                accepted,
+            } if TRAINER_OPTIONS.contains(&argument) => {
+                Self::option(&option_of(argument), value, accepted)
+            }
+            cutmix_train::Error::Data { set, source } => match source.downcast::<DataError>() {
+                Ok(error) => (*error).into(),
+                Err(source) => Self::Train(cutmix_train::Error::Data { set, source }),
+            },
+            cutmix_train::Error::Write { path, source } => Self::Write { path, source },
+            cutmix_train::Error::Locked { path } => Self::InUse(path),
+            error => Self::Train(error),
+        }
+    }
+}
+
+impl From<cutmix::Error> for Error {
+    fn from(error: cutmix::Error) -> Self {
+        cutmix_train::Error::from(error).into()
     }
 }
 
 impl From<DataError> for Error {
     fn from(error: DataError) -> Self {
         match error {
-            // The library names its arguments; here they are options.
             DataError::Argument {
                 argument,
                 value,
                 expected,
-            } => Self::option(&argument.replace('_', "-"), value, expected),
+            } => Self::option(&option_of(argument), value, expected),
             DataError::Image { path, reason } => Self::Image {
                 path,
                 reason,
-                hint: "; mend or remove it, or leave such images out: \
-                       cutmix train --on-bad-image skip",
+                advice: "; repair or remove it, or leave such images out with --on-bad-image skip",
             },
             error => Self::Data(error),
+        }
+    }
+}
+
+impl From<ModelError> for Error {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Unknown { name, known } => Self::unknown("model", &name, known),
+            error => Self::Model(error),
         }
     }
 }

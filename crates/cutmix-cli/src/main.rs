@@ -1,55 +1,76 @@
-//! `cutmix`: trains image classifiers with CutMix, and looks at what came out.
+//! `cutmix`: trains image classifiers with CutMix, and evaluates and shows the results.
 
-mod args;
-mod bench;
-mod config;
-#[cfg_attr(not(feature = "dashboard"), path = "dashboard/absent.rs")]
+mod commands;
+#[cfg(feature = "dashboard")]
 mod dashboard;
 mod data;
 mod device;
 mod error;
-mod eval;
+mod metrics;
 mod picture;
 mod precision;
-mod predict;
-mod preview;
 mod progress;
+mod report;
 mod run_folder;
-mod say;
-mod schedule;
-mod serve;
-mod snapshot;
-mod spec;
-mod train;
+mod settings;
+mod signals;
+mod terminal;
 
 use std::process::ExitCode;
 
-use cap::Cap;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mimalloc::MiMalloc;
 
-use args::{Args, Command};
+use commands::{bench, eval, predict, preview, train};
 
-/// A training step on the CPU allocates and frees every activation; with the system's allocator
-/// page faults are a good part of it. `cutmix bench` reads what has been allocated.
+/// A training step on the CPU allocates and frees every activation. With the system's allocator,
+/// page faults are a good part of its time.
+#[cfg(not(feature = "count-allocations"))]
 #[global_allocator]
-static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+#[cfg(feature = "count-allocations")]
+#[global_allocator]
+static ALLOCATOR: cap::Cap<MiMalloc> = cap::Cap::new(MiMalloc, usize::MAX);
+
+/// Train image classifiers with CutMix.
+///
+/// CutMix cuts a box out of every training image, fills it from another image, and mixes the two
+/// labels by area, so that a network learns to recognise things from any part of them.
+///
+/// Start with `cutmix train`: without options it trains a small network on Fashion-MNIST, which is
+/// part of the program.
+#[derive(Debug, Parser)]
+#[command(name = "cutmix", version, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands; each is described at its arguments.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(Box<train::TrainArgs>),
+    Eval(eval::EvalArgs),
+    Predict(predict::PredictArgs),
+    Preview(preview::PreviewArgs),
+    Bench(bench::BenchArgs),
+}
 
 fn main() -> ExitCode {
-    let done = |()| ExitCode::SUCCESS;
-    let result = match Args::parse().command {
-        Command::Train(args) => train::run(*args),
-        Command::Eval(args) => eval::run(args).map(done),
-        Command::Predict(args) => predict::run(args).map(done),
-        Command::Preview(args) => preview::run(args).map(done),
-        Command::Bench(args) => bench::run(args).map(done),
-        Command::Serve(args) => serve::run(args).map(done),
+    let matches = Args::command().get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let of_command = matches.subcommand().map(|(_, matches)| matches);
+    let success = |()| ExitCode::SUCCESS;
+    let result = match args.command {
+        Command::Train(args) => train::run(*args, of_command.unwrap_or(&matches)),
+        Command::Eval(args) => eval::run(args).map(success),
+        Command::Predict(args) => predict::run(args).map(success),
+        Command::Preview(args) => preview::run(args).map(success),
+        Command::Bench(args) => bench::run(args).map(success),
     };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        terminal::error(&error);
+        ExitCode::FAILURE
+    })
 }

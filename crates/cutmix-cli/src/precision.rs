@@ -1,17 +1,17 @@
-//! `--precision`: the numbers that weights and activations are made of.
+//! `--precision`: the type of weights and activations.
 
 use std::fmt;
-use std::str::FromStr;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{FloatDType, Tensor};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::device::Chosen;
 use crate::error::Error;
 
-/// Of everything on the device but losses and metrics, which are f32 at least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The type of everything on the device but losses and metrics, which are f32 at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     #[default]
@@ -21,55 +21,32 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Makes it that of the device; only possible before there is any tensor.
+    /// Makes it the type of new tensors on a device; possible only before there is any.
     pub fn set(self, chosen: &Chosen) -> Result<(), Error> {
-        let dtype = match self {
-            Self::F32 => return Ok(()),
-            Self::Bf16 => FloatDType::BF16,
-            Self::F16 => FloatDType::F16,
+        let Some(dtype) = self.dtype() else {
+            return Ok(());
         };
         let mut device = chosen.device.clone();
-        let cannot = |reason: String| {
+        let cannot = |reason: &str| {
             let name = &chosen.name;
-            Error::Device(format!(
-                "device \"{name}\" cannot compute in {self}: {reason}"
-            ))
+            Error::Device(format!("device \"{name}\" cannot compute in {self}: {reason}"))
         };
-        if !device.supports_dtype(dtype) {
-            return Err(cannot(
-                "it has no such numbers; leave out --precision".into(),
-            ));
+        if !self.is_supported(chosen) {
+            return Err(cannot("it does not have the type; leave out --precision"));
         }
-        device
-            .configure(dtype)
-            .map_err(|error| cannot(error.to_string()))
-    }
-}
-
-/// A model with weights in f32, as the model file has them.
-pub fn widened<M: Module>(model: &M) -> M {
-    struct Widen;
-
-    impl ModuleMapper for Widen {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let (id, tensor, mapper) = param.consume();
-            Param::from_mapped_value(id, tensor.cast(FloatDType::F32), mapper)
-        }
+        device.configure(dtype).map_err(|error| cannot(&error.to_string()))
     }
 
-    // A clone would share the running statistics.
-    model.valid().map(&mut Widen)
-}
+    /// Whether a device has this type.
+    pub fn is_supported(self, chosen: &Chosen) -> bool {
+        self.dtype().is_none_or(|dtype| chosen.device.supports_dtype(dtype))
+    }
 
-impl FromStr for Precision {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "f32" => Ok(Self::F32),
-            "bf16" => Ok(Self::Bf16),
-            "f16" => Ok(Self::F16),
-            _ => Err(Error::unknown("precision", text, ["f32", "bf16", "f16"])),
+    fn dtype(self) -> Option<FloatDType> {
+        match self {
+            Self::F32 => None,
+            Self::Bf16 => Some(FloatDType::BF16),
+            Self::F16 => Some(FloatDType::F16),
         }
     }
 }
@@ -82,4 +59,18 @@ impl fmt::Display for Precision {
             Self::F16 => "f16",
         })
     }
+}
+
+/// A module with weights of this type.
+pub fn cast<M: Module>(module: M, dtype: FloatDType) -> M {
+    struct Cast(FloatDType);
+
+    impl ModuleMapper for Cast {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let (id, tensor, mapper) = param.consume();
+            Param::from_mapped_value(id, tensor.cast(self.0), mapper)
+        }
+    }
+
+    module.map(&mut Cast(dtype))
 }

@@ -1,61 +1,66 @@
-//! The folder that a run leaves behind.
+//! The folder of a run.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, DirEntry};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use burn::tensor::Device;
-use cutmix::trainer::Checkpoint;
-use cutmix_vision::{Architecture, DataError, Normalize, ResNet, ResNetConfig};
+use burn::tensor::{Device, FloatDType};
+use cutmix_train::{Checkpoint, FolderLock};
+use cutmix_vision::{AnyNetwork, Manifest, ModelConfig, ModelError, Normalize};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
 use crate::error::Error;
-use crate::precision::widened;
-use crate::say::say;
+use crate::precision::cast;
+use crate::settings::Settings;
+use crate::terminal::{line, warning};
 
-/// Where [`ModelCard`] is in the metadata of the model file.
+/// The key of [`ModelCard`] in the metadata of the model file. It is the only one, because the order
+/// of several is random.
 const CARD: &str = "cutmix";
 
-/// The folder of one run.
-///
-/// Whoever writes into it holds a lock on it.
+const LOCK: &str = ".lock";
+const MANIFEST: &str = "manifest.json";
+/// What the names of temporary files begin with.
+const TEMPORARY: &str = ".cutmix-";
+
+/// The folder of one run. Who writes to it holds a lock on it.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Held as long as this is. The file stays: to remove it would let two processes lock two.
-    _lock: Option<File>,
+    _lock: Option<FolderLock>,
 }
 
-/// What the model file says of itself: all that `eval` and `predict` need besides the weights.
+/// What `eval` and `predict` need besides the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
-    pub architecture: Architecture,
+    /// The name of the network.
+    #[serde(alias = "architecture")]
+    pub model: String,
     pub classes: Vec<String>,
-    /// `[C, H, W]`.
+    /// The shape of the images, `[C, H, W]`.
     pub shape: [usize; 3],
     pub normalize: Normalize,
 }
 
 impl ModelCard {
     /// The network with new weights.
-    pub fn network(&self, device: &Device) -> Result<ResNet, DataError> {
-        ResNetConfig::new(self.architecture, self.classes.len())
-            .with_channels(self.shape[0])
-            .init(device)
+    pub fn network(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
+        let config = ModelConfig::new(&self.model, self.classes.len());
+        config.with_channels(self.shape[0]).init(device)
     }
 }
 
 impl RunFolder {
-    /// Whether the folder `output` is free, before any work is done for it.
+    /// Checks that the folder `output` is free, before any work is done for it. What else is wrong
+    /// shows when it is made.
     pub fn check(output: Option<&Path>) -> Result<(), Error> {
         match output {
-            Some(output) if is_empty(output).is_ok_and(|empty| !empty) => {
+            Some(output) if is_started(output).is_ok_and(|started| started) => {
                 Err(Error::OutputTaken(output.into()))
             }
-            // What else is wrong shows when it is made.
             _ => Ok(()),
         }
     }
@@ -66,9 +71,11 @@ impl RunFolder {
             return Self::next(Path::new("runs"));
         };
         fs::create_dir_all(output).map_err(|error| Error::write(output, error))?;
-        match is_empty(output) {
-            Ok(true) => Self::locked(output.into()),
-            Ok(false) => Err(Error::OutputTaken(output.into())),
+        let run = Self::locked(output.into())?;
+        // Only now, because another process may have started a run in it.
+        match is_started(output) {
+            Ok(false) => Ok(run),
+            Ok(true) => Err(Error::OutputTaken(output.into())),
             Err(error) => Err(Error::write(output, error)),
         }
     }
@@ -87,28 +94,24 @@ impl RunFolder {
     }
 
     fn locked(path: PathBuf) -> Result<Self, Error> {
-        let name = path.join(".lock");
-        let lock = File::create(&name).map_err(|error| Error::write(&name, error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path,
-                _lock: Some(lock),
-            }),
-            Err(TryLockError::WouldBlock) => Err(Error::InUse(path)),
-            Err(TryLockError::Error(error)) => Err(Error::write(&name, error)),
-        }
+        let lock = FolderLock::acquire(&path)?;
+        Ok(Self {
+            path,
+            _lock: Some(lock),
+        })
     }
 
     /// The folder of a finished run.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let run = Self::of_run(path)?;
-        match run.model().is_file() {
-            true => Ok(run),
-            false => Err(Error::Unfinished(run.path)),
+        if run.model().is_file() {
+            Ok(run)
+        } else {
+            Err(Error::Unfinished(run.path))
         }
     }
 
-    /// The folder of a run that is to go on.
+    /// The folder of a run that is resumed.
     pub fn resume(path: &Path) -> Result<Self, Error> {
         Self::locked(Self::of_run(path)?.path)
     }
@@ -118,9 +121,12 @@ impl RunFolder {
             path: path.into(),
             _lock: None,
         };
-        match run.config().is_file() {
-            true => Ok(run),
-            false => Err(Error::NotARun(run.path)),
+        if run.config().is_file() {
+            Ok(run)
+        } else if run.path.join(LOCK).is_file() && is_started(path).is_ok_and(|started| !started) {
+            Err(Error::NotStarted(run.path))
+        } else {
+            Err(Error::NotARun(run.path))
         }
     }
 
@@ -156,24 +162,28 @@ impl RunFolder {
         self.path.join("curves.png")
     }
 
-    pub fn batch(&self) -> PathBuf {
+    pub fn first_batch(&self) -> PathBuf {
         self.path.join("batch.png")
     }
 
-    /// The newest checkpoint that is whole; none where the run was stopped before its first.
+    fn manifest(&self) -> PathBuf {
+        self.path.join(MANIFEST)
+    }
+
+    /// The newest checkpoint that can be used; `None` where the run was stopped before its first.
     pub fn latest_checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
         let folder = self.checkpoints();
         if !Checkpoint::exists(&folder) {
             if self.model().exists() || (self.has_reports() && !folder.is_dir()) {
-                // They have been lost; to begin anew would overwrite what there is.
+                // They were lost; a new start would overwrite the results. This names the folder.
                 Checkpoint::latest(&folder)?;
             }
-            say!("no checkpoint yet: the run begins anew");
+            line("the run was stopped before its first checkpoint, so it starts anew");
             return Ok(None);
         }
         let latest = Checkpoint::latest(&folder)?;
         for damaged in latest.damaged {
-            eprintln!("warning: {damaged}; it is not used");
+            warning(format!("{damaged}; it is not used"));
         }
         Ok(Some(latest.checkpoint))
     }
@@ -183,34 +193,58 @@ impl RunFolder {
         fs::read_to_string(self.metrics()).is_ok_and(|table| table.lines().count() > 1)
     }
 
-    pub fn write_config(&self, config: &Config) -> Result<(), Error> {
-        let path = self.config();
-        let text = config
-            .to_toml()
-            .map_err(|error| Error::write(&path, error))?;
-        // Whole or not at all: a run that is killed here has not begun.
-        write_whole(&path, text.as_bytes())
+    /// Writes what makes the folder that of a run. The settings come last: a run that is killed
+    /// before has not started.
+    pub fn start(&self, settings: &Settings, manifest: &Manifest) -> Result<(), Error> {
+        self.remove_temporary();
+        let json = serde_json::to_vec(manifest).expect("texts and numbers are JSON");
+        write_whole(&self.manifest(), &json)?;
+        self.write_settings(settings)
     }
 
-    /// Writes the model, whole or not at all. (Burn's store does that too, but makes a file that only
-    /// its owner can read.)
-    pub fn save_model(&self, model: &ResNet, card: &ModelCard) -> Result<(), Error> {
+    pub fn write_settings(&self, settings: &Settings) -> Result<(), Error> {
+        write_whole(&self.config(), settings.to_toml().as_bytes())
+    }
+
+    pub fn read_manifest(&self) -> Result<Manifest, Error> {
+        let path = self.manifest();
+        let json = fs::read(&path).map_err(|error| Error::read(&path, error))?;
+        serde_json::from_slice(&json).map_err(|error| Error::ManifestFile {
+            path,
+            reason: error.to_string(),
+        })
+    }
+
+    /// Removes what a process that was killed has left half written.
+    pub fn remove_temporary(&self) {
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if is_temporary(&entry) {
+                // Nobody reads it; the file stays where it cannot be removed.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Writes the model, with weights in f32. Two equal models give the same bytes.
+    pub fn save_model(&self, model: &AnyNetwork, card: &ModelCard) -> Result<(), Error> {
         let path = self.model();
-        let card = serde_json::to_string(card).expect("plain values are JSON");
-        let mut store = SafetensorsStore::from_bytes(None).metadata(CARD, card);
-        let bytes = (widened(model).save_into(&mut store)).and_then(|()| store.get_bytes());
-        let bytes = bytes.map_err(|error| Error::write(&path, error))?;
+        let card = serde_json::to_string(card).expect("texts and numbers are JSON");
+        let mut store = SafetensorsStore::from_bytes(None).clear_metadata().metadata(CARD, card);
+        // `valid` brings running statistics up to date, and a clone would share them.
+        let model = cast(model.valid(), FloatDType::F32);
+        let bytes = model.save_into(&mut store).and_then(|()| store.get_bytes());
+        let bytes = bytes.map_err(|error| Error::write(&path, io::Error::other(error.to_string())))?;
         write_whole(&path, &bytes)
     }
 
-    /// Reads the model to `device`.
-    pub fn load_model(&self, device: &Device) -> Result<(ModelCard, ResNet), Error> {
+    /// Reads the model to `device`, with weights of the type of its new tensors.
+    pub fn load_model(&self, device: &Device) -> Result<(ModelCard, AnyNetwork), Error> {
         let path = self.model();
-        let damaged = |reason: String| Error::Model {
+        let damaged = |reason: String| Error::ModelFile {
             path: path.clone(),
-            reason: reason.replace('\n', " ").trim().into(),
+            reason: reason.split_whitespace().collect::<Vec<_>>().join(" "),
         };
-        let bytes = fs::read(&path).map_err(|error| damaged(error.to_string()))?;
+        let bytes = fs::read(&path).map_err(|error| Error::read(&path, error))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
         let card = (header.metadata().as_ref()).and_then(|metadata| metadata.get(CARD));
         let card = card.ok_or_else(|| damaged("it does not name its classes".into()))?;
@@ -220,32 +254,45 @@ impl RunFolder {
         }
         let mut model = card.network(device).map_err(|e| damaged(e.to_string()))?;
         let mut store = SafetensorsStore::from_bytes(Some(bytes));
-        model
-            .load_from(&mut store)
-            .map_err(|e| damaged(e.to_string()))?;
+        model.load_from(&mut store).map_err(|e| damaged(e.to_string()))?;
         Ok((card, model))
     }
 }
 
-/// Under a temporary name that is then changed, so that the file is there whole or not at all, also
-/// after a power failure.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let write = || {
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    };
-    write().map_err(|error: std::io::Error| {
-        // Gone already, or not ours to remove: the error that counts is the first.
-        let _ = fs::remove_file(&part);
-        Error::write(path, error)
-    })
+fn is_temporary(entry: &DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with(TEMPORARY)
 }
 
-/// Whether a folder has nothing in it.
-fn is_empty(folder: &Path) -> std::io::Result<bool> {
-    Ok(fs::read_dir(folder)?.next().is_none())
+/// Whether a folder has more in it than a run leaves that is killed before it has started.
+fn is_started(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != LOCK && name != MANIFEST && !is_temporary(&entry) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Writes a file whole or not at all, also after a power failure.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY).suffix(".tmp");
+        // As readable as other files: temporary ones are their owner's alone.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        if cfg!(unix) {
+            fs::File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    };
+    write().map_err(|error| Error::write(path, error))
 }

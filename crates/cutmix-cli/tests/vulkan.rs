@@ -19,13 +19,13 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// The losses of the first row of `metrics.csv`: of training and of evaluation.
+/// The losses of the first row of `metrics.csv`: of training and of validation.
 fn losses(run: &Path) -> [f64; 2] {
     let table = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
     let mut rows = table.lines().map(|row| row.split(','));
     let header: Vec<_> = rows.next().unwrap().collect();
     let row: Vec<_> = rows.next().unwrap().collect();
-    ["train_loss", "eval_loss"].map(|name| {
+    ["train/loss", "val/loss"].map(|name| {
         let column = header.iter().position(|column| *column == name).unwrap();
         row[column].parse().unwrap()
     })

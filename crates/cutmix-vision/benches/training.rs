@@ -11,18 +11,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
-use burn::data::dataset::DatasetError;
 use burn::module::Module;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Int, Tensor};
-use cutmix::algorithms::CutMix;
+use cutmix::Targets;
 use cutmix::functional::cutmix_batch;
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::Stream;
-use cutmix::trainer::{Logger, Schedule, Trainer};
-use cutmix::{Batch, Targets};
-use cutmix_vision::{Architecture, ResNet, ResNetConfig};
+use cutmix_train::algorithms::CutMix;
+use cutmix_train::loggers::Logger;
+use cutmix_train::{Batch, Loader, Schedule, TrainerConfig};
+use cutmix_vision::{ResNet, ResNetConfig};
 
 /// Batches of a run.
 const BATCHES: usize = 8;
@@ -33,21 +32,19 @@ fn main() {
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(30);
     println!("medians of {rounds} rounds of {BATCHES} batches, first round not counted\n");
-    let settings = [
-        (Architecture::ResNet8, [32, 1, 28, 28]),
-        (Architecture::ResNet20, [16, 3, 32, 32]),
-    ];
-    for (architecture, shape) in settings {
-        compare(architecture, shape, rounds);
-    }
-    share_of_step(Architecture::ResNet18, [8, 3, 224, 224], rounds);
+    compare("resnet8", ResNetConfig::resnet8, [32, 1, 28, 28], rounds);
+    compare("resnet20", ResNetConfig::resnet20, [16, 3, 32, 32], rounds);
+    share_of_step("resnet18", ResNetConfig::resnet18, [8, 3, 224, 224], rounds);
 }
 
-fn compare(architecture: Architecture, shape: [usize; 4], rounds: usize) {
+/// A layout by its number of classes.
+type Network = fn(usize) -> ResNetConfig;
+
+fn compare(name: &str, network: Network, shape: [usize; 4], rounds: usize) {
     let device = Device::default();
     let batches = Batches::new(shape, &device);
     let time = |run: &dyn Fn(ResNet)| {
-        let model = model(architecture, shape, &device);
+        let model = model(network, shape, &device);
         seconds(|| run(model))
     };
     let mut times: [Vec<f64>; 4] = Default::default();
@@ -55,13 +52,11 @@ fn compare(architecture: Architecture, shape: [usize; 4], rounds: usize) {
         times[0].push(time(&|model| hand_written(model, &batches, false)));
         times[1].push(time(&|model| trained(model, &batches, None)));
         times[2].push(time(&|model| hand_written(model, &batches, true)));
-        times[3].push(time(&|model| {
-            trained(model, &batches, Some(CutMix::new(10)))
-        }));
+        times[3].push(time(&|model| trained(model, &batches, Some(CutMix::new()))));
     }
     let [plain, trainer, mixed, trainer_mixed] = times;
     println!(
-        "{architecture} {shape:?}: {:.1} ms a step by hand",
+        "{name} {shape:?}: {:.1} ms a step by hand",
         1e3 * median(&plain[1..]) / BATCHES as f64
     );
     println!(
@@ -80,11 +75,11 @@ fn compare(architecture: Architecture, shape: [usize; 4], rounds: usize) {
         "  trainer / by hand, both CutMix    {}",
         ratio(&trainer_mixed, &mixed)
     );
-    share_of_step(architecture, shape, rounds);
+    share_of_step(name, network, shape, rounds);
 }
 
 /// CutMix alone against a step, which shows what the ratios above are too noisy to show.
-fn share_of_step(architecture: Architecture, shape: [usize; 4], rounds: usize) {
+fn share_of_step(name: &str, network: Network, shape: [usize; 4], rounds: usize) {
     let device = Device::default();
     let batches = Batches::new(shape, &device);
     let few = Batches {
@@ -92,10 +87,10 @@ fn share_of_step(architecture: Architecture, shape: [usize; 4], rounds: usize) {
         ..batches.clone()
     };
     let mut times: [Vec<f64>; 2] = Default::default();
-    // Of its own, so that it is mixed where it is, as one from a loader is.
+    // Owned alone, so that it is mixed in place, as a batch from a loader is.
     let mut images = Some(Batches::new(shape, &device).images);
     for round in 0..=rounds {
-        let model = model(architecture, shape, &device);
+        let model = model(network, shape, &device);
         times[0].push(seconds(|| hand_written(model, &few, false)) / 3.0);
         times[1].push(seconds(|| {
             let mut rng = Stream::new(0).at(round as u64);
@@ -107,16 +102,16 @@ fn share_of_step(architecture: Architecture, shape: [usize; 4], rounds: usize) {
         }));
     }
     println!(
-        "{architecture} {shape:?}: CutMix alone is {:.2} ms of a step of {:.1} ms: {}\n",
+        "{name} {shape:?}: CutMix alone is {:.2} ms of a step of {:.1} ms: {}\n",
         1e3 * median(&times[1][1..]),
         1e3 * median(&times[0][1..]),
         ratio(&times[1], &times[0])
     );
 }
 
-fn model(architecture: Architecture, shape: [usize; 4], device: &Device) -> ResNet {
+fn model(network: Network, shape: [usize; 4], device: &Device) -> ResNet {
     device.seed(0);
-    ResNetConfig::new(architecture, 10)
+    network(10)
         .with_channels(shape[1])
         .init(device)
         .expect("the sizes are above 0")
@@ -131,9 +126,9 @@ fn hand_written(model: ResNet, batches: &Batches, cutmix: bool) {
     let mut model = model.train();
     let mut optimizer = optimizer();
     let loss_fn = CrossEntropy::new();
-    let batches = batches.to_device(&Device::default().autodiff());
+    let device = Device::default().autodiff();
     let mut last = None;
-    for (step, batch) in batches.iter().enumerate() {
+    for (step, batch) in batches.batches(0, 0, &device).enumerate() {
         let Batch {
             images,
             mut targets,
@@ -160,10 +155,12 @@ struct Quiet;
 impl Logger for Quiet {}
 
 fn trained(model: ResNet, batches: &Batches, cutmix: Option<CutMix>) {
-    let mut trainer = Trainer::new(model, Arc::new(batches.clone()))
+    let duration = "1ep".parse().expect("it is a duration");
+    let mut trainer = TrainerConfig::new(duration)
+        .with_learning_rate(0.01)
+        .with_schedule(Schedule::Constant)
+        .init(model, Arc::new(batches.clone()))
         .optimizer(optimizer())
-        .learning_rate(0.01)
-        .schedule(Schedule::constant())
         .logger(Quiet);
     if let Some(cutmix) = cutmix {
         trainer = trainer.algorithm(cutmix);
@@ -190,7 +187,7 @@ fn median(values: &[f64]) -> f64 {
 /// The median ratio of rounds, without the first, and its standard error.
 fn ratio(times: &[f64], base: &[f64]) -> String {
     let ratios: Vec<_> = times.iter().zip(base).skip(1).map(|(t, b)| t / b).collect();
-    // Of a normal distribution the quartiles are 1.349 standard deviations apart, and the median of
+    // The quartiles of a normal distribution are 1.349 standard deviations apart, and the median of
     // n samples errs by 1.253 / sqrt(n) of them.
     let deviation = (quantile(&ratios, 0.75) - quantile(&ratios, 0.25)) / 1.349;
     let error = 1.253 * deviation / (ratios.len() as f64).sqrt();
@@ -216,57 +213,27 @@ impl Batches {
     }
 }
 
-impl DataLoader<Batch> for Batches {
-    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch> + 'a> {
-        Box::new(Iter {
-            batches: self,
-            next: 0,
-        })
-    }
-
-    fn num_items(&self) -> usize {
+impl Loader for Batches {
+    fn num_samples(&self) -> usize {
         self.images.dims()[0] * self.epoch
     }
 
-    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch>> {
-        let batches = self.clone();
-        Arc::new(match device.is_autodiff() {
-            true => Self {
-                images: batches.images.autodiff(),
-                targets: batches.targets.autodiff(),
-                ..batches
-            },
-            false => batches,
-        })
+    fn num_classes(&self) -> usize {
+        10
     }
 
-    fn slice(&self, _: usize, _: usize) -> Arc<dyn DataLoader<Batch>> {
-        Arc::new(self.clone())
-    }
-}
-
-struct Iter<'a> {
-    batches: &'a Batches,
-    next: usize,
-}
-
-impl Iterator for Iter<'_> {
-    type Item = Result<Batch, DatasetError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        (self.next < self.batches.epoch).then(|| {
-            self.next += 1;
-            Ok(Batch {
-                images: self.batches.images.clone(),
-                targets: Targets::Indices(self.batches.targets.clone()),
-            })
-        })
-    }
-}
-
-impl DataLoaderIterator<Batch> for Iter<'_> {
-    fn progress(&self) -> Progress {
-        let size = self.batches.images.dims()[0];
-        Progress::new(self.next * size, self.batches.num_items(), None)
+    fn batches<'a>(&'a self, _: u64, skip: usize, device: &Device) -> cutmix_train::Batches<'a> {
+        let batch = if device.is_autodiff() {
+            Batch {
+                images: self.images.clone().autodiff(),
+                targets: Targets::Indices(self.targets.clone().autodiff()),
+            }
+        } else {
+            Batch {
+                images: self.images.clone(),
+                targets: Targets::Indices(self.targets.clone()),
+            }
+        };
+        Box::new((skip..self.epoch).map(move |_| Ok(batch.clone())))
     }
 }

@@ -1,4 +1,4 @@
-//! Makes the embedded Fashion-MNIST from its IDX files:
+//! Makes the files of the crate `cutmix-fashion-mnist` from the IDX files of Fashion-MNIST:
 //!
 //! ```text
 //! cargo run -p cutmix-vision --example make_fashion_mnist -- DIR
@@ -13,6 +13,7 @@ use std::fs;
 use std::path::Path;
 
 use cutmix_vision::Dataset;
+use cutmix_vision::data::sources::idx;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
@@ -23,9 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::args()
         .nth(1)
         .ok_or("usage: make_fashion_mnist DIR")?;
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-    let splits = cutmix_vision::idx(dir)?;
-    let test = splits.val.ok_or("DIR has no t10k files")?;
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fashion-mnist/data");
+    let splits = idx(dir)?;
+    let test = splits.test.ok_or("DIR has no t10k files")?;
     let mut labels = Vec::new();
     for (name, set) in [("train", splits.train), ("test", test)] {
         fs::write(data.join(format!("fashion-mnist-{name}.png")), page(&set)?)?;

@@ -1,31 +1,32 @@
-//! Image data sets, batches and residual networks for [`cutmix`].
+//! Image data sets, batches and networks for [`cutmix_train`].
 //!
-//! - [`fashion_mnist`], [`idx`], [`cifar`], [`image_folder`] and [`open`] give a [`Dataset`], or two of them as [`Splits`];
-//! - [`Loader`] makes normalised and augmented batches of one, ahead of time and on threads of its own;
-//! - [`ResNet`] is the network family of He et al., for small images and for ImageNet's.
+//! - [`data`]: [`open`] and [`load_image`] read images, a [`Dataset`] holds labelled ones, and
+//!   [`Splits`] are the training, validation and test set of one folder.
+//! - [`ImageLoader`] makes normalised and augmented batches, ahead of time and on its own thread.
+//! - [`Manifest`] records what a run was trained on and names what has changed since.
+//! - [`models`] makes a network from its name ([`ModelConfig`]) or from its own configuration
+//!   ([`ResNetConfig`]).
 //!
-//! Everything random is a function of a seed that the caller gives; everything wrong with the data
-//! is a [`DataError`] that says which file or argument and what is accepted.
+//! Everything random is a function of a seed that the caller gives. Everything wrong with the data
+//! is a [`DataError`] that names the file or argument and what is accepted.
+//!
+//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images.
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "fashion-mnist"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "fashion-mnist"))]
 #[doc = include_str!("../../../docs/TRAINER.md")]
-struct TrainersGuide;
+struct TrainerGuide;
 
-mod dataset;
-mod error;
-mod loader;
-mod resnet;
-mod transform;
+pub mod data;
+pub mod models;
 
-pub use dataset::{
-    CACHE_LIMIT, Dataset, FolderOptions, OnBadImage, SkippedImage, Splits, cifar, fashion_mnist,
-    idx, image_folder, load_image, open,
+#[cfg(feature = "fashion-mnist")]
+pub use data::fashion_mnist;
+pub use data::{
+    Augment, Change, Changes, DataConfig, DataError, Dataset, ImageLoader, LoaderConfig, Manifest,
+    Normalize, OnBadImage, SkippedImage, Source, Splits, load_image, open, to_tensor,
 };
-pub use error::DataError;
-pub use loader::{Loader, LoaderOptions};
-pub use resnet::{Architecture, ResNet, ResNetConfig, UnknownArchitecture};
-pub use transform::{Augment, IMAGENET_MEAN, IMAGENET_STD, Normalize, to_tensor};
+pub use models::{AnyNetwork, ModelConfig, ModelError, ResNet, ResNetConfig};

@@ -1,9 +1,14 @@
 //! Sets in memory: the embedded one, subsets and splits, IDX and CIFAR files.
 
+use std::collections::HashSet;
+use std::error::Error;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
-use cutmix_vision::{DataError, Dataset, FolderOptions, cifar, fashion_mnist, idx, open};
+use cutmix_vision::data::Split;
+use cutmix_vision::data::sources::{cifar, idx};
+use cutmix_vision::{DataConfig, DataError, Dataset, Manifest, Splits, fashion_mnist, open};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -15,9 +20,14 @@ fn small(count: usize, classes: usize) -> Dataset {
     Dataset::new(names, [1, 2, 2], pixels, labels).unwrap()
 }
 
+fn names(set: &Dataset) -> Vec<String> {
+    (0..set.len()).map(|index| set.name(index)).collect()
+}
+
 #[test]
 fn fashion_mnist_is_as_published() {
-    let (train, test) = fashion_mnist();
+    let Splits { train, test, .. } = fashion_mnist();
+    let test = test.unwrap();
     for set in [&train, &test] {
         assert_eq!((set.len(), set.shape()), (10_000, [1, 28, 28]));
         assert_eq!(set.classes()[9], "Ankle boot");
@@ -53,41 +63,54 @@ fn fletcher(set: &Dataset) -> (u64, u64) {
 }
 
 #[test]
+fn fashion_mnist_is_validated_on_training_images() {
+    let whole = fashion_mnist();
+    assert!(whole.val.is_none());
+    let splits = whole.clone().split_val(0.1, 3).unwrap();
+    let (val, test) = (splits.val.as_ref().unwrap(), splits.test.as_ref().unwrap());
+    assert_eq!((splits.train.len(), val.len()), (9_000, 1_000));
+    assert_eq!(names(test), names(whole.test.as_ref().unwrap()));
+    let all: HashSet<_> = [names(&splits.train), names(val)]
+        .concat()
+        .into_iter()
+        .collect();
+    assert_eq!(all, names(&whole.train).into_iter().collect());
+    assert_eq!(test.name(7), "test#7");
+}
+
+#[test]
 fn bad_sets_are_errors() {
     let names = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
-    let message = |result: Result<Dataset, DataError>| result.unwrap_err().to_string();
-    assert_eq!(
-        message(Dataset::new(names(2), [1, 2, 2], vec![0; 7], vec![0, 1])),
-        "pixels is 7 bytes, expected 2 x [1, 2, 2]"
-    );
-    assert_eq!(
-        message(Dataset::new(names(2), [1, 2, 2], vec![0; 8], vec![0, 2])),
-        "labels: label of sample 1 is 2, expected 0 to 1"
-    );
-    assert_eq!(
-        message(Dataset::new(names(2), [2, 2, 2], vec![0; 8], vec![0])),
-        "shape is [2, 2, 2], expected [C, H, W] with C 1 or 3 and no 0"
-    );
-    assert_eq!(
-        message(Dataset::new(names(1), [1, 2, 2], vec![0; 4], vec![0])),
-        r#"classes is ["0"], expected at least 2 names"#
-    );
-    assert_eq!(
-        small(4, 2).pixels(4).unwrap_err().to_string(),
-        "index is 4, expected below the number of samples, 4"
-    );
-    assert_eq!(
-        small(4, 2).subset(&[0, 9]).unwrap_err().to_string(),
-        "index is 9, expected below the number of samples, 4"
-    );
+    let new = |classes, shape, pixels, labels| {
+        Dataset::new(names(classes), shape, vec![0; pixels], labels).unwrap_err()
+    };
+    assert_argument(&new(2, [1, 2, 2], 7, vec![0, 1]), "pixels");
+    assert_argument(&new(2, [2, 2, 2], 8, vec![0]), "shape");
+    assert_argument(&new(2, [1, 0, 2], 0, vec![]), "shape");
+    assert_argument(&new(1, [1, 2, 2], 4, vec![0]), "classes");
+    assert!(matches!(
+        new(2, [1, 2, 2], 8, vec![0, 2]),
+        DataError::Label {
+            index: 1,
+            label: 2,
+            classes: 2,
+            ..
+        }
+    ));
+    assert_argument(&small(4, 2).pixels(4).unwrap_err(), "index");
+    assert_argument(&small(4, 2).subset(&[0, 9]).unwrap_err(), "index");
     for fraction in [0.0, 1.0, -1.0, f64::NAN, f64::INFINITY] {
-        let message = small(4, 2).split(fraction, 0).unwrap_err().to_string();
-        assert!(
-            message.ends_with("expected a number above 0 and below 1"),
-            "{message}"
-        );
+        let error = small(4, 2).split(fraction, 0).unwrap_err();
+        assert_argument(&error, "val_fraction");
     }
-    assert!(small(2, 2).split(0.5, 0).is_err());
+    assert_argument(&small(2, 2).split(0.5, 0).unwrap_err(), "val_fraction");
+}
+
+fn assert_argument(error: &DataError, expected: &str) {
+    match error {
+        DataError::Argument { argument, .. } => assert_eq!(*argument, expected),
+        other => panic!("expected an error about `{expected}`, found: {other}"),
+    }
 }
 
 #[test]
@@ -97,8 +120,7 @@ fn subsets_share_order_and_names() {
     assert_eq!(set.pixels(0).unwrap(), [20, 21, 22, 23]);
     assert_eq!(set.name(0), "#5");
     let set = small(10, 2).truncate(4);
-    let names: Vec<_> = (0..4).map(|index| set.name(index)).collect();
-    assert_eq!(names, ["#0", "#2", "#5", "#7"]);
+    assert_eq!(names(&set), ["#0", "#2", "#5", "#7"]);
     assert_eq!(small(3, 2).truncate(9).len(), 3);
     assert!(small(3, 2).truncate(0).is_empty());
 }
@@ -119,7 +141,6 @@ proptest! {
             prop_assert!((val as f64 - fraction * all as f64).abs() <= 1.0 + 1e-9);
             prop_assert!(all < 2 || train > 0 && val > 0);
         }
-        let names = |set: &Dataset| (0..set.len()).map(|i| set.name(i)).collect::<Vec<_>>();
         let again = set.split(fraction, seed).unwrap();
         prop_assert_eq!((names(&train), names(&val)), (names(&again.0), names(&again.1)));
         let mut all = [names(&train), names(&val)].concat();
@@ -182,118 +203,168 @@ fn write_idx(dir: &Path, split: &str, side: u8, labels: &[u8], gz: bool) {
     all_labels.extend(labels);
     let suffix = if gz { ".gz" } else { "" };
     for (name, bytes) in [("images-idx3", images), ("labels-idx1", all_labels)] {
-        let bytes = match gz {
-            true => {
-                let mut packed = Vec::new();
-                let mut reader = flate2::read::GzEncoder::new(&bytes[..], Default::default());
-                std::io::copy(&mut reader, &mut packed).unwrap();
-                packed
-            }
-            false => bytes,
-        };
+        let bytes = if gz { pack(&bytes) } else { bytes };
         fs::write(dir.join(format!("{split}-{name}-ubyte{suffix}")), bytes).unwrap();
     }
 }
 
+fn pack(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    let mut reader = flate2::read::GzEncoder::new(bytes, flate2::Compression::fast());
+    reader.read_to_end(&mut packed).unwrap();
+    packed
+}
+
 #[test]
-fn idx_files_plain_and_packed() {
+fn idx_files_are_read_plain_and_packed() {
     let dir = tempdir().unwrap();
     write_idx(dir.path(), "train", 3, &[0, 2, 1, 2], false);
-    let splits = open(dir.path(), &FolderOptions::default()).unwrap();
-    assert!(splits.val.is_none());
+    let splits = open(dir.path(), &DataConfig::new()).unwrap();
+    assert!(splits.val.is_none() && splits.test.is_none());
     assert_eq!(splits.train.classes(), ["0", "1", "2"]);
     assert_eq!(splits.train.shape(), [1, 3, 3]);
     assert_eq!(
         splits.train.pixels(1).unwrap(),
         [9, 10, 11, 12, 13, 14, 15, 16, 17]
     );
-
-    let options = FolderOptions {
-        val_fraction: Some(0.5),
-        ..Default::default()
-    };
-    let splits = open(dir.path(), &options).unwrap();
-    assert_eq!((splits.train.len(), splits.val.unwrap().len()), (3, 1));
-
     write_idx(dir.path(), "t10k", 3, &[2, 2], true);
-    let val = idx(dir.path()).unwrap().val.unwrap();
-    assert_eq!((val.len(), val.classes().len()), (2, 3));
+    let test = idx(dir.path()).unwrap().test.unwrap();
+    assert_eq!((test.len(), test.classes().len()), (2, 3));
+    assert_eq!(test.pixels(1).unwrap(), (9..18).collect::<Vec<u8>>());
 }
 
 #[test]
-fn bad_idx_files_say_what_is_wrong() {
+fn the_t10k_files_are_the_test_set_and_never_validation_images() {
     let dir = tempdir().unwrap();
-    let at = |name: &str| dir.path().join(name);
-    let message = || idx(dir.path()).unwrap_err().to_string();
-    assert!(
-        message().ends_with("train-images-idx3-ubyte does not exist"),
-        "{}",
-        message()
-    );
+    write_idx(dir.path(), "train", 3, &[0, 2, 1, 2], false);
+    write_idx(dir.path(), "t10k", 3, &[2, 2], false);
+    let config = DataConfig::new().with_val_fraction(Some(0.5));
+    let splits = open(dir.path(), &config).unwrap();
+    let (val, test) = (splits.val.unwrap(), splits.test.unwrap());
+    assert_eq!((splits.train.len(), val.len(), test.len()), (3, 1, 2));
+    assert!(val.name(0).starts_with("train#"));
+    assert_eq!(names(&test), ["test#0", "test#1"]);
+}
 
-    write_idx(dir.path(), "train", 3, &[0, 1], false);
-    let images = fs::read(at("train-images-idx3-ubyte")).unwrap();
-    fs::write(at("train-images-idx3-ubyte"), &images[..20]).unwrap();
-    let expected = "length after the header is 4 bytes, expected 18 for [2, 3, 3]";
-    assert!(message().ends_with(expected), "{}", message());
-    fs::write(at("train-images-idx3-ubyte"), b"GIF89a").unwrap();
-    let expected = "IDX magic number is 0x47494638, expected 0x00000803";
-    assert!(message().ends_with(expected), "{}", message());
-    fs::write(at("train-images-idx3-ubyte"), &images).unwrap();
-
-    fs::write(at("train-labels-idx1-ubyte"), [0, 0, 8, 1, 0, 0, 0, 1, 0]).unwrap();
-    let expected = "number of labels is 1, expected 2, one for each image";
-    assert!(message().ends_with(expected), "{}", message());
-
-    write_idx(dir.path(), "train", 3, &[0, 1], false);
-    write_idx(dir.path(), "t10k", 3, &[1, 5], false);
-    let expected = "label of sample 1 is 5, expected 0 to 1";
-    assert!(message().ends_with(expected), "{}", message());
-    write_idx(dir.path(), "t10k", 2, &[1, 0], false);
-    assert!(
-        message().ends_with("image shape is [1, 2, 2], expected [1, 3, 3]"),
-        "{}",
-        message()
-    );
-    write_idx(dir.path(), "train", 3, &[0, 0], false);
-    assert!(matches!(idx(dir.path()), Err(DataError::OneClass { .. })));
+/// The field of a [`DataError::Format`].
+fn wrong_field(dir: &Path) -> &'static str {
+    match idx(dir).unwrap_err() {
+        DataError::Format { what, .. } => what,
+        other => panic!("expected an error about the format, found: {other}"),
+    }
 }
 
 #[test]
-fn cifar_10_and_100() {
+fn a_bad_idx_file_is_refused_with_the_field_that_is_wrong() {
+    let dir = tempdir().unwrap();
+    let dir = dir.path();
+    let images_file = dir.join("train-images-idx3-ubyte");
+    assert!(matches!(idx(dir), Err(DataError::NotFound { path }) if path == images_file));
+
+    write_idx(dir, "train", 3, &[0, 1], false);
+    let images = fs::read(&images_file).unwrap();
+    fs::write(&images_file, &images[..20]).unwrap();
+    assert_eq!(wrong_field(dir), "length after the header");
+    fs::write(&images_file, [&images[..], &[0]].concat()).unwrap();
+    assert_eq!(wrong_field(dir), "length after the header");
+    fs::write(&images_file, b"GIF89a").unwrap();
+    assert_eq!(wrong_field(dir), "IDX magic number");
+    fs::write(&images_file, &images[..9]).unwrap();
+    assert_eq!(wrong_field(dir), "header");
+    fs::write(&images_file, &images).unwrap();
+
+    let labels_file = dir.join("train-labels-idx1-ubyte");
+    fs::write(labels_file, [0, 0, 8, 1, 0, 0, 0, 1, 0]).unwrap();
+    assert_eq!(wrong_field(dir), "number of labels");
+
+    write_idx(dir, "train", 3, &[0, 1], false);
+    write_idx(dir, "t10k", 3, &[1, 5], false);
+    assert!(matches!(
+        idx(dir),
+        Err(DataError::Label {
+            index: 1,
+            label: 5,
+            ..
+        })
+    ));
+    write_idx(dir, "t10k", 2, &[1, 0], false);
+    assert_eq!(wrong_field(dir), "image shape");
+    write_idx(dir, "train", 3, &[0, 0], false);
+    assert!(matches!(idx(dir), Err(DataError::OneClass { .. })));
+}
+
+#[test]
+fn an_unreadable_file_keeps_its_cause() {
+    let dir = tempdir().unwrap();
+    write_idx(dir.path(), "train", 3, &[0, 1], true);
+    let path = dir.path().join("train-images-idx3-ubyte.gz");
+    let packed = fs::read(&path).unwrap();
+    fs::write(&path, &packed[..packed.len() - 6]).unwrap();
+    let error = idx(dir.path()).unwrap_err();
+    assert!(matches!(error, DataError::Io { .. }), "{error}");
+    assert!(error.source().unwrap().is::<std::io::Error>());
+}
+
+#[test]
+fn a_packed_file_that_promises_too_much_is_refused_unread() {
+    let dir = tempdir().unwrap();
+    write_idx(dir.path(), "train", 3, &[0, 1], true);
+    // 4,294,967,295 images of 28 x 28, the labels of as many.
+    let count = u32::MAX.to_be_bytes();
+    let images = [&[0, 0, 8, 3][..], &count, &[0, 0, 0, 28, 0, 0, 0, 28]].concat();
+    let labels = [&[0, 0, 8, 1][..], &count].concat();
+    let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), pack(bytes)).unwrap();
+    write("train-images-idx3-ubyte.gz", &images);
+    write("train-labels-idx1-ubyte.gz", &labels);
+    assert_eq!(wrong_field(dir.path()), "unpacked size");
+}
+
+#[test]
+fn cifar_10_and_100_are_read() {
     let dir = tempdir().unwrap();
     let record = |labels: &[u8], value: u8| [labels, &[value; 3072]].concat();
     for batch in 1..=5u8 {
         let bytes = [record(&[batch], batch), record(&[0], 0)].concat();
         fs::write(dir.path().join(format!("data_batch_{batch}.bin")), bytes).unwrap();
     }
-    let names = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
-    fs::write(dir.path().join("batches.meta.txt"), names).unwrap();
+    let class_names = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
+    fs::write(dir.path().join("batches.meta.txt"), class_names).unwrap();
     fs::write(dir.path().join("test_batch.bin"), record(&[9], 200)).unwrap();
-    let splits = open(dir.path(), &FolderOptions::default()).unwrap();
+    let splits = open(dir.path(), &DataConfig::new()).unwrap();
     assert_eq!(
         (splits.train.len(), splits.train.shape()),
         (10, [3, 32, 32])
     );
     assert_eq!(splits.train.label(4), 3);
     assert_eq!(splits.train.classes()[3], "cat");
-    assert_eq!(splits.val.unwrap().pixels(0).unwrap(), [200; 3072]);
+    assert!(splits.val.is_none());
+    assert_eq!(splits.test.unwrap().pixels(0).unwrap(), [200; 3072]);
 
-    fs::remove_file(dir.path().join("data_batch_3.bin")).unwrap();
-    let message = cifar(dir.path()).unwrap_err().to_string();
-    assert!(
-        message.ends_with("data_batch_3.bin does not exist"),
-        "{message}"
-    );
+    let missing = dir.path().join("data_batch_3.bin");
+    fs::remove_file(&missing).unwrap();
+    let error = cifar(dir.path()).unwrap_err();
+    assert!(matches!(error, DataError::NotFound { path } if path == missing));
 
     let dir = tempdir().unwrap();
     fs::write(dir.path().join("train.bin"), record(&[3, 99], 1)).unwrap();
     let train = cifar(dir.path()).unwrap().train;
     assert_eq!((train.label(0), train.classes().len()), (99, 100));
     fs::write(dir.path().join("fine_label_names.txt"), "apple\n").unwrap();
-    let message = cifar(dir.path()).unwrap_err().to_string();
-    assert!(
-        message.ends_with("number of class names is 1, expected 100"),
-        "{message}"
-    );
+    let error = cifar(dir.path()).unwrap_err();
+    assert!(matches!(
+        error,
+        DataError::Format {
+            what: "number of class names",
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_limit_applies_to_each_set() {
+    let splits = fashion_mnist().split_val(0.1, 0).unwrap().truncate(50);
+    let manifest = Manifest::of(&splits);
+    let counts = [Split::Train, Split::Val, Split::Test].map(|split| manifest.count(split));
+    assert_eq!(counts, [50; 3]);
+    assert_eq!(manifest.count(Split::Unused), 20_000 - 150);
 }

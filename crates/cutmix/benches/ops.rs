@@ -1,4 +1,4 @@
-//! The operations on the CPU, beside a plain copy of as many bytes.
+//! Times of the operations on the CPU and of a plain copy of as many bytes.
 //!
 //! ```sh
 //! cargo bench --workspace --bench ops
@@ -12,11 +12,11 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use cutmix::Targets;
 use cutmix::functional::cutmix_batch;
 use cutmix::ops::{self, reference};
-use cutmix::plan::{Drawer, Mode, Plan, Region, Stream};
+use cutmix::plan::{Mode, Plan, PlanSampler, Region, RegionSampler, Stream};
 use divan::Bencher;
 use divan::counter::BytesCount;
 
-/// As in the program.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -32,18 +32,20 @@ const SHAPES: [[usize; 4]; 5] = [
     [256, 3, 224, 224],
 ];
 
-/// A box of about 30 % of the image, as CutMix's is on average with alpha 1; where there are many,
-/// the border clips some.
+/// A plan with a box of about 30 % of the image, the average of CutMix with alpha 1. In other modes the
+/// border clips some of the boxes.
 fn plan([n, _, h, w]: [usize; 4], mode: Mode) -> Plan {
-    let drawer = match mode {
-        Mode::Batch => Drawer::new(1.0).region(Region::new([h / 4..h * 4 / 5, w / 4..w * 4 / 5])),
-        _ => Drawer::new(1.0).mode(mode).lambda(0.7),
+    let sampler = match mode {
+        Mode::Batch => {
+            PlanSampler::new(1.0).with_region(Region::new([h / 4..h * 4 / 5, w / 4..w * 4 / 5]))
+        }
+        _ => PlanSampler::new(1.0).with_mode(mode).with_lambda(0.7),
     };
-    let plan = drawer.draw(n, &[h, w], &mut Stream::new(0).at(0));
+    let plan = sampler.draw(n, &[h, w], &mut Stream::new(0).at(0));
     plan.expect("the settings are valid")
 }
 
-/// The elements of all regions.
+/// The number of elements in all regions.
 fn elements([n, c, ..]: [usize; 4], plan: &Plan) -> usize {
     (0..n).map(|sample| c * plan.region(sample).volume()).sum()
 }
@@ -56,7 +58,7 @@ fn labels(count: usize) -> Tensor<1, Int> {
     Tensor::arange(0..count as i64, &Device::default())
 }
 
-/// Calls an operation on a batch that it owns alone, again and again.
+/// Measures an operation on a batch that it owns alone.
 fn in_place(
     bencher: Bencher,
     shape: [usize; 4],
@@ -71,7 +73,7 @@ fn in_place(
     });
 }
 
-/// From memory into other memory, on as many threads as the operations take.
+/// Copies memory on as many threads as the operations use.
 #[divan::bench(args = SHAPES)]
 fn plain_copy(bencher: Bencher, shape: [usize; 4]) {
     let count = elements(shape, &plan(shape, Mode::Batch));
@@ -120,7 +122,45 @@ fn paste_per_sample(bencher: Bencher, shape: [usize; 4]) {
     });
 }
 
-/// Someone else holds the batch, so that a new one is written.
+/// A plan with a mask of 30 % of the image, as FMix has.
+fn mask_plan([n, _, h, w]: [usize; 4]) -> Plan {
+    let masks = RegionSampler::LowFrequency { decay_power: 3.0 };
+    let sampler = PlanSampler::new(1.0).with_region_sampler(masks);
+    let plan = (sampler.with_lambda(0.7)).draw(n, &[h, w], &mut Stream::new(0).at(0));
+    plan.expect("the settings are valid")
+}
+
+#[divan::bench(args = SHAPES)]
+fn draw_mask(bencher: Bencher, shape: [usize; 4]) {
+    bencher.bench_local(|| mask_plan(shape));
+}
+
+#[divan::bench(args = SHAPES)]
+fn paste_mask(bencher: Bencher, shape: [usize; 4]) {
+    let plan = mask_plan(shape);
+    in_place(bencher, shape, &plan, |images| {
+        ops::paste(images, &plan).expect("fits")
+    });
+}
+
+#[divan::bench(args = SHAPES)]
+fn paste_mask_reference(bencher: Bencher, shape: [usize; 4]) {
+    let plan = mask_plan(shape);
+    in_place(bencher, shape, &plan, |images| {
+        reference::paste(images, plan.partners(), plan.regions())
+    });
+}
+
+/// Pastes resized images, as ResizeMix does.
+#[divan::bench(args = SHAPES)]
+fn paste_resized(bencher: Bencher, shape: [usize; 4]) {
+    let plan = plan(shape, Mode::Batch);
+    in_place(bencher, shape, &plan, |images| {
+        ops::paste_resized(images, &plan).expect("fits")
+    });
+}
+
+/// Another tensor shares the batch, so that a new one is written.
 #[divan::bench(args = SHAPES)]
 fn paste_shared(bencher: Bencher, shape: [usize; 4]) {
     let plan = plan(shape, Mode::Batch);
@@ -130,7 +170,7 @@ fn paste_shared(bencher: Bencher, shape: [usize; 4]) {
         .bench_local(|| ops::paste(images.clone(), &plan));
 }
 
-/// The same in plain tensor calls.
+/// Pastes by plain tensor calls.
 #[divan::bench(args = SHAPES)]
 fn paste_reference(bencher: Bencher, shape: [usize; 4]) {
     let plan = plan(shape, Mode::Batch);
@@ -139,7 +179,7 @@ fn paste_reference(bencher: Bencher, shape: [usize; 4]) {
     });
 }
 
-/// All of each image, as MixUp does.
+/// Blends whole images, as MixUp does.
 #[divan::bench(args = SHAPES)]
 fn blend(bencher: Bencher, shape: [usize; 4]) {
     let [_, _, h, w] = shape;
@@ -162,7 +202,7 @@ fn fill(bencher: Bencher, shape: [usize; 4]) {
     });
 }
 
-/// The whole call, with its plan and targets.
+/// Draws a plan and mixes images and targets.
 #[divan::bench(args = SHAPES)]
 fn whole_call(bencher: Bencher, shape: [usize; 4]) {
     let labels = labels(shape[0]);
@@ -181,7 +221,7 @@ fn whole_call(bencher: Bencher, shape: [usize; 4]) {
 
 const CLASSES: [usize; 3] = [10, 1000, 21_841];
 
-/// Mixed targets of 256 samples from class indices.
+/// Mixes the class indices of 256 samples.
 #[divan::bench(args = CLASSES)]
 fn targets(bencher: Bencher, classes: usize) {
     let plan = plan([256, 3, 32, 32], Mode::Batch);
@@ -189,7 +229,7 @@ fn targets(bencher: Bencher, classes: usize) {
     bencher.bench_local(|| Targets::from(labels.clone()).mix(classes, &plan));
 }
 
-/// The same by way of two one-hot matrices.
+/// Mixes class indices by way of two one-hot matrices.
 #[divan::bench(args = CLASSES)]
 fn targets_reference(bencher: Bencher, classes: usize) {
     let plan = plan([256, 3, 32, 32], Mode::Batch);

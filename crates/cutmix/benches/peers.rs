@@ -1,18 +1,18 @@
-//! This project's side of the comparison with other libraries (`scripts/compare_peers.py`).
+//! The part of this project in the comparison with other libraries (`scripts/compare_peers.py`).
 //!
-//! With `--serve` it reads requests from standard input, one JSON object on each line, and answers
-//! each with the seconds that calls took: plan, images and dense targets, as a training loop makes
-//! them. The script asks it in turn with the others, so that all see the same machine.
+//! With `--serve` it reads requests from standard input, one JSON object on each line, and answers each
+//! with the seconds that calls took: plan, images and dense targets, as in a training loop. The script
+//! asks all libraries in turn, so that all have the same conditions.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Int, IntDType, Tensor};
-use cutmix::plan::{Drawer, Mode, Stream};
+use cutmix::plan::{Mode, PlanSampler, Stream};
 use cutmix::{Error, Targets, ops};
 use serde::Deserialize;
 
-/// As in the program.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -24,9 +24,9 @@ struct Request {
     dtype: String,
     mode: Mode,
     classes: usize,
-    /// Which plans, one for each call.
+    /// The steps of the plans, one for each call.
     steps: Vec<u64>,
-    /// Seconds to call before them.
+    /// The seconds of calls before those that are measured.
     warm_up: f64,
 }
 
@@ -36,7 +36,7 @@ fn main() {
         return;
     }
     let device = Device::default();
-    // Kept from one request to the next of the same shape and type.
+    // A batch is kept for the next request of the same shape and type.
     let mut batch: Option<(Vec<usize>, String, Images)> = None;
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("requests are lines of text");
@@ -54,7 +54,7 @@ fn main() {
     }
 }
 
-/// The seconds of each call.
+/// Measures the seconds of each call.
 fn measure(mut images: Images, request: &Request, device: &Device) -> (Images, Vec<f64>) {
     let labels: Vec<_> = (0..request.shape[0])
         .map(|i| (i * 7 % request.classes) as i64)
@@ -69,7 +69,7 @@ fn measure(mut images: Images, request: &Request, device: &Device) -> (Images, V
         let is_warm = begin.elapsed().as_secs_f64() > request.warm_up;
         let labels = Targets::from(labels.clone());
         let start = Instant::now();
-        // A new plan for each call, also while warming up.
+        // Each call has a new plan, also while warming up.
         let step = if is_warm {
             request.steps[next]
         } else {
@@ -119,8 +119,8 @@ impl Images {
         step: u64,
     ) -> Result<(Self, Tensor<2>), Error> {
         let (batch, spatial) = (request.shape[0], &request.shape[request.shape.len() - 2..]);
-        let drawer = Drawer::new(1.0).mode(request.mode);
-        let plan = drawer.draw(batch, spatial, &mut Stream::new(0).at(step))?;
+        let sampler = PlanSampler::new(1.0).with_mode(request.mode);
+        let plan = sampler.draw(batch, spatial, &mut Stream::new(0).at(step))?;
         let targets = targets.mix(request.classes, &plan)?;
         let images = match self {
             Self::F32x4(images) => Self::F32x4(ops::paste(images, &plan)?),

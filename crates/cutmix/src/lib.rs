@@ -1,7 +1,11 @@
-//! CutMix for [Burn](https://burn.dev): cut a box out of every image of a batch, fill it from
+//! CutMix for [Burn](https://burn.dev): cut a region out of every image of a batch, fill it from
 //! another image of the batch, and mix the labels by area (Yun et al., ICCV 2019).
 //!
-//! # One line in a loop of your own
+//! The crate also has the relatives of CutMix: MixUp, CutOut, FMix and ResizeMix, label smoothing,
+//! and the losses that accept mixed labels. The trainer that runs them as algorithms is the crate
+//! `cutmix-train`.
+//!
+//! # Example
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Int, Tensor};
@@ -23,36 +27,28 @@
 //! # Ok::<(), cutmix::Error>(())
 //! ```
 //!
-//! # Or an algorithm that a trainer runs
+//! # Plans and operations
 //!
-//! See [`trainer::Trainer`] and [`algorithms`].
-//!
-//! # The idea: decide on the host, execute on the device
-//!
-//! A [`plan::Plan`] is everything random about one mixed batch: region, partners, lambda. It is a
-//! few numbers, a pure function of (seed, step, shape). [`ops`] executes it on whatever device the
-//! batch lives on; nothing is read back.
+//! The host decides and the device executes. A [`plan::Plan`] holds everything that is random about
+//! one mixed batch: regions, partners and lambda. It consists of a few numbers and is a pure function
+//! of the seed, the step and the shape of the batch. The functions of [`ops`] apply a plan on the
+//! device of the batch; they read nothing back from it.
 //!
 //! # Features
 //!
-//! The backends are Burn's: `flex` (the CPU, the default), `vulkan`, `wgpu`, `webgpu`, `metal`,
-//! `cuda`, `rocm`; several may be compiled into one program, which picks at run time by its
-//! `Device`. `autotune`, also a default, lets a GPU try the kernels for an operation and keep the
-//! fastest. `remote` adds devices of other machines, to train on: `docs/DEVICES.md`.
+//! The backends are those of Burn: `flex` (the CPU, a default feature), `vulkan`, `wgpu`, `webgpu`,
+//! `metal`, `cuda` and `rocm`. A program may include several and choose one at run time by its
+//! `Device`. The default feature `autotune` makes a GPU try the kernels of an operation and keep the
+//! fastest. The feature `host`, which `flex` enables, provides `ops::host`: the CPU kernels on plain
+//! slices.
 
-pub mod algorithms;
 pub mod functional;
 pub mod loss;
 pub mod ops;
 pub mod plan;
-pub mod time;
-pub mod trainer;
 
-mod batch;
 mod error;
 mod targets;
 
-pub use batch::Batch;
 pub use error::Error;
 pub use targets::Targets;
-pub use trainer::Classifier;

@@ -1,25 +1,25 @@
-//! Losses that accept a distribution as the target.
+//! Losses that accept distributions as targets.
 //!
 //! CutMix gives every sample a mixture of two classes, so the loss has to take dense targets.
-//! [`CrossEntropy`] does (and class indices as well), [`BinaryCrossEntropy`] is its multi-label
-//! sibling, and [`interpolate`] makes any loss work that only takes indices. All of them compute
-//! in f32 where the logits are f16 or bf16.
+//! [`CrossEntropy`] accepts them as well as class indices. [`BinaryCrossEntropy`] is the loss for several
+//! labels at once. [`interpolate`] serves losses that only take indices. All of them compute in f32
+//! where the logits are f16 or bf16.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{DType, FloatDType, IntDType, Tensor};
+use burn::tensor::{Bool, DType, FloatDType, Int, IntDType, Tensor};
 
 use crate::targets::check_classes;
 use crate::{Error, Targets};
 
-/// How the losses of the samples become one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The way in which the losses of the samples become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reduction {
-    /// Their mean, shape `[1]`.
+    /// The mean of the losses, shape `[1]`.
     #[default]
     Mean,
-    /// Their sum, shape `[1]`.
+    /// The sum of the losses, shape `[1]`.
     Sum,
-    /// One loss per sample, shape `[N]`.
+    /// One loss for each sample, shape `[N]`.
     None,
 }
 
@@ -49,36 +49,71 @@ pub struct CrossEntropy {
 }
 
 impl CrossEntropy {
-    /// No weights, no smoothing, the mean.
+    /// Creates the loss without weights and smoothing, as a mean.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Weighs the classes: shape `[K]`, each at least 0.
-    pub fn weights(mut self, weights: Tensor<1>) -> Self {
+    /// Sets the weights of the classes: shape `[K]`, each at least 0.
+    pub fn with_weights(mut self, weights: Tensor<1>) -> Self {
         self.weights = Some(weights);
         self
     }
 
-    /// Moves the share `smoothing`, in `0..=1`, of each target evenly to all classes.
-    pub fn smoothing(mut self, smoothing: f64) -> Self {
+    /// Sets the share of each target, in `0..=1`, that moves evenly to all classes.
+    pub fn with_smoothing(mut self, smoothing: f64) -> Self {
         self.smoothing = smoothing;
         self
     }
 
-    /// Chooses the reduction.
-    pub fn reduction(mut self, reduction: Reduction) -> Self {
+    /// Sets the reduction.
+    pub fn with_reduction(mut self, reduction: Reduction) -> Self {
         self.reduction = reduction;
         self
     }
 
-    /// The loss of `logits`, shape `[N, K]`, against indices `[N]` or dense targets `[N, K]`:
-    /// shape `[1]`, or `[N]` with [`Reduction::None`].
+    /// The reduction.
+    pub fn reduction(&self) -> Reduction {
+        self.reduction
+    }
+
+    /// The weights of the classes, if there are any.
+    pub fn weights(&self) -> Option<&Tensor<1>> {
+        self.weights.as_ref()
+    }
+
+    /// Returns the number that the mean divides by where it is not the number of samples: for class
+    /// indices with class weights the sum of the weights of these classes, shape `[1]`. It is `None` for
+    /// dense targets, without weights, and for another reduction than the mean.
+    ///
+    /// A batch that is computed in parts has the loss of the whole batch if each part counts by this
+    /// number.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if a class index is out of range. Indices on a GPU are not read back to be
+    /// checked; there the number becomes NaN.
+    pub fn mean_weight(&self, targets: &Targets) -> Result<Option<Tensor<1>>, Error> {
+        let (Some(weights), Targets::Indices(indices), Reduction::Mean) =
+            (&self.weights, targets, self.reduction)
+        else {
+            return Ok(None);
+        };
+        let [classes] = weights.dims();
+        check_classes(indices, classes)?;
+        let (inside, wrong) = clamp(indices.clone(), classes);
+        let weights = weights.clone().to_device(&indices.device());
+        let weights = widen(weights).select(0, inside);
+        Ok(Some(weights.mask_fill(wrong, f32::NAN).sum()))
+    }
+
+    /// Computes the loss of `logits`, shape `[N, K]`, against indices `[N]` or dense targets `[N, K]`.
+    /// It has the shape `[1]`, or `[N]` with [`Reduction::None`].
     ///
     /// # Errors
     ///
     /// [`Error::Argument`] if smoothing is out of range, shapes disagree, or a class index is out
-    /// of range. Indices on a GPU are not read back to be checked; the loss becomes NaN there.
+    /// of range. Indices on a GPU are not read back to be checked; there the loss becomes NaN.
     pub fn forward(
         &self,
         logits: Tensor<2>,
@@ -101,9 +136,9 @@ impl CrossEntropy {
         let (mut losses, sample_weights) = match targets {
             Targets::Indices(indices) => {
                 check_classes(&indices, classes)?;
-                // What could not be checked becomes NaN, and reads nothing outside the tensor.
-                let inside = (indices.clone().cast(IntDType::I32)).clamp(0, classes as i64 - 1);
-                let wrong = indices.cast(IntDType::I32).not_equal(inside.clone());
+                // The loss of an index that could not be checked becomes NaN, and nothing outside of
+                // the tensor is read.
+                let (inside, wrong) = clamp(indices, classes);
                 let weights = weights.map(|weights| weights.select(0, inside.clone()));
                 let picked = log_probs.gather(1, inside.unsqueeze_dim(1));
                 (picked.mask_fill(wrong.unsqueeze_dim(1), f32::NAN), weights)
@@ -134,31 +169,41 @@ pub struct BinaryCrossEntropy {
 }
 
 impl BinaryCrossEntropy {
-    /// No weights, no smoothing, the mean.
+    /// Creates the loss without weights and smoothing, as a mean.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Weighs the classes: shape `[K]`, each at least 0.
-    pub fn weights(mut self, weights: Tensor<1>) -> Self {
+    /// Sets the weights of the classes: shape `[K]`, each at least 0.
+    pub fn with_weights(mut self, weights: Tensor<1>) -> Self {
         self.weights = Some(weights);
         self
     }
 
-    /// Moves each target by the share `smoothing`, in `0..=1`, towards one half.
-    pub fn smoothing(mut self, smoothing: f64) -> Self {
+    /// Sets the share, in `0..=1`, by which each target moves towards one half.
+    pub fn with_smoothing(mut self, smoothing: f64) -> Self {
         self.smoothing = smoothing;
         self
     }
 
-    /// Chooses the reduction.
-    pub fn reduction(mut self, reduction: Reduction) -> Self {
+    /// Sets the reduction.
+    pub fn with_reduction(mut self, reduction: Reduction) -> Self {
         self.reduction = reduction;
         self
     }
 
-    /// The loss of `logits`, shape `[N, K]`, against dense targets `[N, K]` in `0..=1` (indices
-    /// become one-hot): shape `[1]`, or `[N]` with [`Reduction::None`].
+    /// The reduction.
+    pub fn reduction(&self) -> Reduction {
+        self.reduction
+    }
+
+    /// The weights of the classes, if there are any.
+    pub fn weights(&self) -> Option<&Tensor<1>> {
+        self.weights.as_ref()
+    }
+
+    /// Computes the loss of `logits`, shape `[N, K]`, against dense targets `[N, K]` in `0..=1`. Indices
+    /// become one-hot rows. The loss has the shape `[1]`, or `[N]` with [`Reduction::None`].
     ///
     /// # Errors
     ///
@@ -190,13 +235,13 @@ impl BinaryCrossEntropy {
     }
 }
 
-/// The interpolated form `lambda * loss(own) + (1 - lambda) * loss(partners)`, for losses that
-/// only take class indices.
+/// Computes `lambda * loss(own) + (1 - lambda) * loss(partners)`, for losses that only take class
+/// indices.
 ///
 /// It equals the loss against the mixed distribution where the loss is linear in its targets, as
-/// cross-entropy is (not so the mean with class weights, which divides indices by the sum of their
-/// weights). `logits` is `[N, K]`, `own` and `partners` are the targets of the samples
-/// and of their partners (see [`Targets::partners`]), `lambda` is the plan's.
+/// cross-entropy is. (The mean with class weights is not: for indices it divides by the sum of their
+/// weights.) `logits` is `[N, K]`, `own` and `partners` are the targets of the samples and of their
+/// partners (see [`Targets::partners`]), and `lambda` is that of the plan.
 ///
 /// # Errors
 ///
@@ -216,12 +261,21 @@ pub fn interpolate(
     Ok(own * lambda + partners * (1.0 - lambda))
 }
 
-/// f16 and bf16 to f32: a sum over classes and a mean over samples need the range and the digits.
-fn widen(logits: Tensor<2>) -> Tensor<2> {
-    match logits.dtype() {
-        DType::F16 | DType::BF16 => logits.cast(FloatDType::F32),
-        _ => logits,
+/// Converts f16 and bf16 to f32: a sum over classes and a mean over samples need the range and the
+/// digits.
+fn widen<const R: usize>(values: Tensor<R>) -> Tensor<R> {
+    match values.dtype() {
+        DType::F16 | DType::BF16 => values.cast(FloatDType::F32),
+        _ => values,
     }
+}
+
+/// Moves class indices into range, and returns with them which ones were out of range.
+fn clamp(indices: Tensor<1, Int>, classes: usize) -> (Tensor<1, Int>, Tensor<1, Bool>) {
+    let indices = indices.cast(IntDType::I32);
+    let inside = indices.clone().clamp(0, classes as i64 - 1);
+    let wrong = indices.not_equal(inside.clone());
+    (inside, wrong)
 }
 
 fn reduce(losses: Tensor<1>, reduction: Reduction) -> Tensor<1> {

@@ -1,4 +1,4 @@
-//! What a batch is trained towards.
+//! The targets of a batch.
 
 use burn::tensor::{Device, Int, Tensor};
 
@@ -11,7 +11,7 @@ use crate::{Error, ops};
 pub enum Targets {
     /// Class indices, shape `[N]`, each in `0..K`.
     Indices(Tensor<1, Int>),
-    /// One row of `K` values per sample, shape `[N, K]`: a class distribution, several labels at
+    /// One row of `K` values for each sample, shape `[N, K]`: a class distribution, several labels at
     /// once, or values to regress.
     Dense(Tensor<2>),
 }
@@ -25,15 +25,15 @@ impl Targets {
         }
     }
 
-    /// The targets as rows of `num_classes` values, shape `[N, num_classes]`: indices become
-    /// one-hot, dense targets stay as they are.
+    /// Converts the targets to rows of `num_classes` values, shape `[N, num_classes]`. Indices become
+    /// one-hot rows, and dense targets stay as they are.
     ///
     /// # Errors
     ///
     /// [`Error::Argument`] if dense targets have another number of columns, if `num_classes` is 0,
-    /// or if a class index is not in `0..num_classes`. Indices that live on a GPU are not read
-    /// back to be checked; there the row of an index out of range becomes NaN, and so does the
-    /// loss, instead of training on silently.
+    /// or if a class index is not in `0..num_classes`. Indices on a GPU are not read back to be
+    /// checked. There the row of an index out of range becomes NaN, and so does the loss, so that
+    /// training does not continue silently.
     pub fn into_dense(self, num_classes: usize) -> Result<Tensor<2>, Error> {
         if num_classes == 0 {
             return Err(Error::argument("num_classes", 0, "at least one class"));
@@ -52,28 +52,27 @@ impl Targets {
         }
     }
 
-    /// The class indices, for what can take nothing else.
-    ///
-    /// `taker` is what needs them, for the message.
+    /// Returns the class indices, for code that accepts nothing else. `taker` names this code in the
+    /// message of the error.
     ///
     /// # Errors
     ///
-    /// [`Error::DenseTargets`] for dense targets; it says what to use instead.
+    /// [`Error::DenseTargets`] for dense targets. It names code that accepts them.
     pub fn into_indices(self, taker: &str) -> Result<Tensor<1, Int>, Error> {
         match self {
             Self::Indices(indices) => Ok(indices),
             Self::Dense(dense) => Err(Error::DenseTargets {
                 shape: dense.dims(),
                 taker: taker.into(),
-                instead: "loss::CrossEntropy, which accepts both, or the interpolated form \
-                    (CutMix::interpolate_loss, MixUp::interpolate_loss, loss::interpolate)"
+                instead: "loss::CrossEntropy, which accepts both, or the interpolated loss \
+                    (with_interpolate_loss, loss::interpolate)"
                     .into(),
             }),
         }
     }
 
-    /// The targets of each sample's partner in `plan`, a [`Plan`](crate::plan::Plan) or a
-    /// [`Mixture`]; of the same kind as these.
+    /// Returns the targets of the partner of each sample in `plan`, a [`Plan`](crate::plan::Plan) or a
+    /// [`Mixture`]. They are of the same kind as these.
     ///
     /// # Errors
     ///
@@ -93,8 +92,9 @@ impl Targets {
         })
     }
 
-    /// The targets mixed as in `plan`, a [`Plan`](crate::plan::Plan) or a [`Mixture`]; shape
-    /// `[N, num_classes]`: `lambda` times a sample's own plus `1 - lambda` times its partner's.
+    /// Mixes the targets as `plan` says, a [`Plan`](crate::plan::Plan) or a [`Mixture`]: `lambda` times
+    /// the target of a sample plus `1 - lambda` times that of its partner. The result has the shape
+    /// `[N, num_classes]`.
     ///
     /// Indices become mixed rows in one pass, without one-hot rows in between.
     ///
@@ -111,23 +111,24 @@ impl Targets {
             }
             targets => {
                 let dense = targets.into_dense(num_classes)?;
-                match plan.is_identity() {
-                    true => Ok(dense),
-                    false => Ok(ops::mix_whole(dense, plan)),
+                if plan.is_identity() {
+                    Ok(dense)
+                } else {
+                    Ok(ops::mix_whole(dense, plan))
                 }
             }
         }
     }
 
     fn check_batch(&self, plan: &Mixture) -> Result<(), Error> {
-        match self.batch() == plan.batch() {
-            true => Ok(()),
-            false => Err(Error::argument(
+        if self.batch() != plan.batch() {
+            return Err(Error::argument(
                 "targets",
                 format!("for {} samples", self.batch()),
-                format!("one for each of the plan's {} samples", plan.batch()),
-            )),
+                format!("one for each of the {} samples of the plan", plan.batch()),
+            ));
         }
+        Ok(())
     }
 }
 
@@ -143,6 +144,7 @@ impl From<Tensor<2>> for Targets {
     }
 }
 
+/// Checks class indices that the host can read.
 pub(crate) fn check_classes(indices: &Tensor<1, Int>, num_classes: usize) -> Result<(), Error> {
     if !is_host(&indices.device()) {
         return Ok(());
@@ -153,17 +155,17 @@ pub(crate) fn check_classes(indices: &Tensor<1, Int>, num_classes: usize) -> Res
     };
     let wrong = (data.iter::<i64>().enumerate())
         .find(|(_, class)| !(0..num_classes as i64).contains(class));
-    match wrong {
-        Some((sample, class)) => Err(Error::argument(
+    if let Some((sample, class)) = wrong {
+        return Err(Error::argument(
             "targets",
             format!("class {class} for sample {sample}"),
             format!("classes in 0..{num_classes}"),
-        )),
-        None => Ok(()),
+        ));
     }
+    Ok(())
 }
 
-/// Whether the device's memory is the host's, so that reading it is not a transfer.
+/// Whether the memory of the device is that of the host, so that reading it is no transfer.
 fn is_host(device: &Device) -> bool {
     #[cfg(feature = "flex")]
     return *device == Device::flex();

@@ -1,4 +1,4 @@
-//! The functional interface against CutMix by hand on host values.
+//! The functional interface of CutMix, against its definition on values of the host.
 
 mod common;
 
@@ -8,7 +8,7 @@ use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, DType, Device, Element, Float, Int, Tensor, TensorData, bf16, f16};
 use common::{assert_refused, cases, devices, plans, values};
 use cutmix::functional::{cutmix_apply, cutmix_batch, cutmix_plan, cutmix_segmentation};
-use cutmix::plan::{Drawer, Plan, Region, Stream};
+use cutmix::plan::{Plan, PlanSampler, Region, Stream};
 use cutmix::{Targets, ops};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -39,7 +39,7 @@ struct Box {
 }
 
 #[test]
-fn equals_the_golden_cases_exactly() {
+fn cutmix_equals_the_golden_cases_exactly() {
     let golden: Golden = serde_json::from_str(include_str!("data/cutmix.json")).unwrap();
     assert_eq!(golden.cases.len(), 30);
     for (case, device) in golden
@@ -65,20 +65,20 @@ fn equals_the_golden_cases_exactly() {
     }
 }
 
-/// The rule, element by element: inside the region the value of the partner, outside one's own.
+/// Pastes element by element: the value of the partner inside the region, and the old value outside.
 /// `dims` is `[N, ..., spatial...]`.
 fn paste_by_hand<T: Copy>(values: &[T], dims: &[usize], plan: &Plan) -> Vec<T> {
     let sample_size: usize = dims[1..].iter().product();
     let element = |i: usize| {
         let mut rest = i;
-        let mut inside = true;
         let region = plan.region(i / sample_size);
-        for (range, size) in region.ranges().iter().zip(plan.spatial()).rev() {
-            inside &= range.contains(&(rest % size));
+        let mut pixel = vec![0; plan.spatial().len()];
+        for (index, size) in pixel.iter_mut().zip(plan.spatial()).rev() {
+            *index = rest % size;
             rest /= size;
         }
         let (sample, offset) = (i / sample_size, i % sample_size);
-        let source = if inside {
+        let source = if region.contains(&pixel) {
             plan.partners()[sample]
         } else {
             sample
@@ -111,7 +111,7 @@ fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
     }
 }
 
-/// Numbers without a pattern.
+/// Returns numbers without a pattern.
 fn scramble(i: usize) -> u64 {
     let x = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (x ^ (x >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 20
@@ -183,7 +183,7 @@ proptest! {
     #![proptest_config(cases(150))]
 
     #[test]
-    fn sequences_images_and_volumes_of_every_kind_are_mixed(
+    fn apply_mixes_sequences_images_and_volumes_of_every_kind(
         sequences in plans(6, 1, 30),
         images in plans(7, 2, 10),
         volumes in plans(5, 3, 5),
@@ -195,7 +195,7 @@ proptest! {
 }
 
 #[test]
-fn the_edge_cases_of_every_kind_are_mixed() {
+fn apply_mixes_edge_cases_of_every_kind() {
     let plan = |partners: &[usize], region: Region| {
         let plan = Plan::new(partners.to_vec(), region, vec![3, 5]).unwrap();
         check_every_kind::<4>(&plan);
@@ -221,7 +221,7 @@ fn some_plan() -> Plan {
 }
 
 #[test]
-fn views_that_are_not_contiguous_are_mixed() {
+fn paste_accepts_views_that_are_not_contiguous() {
     let plan = some_plan();
     let device = Device::default();
     let views = [
@@ -229,7 +229,7 @@ fn views_that_are_not_contiguous_are_mixed() {
         images([2, 3, 6, 5], &device).permute([1, 0, 3, 2]),
         images([5, 4, 9, 8], &device).slice([1..4, 1..3, 2..7, 0..6]),
         images([3, 2, 5, 6], &device).flip([0, 3]),
-        // Every sample and channel in the same memory.
+        // Every sample and channel shares its memory.
         images([1, 1, 5, 6], &device).expand([3, 2, 5, 6]),
         images([3, 2, 1, 6], &device).expand([3, 2, 5, 6]),
     ];
@@ -294,7 +294,7 @@ fn indices_of_every_integer_type_become_dense() {
 }
 
 #[test]
-fn targets_know_those_of_the_partners() {
+fn partners_returns_the_targets_of_the_partners() {
     let plan = some_plan();
     let device = Device::default();
     let labels = Tensor::<1, Int>::from_data([7, 8, 9], &device);
@@ -309,15 +309,18 @@ fn targets_know_those_of_the_partners() {
 }
 
 #[test]
-fn a_batch_is_a_draw_and_an_apply() {
+fn cutmix_batch_equals_a_draw_and_an_apply() {
     for (step, device) in (0..20).flat_map(|step| devices().map(|device| (step, device))) {
         let images = images([5, 3, 8, 6], &device);
         let labels = Tensor::<1, Int>::from_data([0, 1, 2, 3, 4], &device);
         let rng = || Stream::new(11).at(step);
         let whole = cutmix_batch(images.clone(), labels.clone(), 5, 0.7, &mut rng()).unwrap();
 
-        let plan = cutmix_plan(&Drawer::new(0.7), &images, &mut rng()).unwrap();
-        assert_eq!(plan, Drawer::new(0.7).draw(5, &[8, 6], &mut rng()).unwrap());
+        let plan = cutmix_plan(&PlanSampler::new(0.7), &images, &mut rng()).unwrap();
+        assert_eq!(
+            plan,
+            PlanSampler::new(0.7).draw(5, &[8, 6], &mut rng()).unwrap()
+        );
         let halves = cutmix_apply(images, labels, 5, &plan).unwrap();
         assert_eq!(
             values::<f32, _, _>(&whole.0),
@@ -331,7 +334,7 @@ fn a_batch_is_a_draw_and_an_apply() {
 }
 
 #[test]
-fn a_generator_that_goes_on_gives_another_mixture() {
+fn a_generator_that_continues_gives_another_mixture() {
     let images = images([8, 1, 32, 32], &Device::default());
     let labels = Tensor::<1, Int>::from_data([0, 1, 2, 3, 4, 5, 6, 7], &Device::default());
     let mut rng = Stream::new(1).at(0);
@@ -346,7 +349,7 @@ proptest! {
     #![proptest_config(cases(100))]
 
     #[test]
-    fn maps_are_cut_and_pasted_like_the_images(
+    fn segmentation_cuts_maps_as_it_cuts_images(
         batch in 1usize..6,
         (h, w) in (1usize..12, 1usize..12),
         step in any::<u64>(),
@@ -360,7 +363,7 @@ proptest! {
 
             let (mixed, flat, plan) =
                 cutmix_segmentation(images.clone(), flat, 1.0, &mut rng()).unwrap();
-            prop_assert_eq!(&plan, &Drawer::new(1.0).draw(batch, &[h, w], &mut rng()).unwrap());
+            prop_assert_eq!(&plan, &PlanSampler::new(1.0).draw(batch, &[h, w], &mut rng()).unwrap());
             prop_assert_eq!(flat.dims(), [batch, h, w]);
             prop_assert_eq!(values::<f32, _, _>(&mixed), paste_by_hand(&host, &dims, &plan));
             let expected = paste_by_hand(&classes, &[batch, h, w], &plan);
@@ -373,9 +376,10 @@ proptest! {
         }
     }
 
-    /// d/dx of sum(w * paste(x)) brings w back to where the pixels came from.
+    /// The gradient of sum(w * paste(x)) by a pixel is the sum of w at the places that the pixel is
+    /// pasted to.
     #[test]
-    fn gradients_go_back_to_where_the_pixels_came_from(plan in plans(6, 2, 9)) {
+    fn gradients_reach_the_sample_that_the_pixels_came_from(plan in plans(6, 2, 9)) {
         let device = Device::default().autodiff();
         let [h, w] = plan.spatial().try_into().unwrap();
         let dims = [plan.batch(), 2, h, w];
@@ -396,71 +400,29 @@ proptest! {
 }
 
 #[test]
-fn wrong_arguments_are_refused_and_leave_the_batch_as_it_was() {
+fn refused_arguments_leave_the_batch_unchanged() {
     for device in devices() {
         let images = images([3, 2, 5, 6], &device);
         let before = values::<f32, _, _>(&images);
         let indices =
             |classes: &[i64]| Targets::from(Tensor::<1, Int>::from_data(classes, &device));
         let dense = |dims: [usize; 2]| Targets::from(Tensor::<2>::ones(dims, &device));
-        let refused = |targets: Targets, num_classes, alpha, parts: &[&str]| {
+        let refused = |targets: Targets, num_classes, alpha, argument: &str| {
             let rng = &mut Stream::new(0).at(0);
             let result = cutmix_batch(images.clone(), targets, num_classes, alpha, rng);
-            assert_refused(result, parts);
+            assert_refused(result, argument);
             assert_eq!(values::<f32, _, _>(&images), before);
         };
 
-        let range = "classes in 0..3";
-        refused(
-            indices(&[0, 3, 1]),
-            3,
-            1.0,
-            &["`targets`", "class 3 for sample 1", range],
-        );
-        refused(
-            indices(&[0, 1, -1]),
-            3,
-            1.0,
-            &["`targets`", "class -1 for sample 2", range],
-        );
-        refused(
-            indices(&[0, 1]),
-            3,
-            1.0,
-            &["`targets`", "2 samples", "3 samples"],
-        );
-        refused(
-            indices(&[0, 1, 2, 0]),
-            3,
-            1.0,
-            &["`targets`", "4 samples", "3 samples"],
-        );
-        refused(
-            dense([3, 4]),
-            3,
-            1.0,
-            &["`targets`", "[3, 4]", "num_classes = 3"],
-        );
-        refused(
-            dense([2, 3]),
-            3,
-            1.0,
-            &["`targets`", "2 samples", "3 samples"],
-        );
-        refused(
-            indices(&[0, 1, 2]),
-            0,
-            1.0,
-            &["`num_classes`", "0", "at least one"],
-        );
+        refused(indices(&[0, 3, 1]), 3, 1.0, "targets");
+        refused(indices(&[0, 1, -1]), 3, 1.0, "targets");
+        refused(indices(&[0, 1]), 3, 1.0, "targets");
+        refused(indices(&[0, 1, 2, 0]), 3, 1.0, "targets");
+        refused(dense([3, 4]), 3, 1.0, "targets");
+        refused(dense([2, 3]), 3, 1.0, "targets");
+        refused(indices(&[0, 1, 2]), 0, 1.0, "num_classes");
         for alpha in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            let value = format!("is {alpha};");
-            refused(
-                indices(&[0, 1, 2]),
-                3,
-                alpha,
-                &["`alpha`", &value, "above 0"],
-            );
+            refused(indices(&[0, 1, 2]), 3, alpha, "alpha");
         }
     }
 }
@@ -472,39 +434,28 @@ fn images_of_the_wrong_shape_are_refused() {
     let labels = Tensor::<1, Int>::from_data([0, 1, 2], &device);
 
     let flat = Tensor::<2>::ones([3, 8], &device);
-    let parts = ["`images`", "rank 2", "[N, C, spatial...]"];
     assert_refused(
         cutmix_batch(flat.clone(), labels.clone(), 3, 1.0, rng),
-        &parts,
+        "images",
     );
-    assert_refused(cutmix_plan(&Drawer::new(1.0), &flat, rng), &parts);
+    assert_refused(cutmix_plan(&PlanSampler::new(1.0), &flat, rng), "images");
 
     let none = Tensor::<4>::ones([0, 1, 4, 4], &device);
-    assert_refused(
-        cutmix_batch(none, labels.clone(), 3, 1.0, rng),
-        &["`batch`", "0"],
-    );
+    assert_refused(cutmix_batch(none, labels.clone(), 3, 1.0, rng), "batch");
     let thin = Tensor::<4>::ones([3, 1, 4, 0], &device);
-    assert_refused(
-        cutmix_batch(thin, labels.clone(), 3, 1.0, rng),
-        &["`spatial`", "[4, 0]"],
-    );
+    assert_refused(cutmix_batch(thin, labels.clone(), 3, 1.0, rng), "spatial");
 
     let plan = some_plan();
-    let names = ["`images`", "batch of 3", "[5, 6]"];
     for dims in [[3, 2, 6, 5], [4, 2, 5, 6], [3, 2, 5, 7]] {
         let images = Tensor::<4>::ones(dims, &device);
-        assert_refused(cutmix_apply(images, labels.clone(), 3, &plan), &names);
+        assert_refused(cutmix_apply(images, labels.clone(), 3, &plan), "images");
     }
-    // The batch dimension cannot be a spatial one as well.
+    // The batch dimension is not a spatial one as well.
     assert_refused(
         ops::paste(Tensor::<2>::ones([5, 6], &device), &plan),
-        &["[5, 6]"],
+        "tensor",
     );
-    assert_refused(
-        ops::paste(Tensor::<1>::ones([3], &device), &plan),
-        &["[3]", "batch of 3"],
-    );
+    assert_refused(ops::paste(Tensor::<1>::ones([3], &device), &plan), "tensor");
 }
 
 #[test]
@@ -515,9 +466,9 @@ fn maps_of_the_wrong_shape_are_refused() {
         let maps = Tensor::<3, Int>::ones(dims, &device);
         let rng = &mut Stream::new(0).at(0);
         let refused = cutmix_segmentation(images.clone(), maps, 1.0, rng);
-        assert_refused(refused, &["`maps`", &format!("{dims:?}"), "[5, 6]"]);
+        assert_refused(refused, "maps");
     }
     let maps = Tensor::<3, Int>::ones([3, 5, 6], &device);
     let refused = cutmix_segmentation(images, maps, 0.0, &mut Stream::new(0).at(0));
-    assert_refused(refused, &["`alpha`"]);
+    assert_refused(refused, "alpha");
 }

@@ -1,4 +1,4 @@
-//! The losses against their formulas in f64 on the host.
+//! The losses, against their formulas in f64 on the host.
 
 mod common;
 
@@ -9,7 +9,7 @@ use cutmix::{Error, Targets};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// All of these are exact in every element type, f16 and bf16 too.
+/// These numbers are exact in every element type, f16 and bf16 too.
 const LOGITS: [f64; 12] = [
     2.0, -1.5, 0.25, 4.0, 0.0, 0.0, 0.0, 0.0, -8.0, 6.5, 6.0, -0.125,
 ];
@@ -43,7 +43,7 @@ fn log_softmax(logits: &[f64]) -> Vec<f64> {
     logits.iter().map(|x| x - max - sum.ln()).collect()
 }
 
-/// Per sample: `-sum_k w_k ((1 - s) t_k + s / K) log softmax_k`.
+/// The loss of each sample: `-sum_k w_k ((1 - s) t_k + s / K) log softmax_k`.
 fn cross_entropy(logits: &[f64], targets: &[f64], weights: &[f64], s: f64) -> Vec<f64> {
     let k = weights.len();
     let rows = logits.chunks(k).zip(targets.chunks(k));
@@ -56,7 +56,7 @@ fn cross_entropy(logits: &[f64], targets: &[f64], weights: &[f64], s: f64) -> Ve
     rows.map(row).collect()
 }
 
-/// Per sample: the mean over classes of `-w (t' log p + (1 - t') log(1 - p))`.
+/// The loss of each sample: the mean over classes of `-w (t' log p + (1 - t') log(1 - p))`.
 fn binary_cross_entropy(logits: &[f64], targets: &[f64], weights: &[f64], s: f64) -> Vec<f64> {
     let k = weights.len();
     let rows = logits.chunks(k).zip(targets.chunks(k));
@@ -80,7 +80,7 @@ fn reduced(losses: Vec<f64>, reduction: Reduction, divisor: f64) -> Vec<f64> {
     }
 }
 
-/// Within `tolerance` of the size of the value.
+/// Asserts that the numbers agree within `tolerance`, relative to numbers above 1.
 #[track_caller]
 fn assert_close(found: &Tensor<1>, expected: &[f64], tolerance: f64) {
     let found = values::<f64, _, _>(found);
@@ -117,11 +117,11 @@ fn pairs<A: Copy, B: Copy, const N: usize, const M: usize>(
 fn cross_entropy_equals_its_formula() {
     for (dtype, weighted, smoothing, reduction, device) in settings() {
         let mut loss = CrossEntropy::new()
-            .smoothing(smoothing)
-            .reduction(reduction);
+            .with_smoothing(smoothing)
+            .with_reduction(reduction);
         let mut host_weights = [1.0; 4];
         if weighted {
-            loss = loss.weights(weights(&device));
+            loss = loss.with_weights(weights(&device));
             host_weights = WEIGHTS;
         }
         let logits = matrix(&LOGITS, 4, dtype, &device);
@@ -136,7 +136,7 @@ fn cross_entropy_equals_its_formula() {
         };
         check(dense(&DENSE, 4, &device), &DENSE, 3.0);
         check(dense(&ONE_HOT, 4, &device), &ONE_HOT, 3.0);
-        // PyTorch: the mean over indices divides by the sum of the samples' weights.
+        // As in PyTorch, the mean over indices divides by the sum of the weights of the samples.
         let divisor = CLASSES
             .iter()
             .map(|&class| host_weights[class as usize])
@@ -146,7 +146,7 @@ fn cross_entropy_equals_its_formula() {
 }
 
 #[test]
-fn cross_entropy_has_the_values_worked_out_by_hand() {
+fn cross_entropy_has_values_that_were_computed_by_hand() {
     let device = Device::default();
     // The softmax of both rows is 3/4, 1/4.
     let three: f64 = 3.0;
@@ -166,20 +166,28 @@ fn cross_entropy_has_the_values_worked_out_by_hand() {
 
     check(loss(), labels(), (likely + unlikely) / 2.0);
     check(
-        loss().weights(weights()),
+        loss().with_weights(weights()),
         labels(),
         (likely + 3.0 * unlikely) / 4.0,
     );
     check(
-        loss().weights(weights()),
+        loss().with_weights(weights()),
         one_hot(),
         (likely + 3.0 * unlikely) / 2.0,
     );
-    check(loss().smoothing(1.0), labels(), (likely + unlikely) / 2.0);
-    // Against (3/4, 1/4) and (1/4, 3/4).
-    check(loss().smoothing(0.5), labels(), (likely + unlikely) / 2.0);
     check(
-        loss().smoothing(0.5),
+        loss().with_smoothing(1.0),
+        labels(),
+        (likely + unlikely) / 2.0,
+    );
+    // The targets are (3/4, 1/4) and (1/4, 3/4).
+    check(
+        loss().with_smoothing(0.5),
+        labels(),
+        (likely + unlikely) / 2.0,
+    );
+    check(
+        loss().with_smoothing(0.5),
         indices(&[1, 1], &device),
         0.25 * likely + 0.75 * unlikely,
     );
@@ -200,7 +208,7 @@ proptest! {
         let logits = matrix(&logits, k, DType::F32, &device);
         let one_hot = indices(&classes, &device).into_dense(k).unwrap();
         for reduction in REDUCTIONS {
-            let loss = CrossEntropy::new().smoothing(smoothing).reduction(reduction);
+            let loss = CrossEntropy::new().with_smoothing(smoothing).with_reduction(reduction);
             let by_row = loss.forward(logits.clone(), one_hot.clone()).unwrap();
             let by_index = loss.forward(logits.clone(), indices(&classes, &device)).unwrap();
             assert_close(&by_index, &values::<f64, _, _>(&by_row), 1e-5);
@@ -208,12 +216,12 @@ proptest! {
     }
 
     #[test]
-    fn the_interpolated_loss_is_that_of_the_mixed_targets(
+    fn the_interpolated_loss_equals_the_loss_of_mixed_targets(
         plan in plans(6, 2, 20),
         weighted in any::<bool>(),
         smoothing in 0.0f64..=1.0,
     ) {
-        // One lambda for the batch.
+        // The loss is interpolated by one lambda for the batch.
         prop_assume!(plan.lambdas().len() == 1);
         for device in devices() {
             let k = 4;
@@ -224,10 +232,10 @@ proptest! {
             let partners = own.partners(&plan).unwrap();
             let mixed = own.clone().mix(k, &plan).unwrap();
             for reduction in REDUCTIONS {
-                let mut loss = CrossEntropy::new().smoothing(smoothing).reduction(reduction);
-                // The weighted mean divides by other sums of weights for indices.
+                let mut loss = CrossEntropy::new().with_smoothing(smoothing).with_reduction(reduction);
+                // The weighted mean of indices divides by another sum of weights.
                 if weighted && reduction != Reduction::Mean {
-                    loss = loss.weights(weights(&device));
+                    loss = loss.with_weights(weights(&device));
                 }
                 let interpolated = interpolate(
                     logits.clone(),
@@ -253,10 +261,10 @@ fn cross_entropy_stays_finite_at_the_ends_of_the_range() {
     ];
     for ((dtype, end), device) in ends.into_iter().flat_map(|end| devices().map(|d| (end, d))) {
         let logits = matrix(&[end, -end, -end, end, end, end], 2, dtype, &device);
-        // What the element type made of them.
+        // The element type rounds them.
         let host = values::<f64, _, _>(&logits);
         let targets = [0.0, 1.0, 0.5, 0.5, 0.25, 0.75];
-        let loss = CrossEntropy::new().reduction(Reduction::None);
+        let loss = CrossEntropy::new().with_reduction(Reduction::None);
         let found = loss
             .forward(logits.clone(), dense(&targets, 2, &device))
             .unwrap();
@@ -270,7 +278,7 @@ fn cross_entropy_stays_finite_at_the_ends_of_the_range() {
             &cross_entropy(&host, &targets, &[1.0, 1.0], 0.0),
             1e-6,
         );
-        // By index the same; and f16 gives more than f16 can hold.
+        // Indices give the same. The loss of f16 is larger than f16 can hold.
         let found = loss.forward(logits, indices(&[1, 0, 0], &device)).unwrap();
         let one_hot = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0];
         assert_close(
@@ -291,11 +299,11 @@ fn cross_entropy_stays_finite_at_the_ends_of_the_range() {
 fn binary_cross_entropy_equals_its_formula() {
     for (dtype, weighted, smoothing, reduction, device) in settings() {
         let mut loss = BinaryCrossEntropy::new()
-            .smoothing(smoothing)
-            .reduction(reduction);
+            .with_smoothing(smoothing)
+            .with_reduction(reduction);
         let mut host_weights = [1.0; 4];
         if weighted {
-            loss = loss.weights(weights(&device));
+            loss = loss.with_weights(weights(&device));
             host_weights = WEIGHTS;
         }
         let check = |targets: Targets, values: &[f64]| {
@@ -322,7 +330,7 @@ fn binary_cross_entropy_stays_finite_at_large_logits() {
         let host = [end, -end, end, -end, end, -end];
         let targets = [1.0, 0.0, 0.0, 1.0, 0.25, 0.25];
         let logits = matrix(&host, 1, dtype, &device);
-        let loss = BinaryCrossEntropy::new().reduction(Reduction::None);
+        let loss = BinaryCrossEntropy::new().with_reduction(Reduction::None);
         let found = loss.forward(logits, dense(&targets, 1, &device)).unwrap();
         assert!(
             values::<f64, _, _>(&found)
@@ -338,10 +346,10 @@ fn binary_cross_entropy_stays_finite_at_large_logits() {
 }
 
 #[test]
-fn a_sure_and_right_answer_keeps_a_small_binary_cross_entropy() {
+fn a_confident_correct_answer_has_a_small_binary_cross_entropy() {
     let device = Device::default();
     let logits = matrix(&[20.0, -20.0], 1, DType::F32, &device);
-    let loss = BinaryCrossEntropy::new().reduction(Reduction::None);
+    let loss = BinaryCrossEntropy::new().with_reduction(Reduction::None);
     let found = loss
         .forward(logits, dense(&[1.0, 0.0], 1, &device))
         .unwrap();
@@ -368,7 +376,7 @@ fn gradients_of_cross_entropy_are_right() {
         let found = values::<f64, _, _>(&gradient);
         let softmax = LOGITS.chunks(4).flat_map(log_softmax).map(f64::exp);
         let expected = softmax.zip(DENSE).map(|(p, t)| (p - t) / 3.0);
-        // Gradients come back in the logits' type: 11 bits for f16, 8 for bf16.
+        // Gradients have the type of the logits: 11 bits for f16, 8 for bf16.
         let tolerance = match dtype {
             DType::F16 => 1e-3,
             DType::BF16 => 5e-3,
@@ -439,15 +447,15 @@ fn indices_may_be_of_any_integer_type() {
         let logits = matrix(&LOGITS, 4, DType::F32, &device);
         let labels = Tensor::<1, Int>::from_data(CLASSES.as_slice(), (&device, dtype));
         let loss = CrossEntropy::new()
-            .weights(weights(&device))
-            .reduction(Reduction::None);
+            .with_weights(weights(&device))
+            .with_reduction(Reduction::None);
         let found = loss.forward(logits.clone(), labels.clone()).unwrap();
         assert_close(
             &found,
             &cross_entropy(&LOGITS, &ONE_HOT, &WEIGHTS, 0.0),
             1e-5,
         );
-        let loss = BinaryCrossEntropy::new().reduction(Reduction::None);
+        let loss = BinaryCrossEntropy::new().with_reduction(Reduction::None);
         let found = loss.forward(logits, labels).unwrap();
         assert_close(
             &found,
@@ -457,33 +465,32 @@ fn indices_may_be_of_any_integer_type() {
     }
 }
 
-/// A loss is built once, before it is known where the model trains.
+/// A loss is created once, before the device of the training is known.
 #[test]
-fn weights_and_targets_may_lie_on_the_plain_device() {
+fn weights_and_targets_may_be_on_the_device_without_autodiff() {
     let [plain, autodiff] = devices();
     let logits = matrix(&LOGITS, 4, DType::F32, &autodiff).require_grad();
     for targets in [dense(&DENSE, 4, &plain), indices(&CLASSES, &plain)] {
-        let loss = CrossEntropy::new().weights(weights(&plain)).smoothing(0.1);
+        let loss = CrossEntropy::new()
+            .with_weights(weights(&plain))
+            .with_smoothing(0.1);
         let loss = loss.forward(logits.clone(), targets.clone()).unwrap();
         assert!(logits.grad(&loss.backward()).is_some());
-        let loss = BinaryCrossEntropy::new().weights(weights(&plain));
+        let loss = BinaryCrossEntropy::new().with_weights(weights(&plain));
         let loss = loss.forward(logits.clone(), targets).unwrap();
         assert!(logits.grad(&loss.backward()).is_some());
     }
 }
 
 #[test]
-fn dense_targets_where_only_indices_go_are_refused_with_what_to_use() {
+fn into_indices_refuses_dense_targets() {
     let device = Device::default();
     let refused = dense(&DENSE, 4, &device).into_indices("NllLoss");
-    let parts = [
-        "[3, 4]",
-        "NllLoss",
-        "class indices",
-        "CrossEntropy",
-        "interpolate",
-    ];
-    assert_refused(refused, &parts);
+    let error = refused.unwrap_err();
+    assert!(
+        matches!(&error, Error::DenseTargets { shape: [3, 4], taker, .. } if taker == "NllLoss"),
+        "{error}"
+    );
     let targets = indices(&CLASSES, &device).into_indices("NllLoss").unwrap();
     assert_eq!(values::<i64, _, _>(&targets), CLASSES);
 }
@@ -494,81 +501,84 @@ fn wrong_arguments_are_refused() {
         let logits = matrix(&LOGITS, 4, DType::F32, &device);
         let good = || dense(&DENSE, 4, &device);
         let refused =
-            |smoothing: Option<f64>, weights: Option<usize>, targets: Targets, parts: &[&str]| {
+            |smoothing: Option<f64>, weights: Option<usize>, targets: Targets, argument: &str| {
                 let mut ce = CrossEntropy::new();
                 let mut bce = BinaryCrossEntropy::new();
                 if let Some(smoothing) = smoothing {
-                    (ce, bce) = (ce.smoothing(smoothing), bce.smoothing(smoothing));
+                    (ce, bce) = (ce.with_smoothing(smoothing), bce.with_smoothing(smoothing));
                 }
                 if let Some(size) = weights {
                     let weights = Tensor::<1>::ones([size], &device);
-                    (ce, bce) = (ce.weights(weights.clone()), bce.weights(weights));
+                    (ce, bce) = (ce.with_weights(weights.clone()), bce.with_weights(weights));
                 }
-                assert_refused(ce.forward(logits.clone(), targets.clone()), parts);
-                assert_refused(bce.forward(logits.clone(), targets), parts);
+                assert_refused(ce.forward(logits.clone(), targets.clone()), argument);
+                assert_refused(bce.forward(logits.clone(), targets), argument);
             };
         for smoothing in [-0.1, 1.1, f64::NAN] {
-            let value = format!("is {smoothing};");
-            refused(
-                Some(smoothing),
-                None,
-                good(),
-                &["`smoothing`", &value, "0..=1"],
-            );
+            refused(Some(smoothing), None, good(), "smoothing");
         }
         for size in [3, 5] {
-            let value = format!("[{size}]");
-            refused(
-                None,
-                Some(size),
-                good(),
-                &["`weights`", &value, "each of the 4 classes"],
-            );
+            refused(None, Some(size), good(), "weights");
         }
-        let accepted = "class indices [3] or dense targets [3, 4]";
-        refused(
-            None,
-            None,
-            dense(&DENSE, 3, &device),
-            &["`targets`", "[4, 3]", accepted],
-        );
-        refused(
-            None,
-            None,
-            dense(&DENSE, 6, &device),
-            &["`targets`", "[2, 6]", accepted],
-        );
-        refused(
-            None,
-            None,
-            indices(&[0, 1], &device),
-            &["`targets`", "[2]", accepted],
-        );
-        let class = ["`targets`", "class 4 for sample 1", "0..4"];
-        refused(None, None, indices(&[0, 4, 1], &device), &class);
-        refused(
-            None,
-            None,
-            indices(&[0, 1, -1], &device),
-            &["class -1 for sample 2"],
-        );
+        refused(None, None, dense(&DENSE, 3, &device), "targets");
+        refused(None, None, dense(&DENSE, 6, &device), "targets");
+        refused(None, None, indices(&[0, 1], &device), "targets");
+        refused(None, None, indices(&[0, 4, 1], &device), "targets");
+        refused(None, None, indices(&[0, 1, -1], &device), "targets");
 
         let empty = Tensor::<2>::ones([0, 4], &device);
         let none = || Targets::from(Tensor::<2>::ones([0, 4], &device));
-        let parts = ["`logits`", "[0, 4]", "at least one sample"];
-        assert_refused(CrossEntropy::new().forward(empty.clone(), none()), &parts);
-        assert_refused(BinaryCrossEntropy::new().forward(empty, none()), &parts);
+        assert_refused(CrossEntropy::new().forward(empty.clone(), none()), "logits");
+        assert_refused(BinaryCrossEntropy::new().forward(empty, none()), "logits");
     }
 }
 
 #[test]
-fn interpolation_refuses_a_share_that_is_none() {
+fn interpolate_refuses_a_lambda_out_of_range() {
     let device = Device::default();
     for lambda in [-0.1, 1.1, f64::NAN] {
         let logits = matrix(&LOGITS, 4, DType::F32, &device);
         let targets = indices(&CLASSES, &device);
         let loss = |logits, targets| CrossEntropy::new().forward(logits, targets);
         let refused = interpolate(logits, targets.clone(), targets, lambda, loss);
-        assert_refused(refused, &["`lambda`", &format!("is {lambda};"), "0..=1"]);
+        assert_refused(refused, "lambda");
     }
+}
+
+/// Batches in parts: the parts, each times its weight, add up to the whole batch.
+#[test]
+fn mean_weight_is_the_divisor_of_the_mean() {
+    for device in devices() {
+        let loss = CrossEntropy::new().with_weights(weights(&device));
+        let whole = loss.mean_weight(&indices(&CLASSES, &device)).unwrap();
+        let expected: f64 = CLASSES.iter().map(|&class| WEIGHTS[class as usize]).sum();
+        assert_close(&whole.unwrap(), &[expected], 1e-6);
+
+        let mut sum = 0.0;
+        for (class, logits) in CLASSES.iter().zip(LOGITS.chunks(4)) {
+            let targets = indices(&[*class], &device);
+            let weight = loss.mean_weight(&targets).unwrap().unwrap();
+            let logits = matrix(logits, 4, DType::F32, &device);
+            let part = loss.forward(logits, targets).unwrap() * weight;
+            sum += values::<f64, _, _>(&part)[0];
+        }
+        let logits = matrix(&LOGITS, 4, DType::F32, &device);
+        let mean = loss.forward(logits, indices(&CLASSES, &device)).unwrap();
+        assert_close(&mean, &[sum / expected], 1e-5);
+    }
+}
+
+#[test]
+fn mean_weight_is_none_where_the_mean_divides_by_the_samples() {
+    let device = Device::default();
+    let labels = indices(&CLASSES, &device);
+    let weighted = || CrossEntropy::new().with_weights(weights(&device));
+    assert!(CrossEntropy::new().mean_weight(&labels).unwrap().is_none());
+    let targets = dense(&DENSE, 4, &device);
+    assert!(weighted().mean_weight(&targets).unwrap().is_none());
+    let sum = weighted().with_reduction(Reduction::Sum);
+    assert!(sum.mean_weight(&labels).unwrap().is_none());
+    assert_refused(weighted().mean_weight(&indices(&[4], &device)), "targets");
+    assert_eq!(weighted().weights().unwrap().dims(), [4]);
+    assert_eq!(sum.reduction(), Reduction::Sum);
 }

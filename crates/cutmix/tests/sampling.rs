@@ -1,10 +1,11 @@
-//! Samplers over many draws, against what public implementations do (`data/sampling.json`).
+//! The distributions of region samplers, against those of public implementations
+//! (`data/sampling.json`).
 
 mod common;
 
 use std::collections::BTreeMap;
 
-use cutmix::plan::{Drawer, Plan, Sampler, Stream};
+use cutmix::plan::{Plan, PlanSampler, RegionSampler, Stream};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -42,31 +43,32 @@ fn rows(sampler: &str) -> Vec<Row> {
 }
 
 fn draw<'a>(
-    drawer: &'a Drawer,
+    sampler: &'a PlanSampler,
     spatial: &'a [usize],
     draws: u64,
 ) -> impl Iterator<Item = Plan> + 'a {
     let stream = Stream::new(2019);
-    (0..draws).map(move |step| drawer.draw(1, spatial, &mut stream.at(step)).unwrap())
+    (0..draws).map(move |step| sampler.draw(1, spatial, &mut stream.at(step)).unwrap())
 }
 
 fn covers(plan: &Plan, pixel: &[usize]) -> bool {
-    (plan.region(0).ranges().iter().zip(pixel)).all(|(range, pixel)| range.contains(pixel))
+    plan.region(0).contains(pixel)
 }
 
-/// Compares with a row. Both sides are samples, ours of `n` and theirs of `m` draws, so each
-/// share `p` of one kind of draw differs by noise with the standard deviation
-/// `sqrt(p (1 - p) (1 / n + 1 / m))`, and the mean by `sd sqrt(1 / n + 1 / m)`. The bound is five
-/// of them: over the some 80 comparisons here, right samplers fail with a probability of 1 in
-/// 20,000 (and the seed is fixed).
+/// Asserts that a sampler agrees with a row of the data.
 ///
-/// A quantile `v` of the share `q` is tested as a share too: no more than `q` of our lambdas lie
-/// below `v` and no fewer than `q` at or below it. Lambda takes few values, so many draws lie at
-/// `v` itself; that is why there are two sides.
-fn assert_follows(row: &Row, drawer: &Drawer) {
+/// Both sides are samples, ours of `n` and theirs of `m` draws. So each share `p` of one kind of draw
+/// differs by noise with the standard deviation `sqrt(p (1 - p) (1 / n + 1 / m))`, and the mean by
+/// `sd sqrt(1 / n + 1 / m)`. The bound is five standard deviations: in the 80 comparisons here, correct
+/// samplers fail with a probability of 1 in 20,000 (and the seed is fixed).
+///
+/// A quantile `v` of the share `q` is tested as a share too: at most `q` of our lambdas are below `v`
+/// and at least `q` are at or below it. There are two sides because lambda takes few values, and many
+/// draws are equal to `v`.
+fn assert_follows(row: &Row, sampler: &PlanSampler) {
     const DRAWS: u64 = 200_000;
     let spatial = [row.height, row.width];
-    let plans: Vec<_> = draw(drawer, &spatial, DRAWS).collect();
+    let plans: Vec<_> = draw(sampler, &spatial, DRAWS).collect();
     let name = format!("{} {spatial:?} alpha {}", row.sampler, row.alpha);
     let noise = |variance: f64| 5.0 * (variance * (1.0 / DRAWS as f64 + 1.0 / row.draws)).sqrt();
     let share = |is: &dyn Fn(&Plan) -> bool| {
@@ -129,7 +131,7 @@ fn assert_follows(row: &Row, drawer: &Drawer) {
 #[test]
 fn paper_follows_composer() {
     for row in rows("paper") {
-        assert_follows(&row, &Drawer::new(row.alpha));
+        assert_follows(&row, &PlanSampler::new(row.alpha));
     }
 }
 
@@ -139,18 +141,19 @@ fn min_max_follows_timm() {
         let (min, max) = (row.min, row.max);
         assert_follows(
             &row,
-            &Drawer::new(1.0).sampler(Sampler::MinMax { min, max }),
+            &PlanSampler::new(1.0).with_region_sampler(RegionSampler::MinMax { min, max }),
         );
     }
 }
 
-/// Composer's box is off by a pixel at one border, so only within a pixel's share.
+/// The box of Composer is wrong by a pixel at one border, so that the means agree within a pixel's
+/// share.
 #[test]
 fn uniform_is_within_a_pixel_of_composer() {
     for row in rows("uniform") {
-        let drawer = Drawer::new(row.alpha).sampler(Sampler::Uniform);
+        let sampler = PlanSampler::new(row.alpha).with_region_sampler(RegionSampler::Uniform);
         let spatial = [row.height, row.width];
-        let plans = draw(&drawer, &spatial, 100_000);
+        let plans = draw(&sampler, &spatial, 100_000);
         let mean = plans.map(|plan| plan.lambda(0)).sum::<f64>() / 1e5;
         let bound = 1.0 / row.height as f64;
         let off = (mean - row.lam_mean).abs();
@@ -163,15 +166,15 @@ fn uniform_is_within_a_pixel_of_composer() {
     }
 }
 
-/// How often each pixel is covered, in row-major order.
-fn coverage(drawer: &Drawer, spatial: &[usize], draws: u64) -> Vec<u64> {
-    // Seen as a volume: leading dimensions of one pixel.
+/// Counts how often each pixel is covered, in row-major order.
+fn coverage(sampler: &PlanSampler, spatial: &[usize], draws: u64) -> Vec<u64> {
+    // As a volume, with leading dimensions of one pixel.
     let mut shape = [1; 3];
     shape[3 - spatial.len()..].copy_from_slice(spatial);
     let mut counts = vec![0; spatial.iter().product()];
-    for plan in draw(drawer, spatial, draws) {
+    for plan in draw(sampler, spatial, draws) {
         let mut ranges = [0..1, 0..1, 0..1];
-        ranges[3 - spatial.len()..].clone_from_slice(plan.region(0).ranges());
+        ranges[3 - spatial.len()..].clone_from_slice(plan.region(0).as_box().unwrap());
         let [planes, rows, columns] = ranges;
         for (plane, row) in planes.flat_map(|plane| rows.clone().map(move |row| (plane, row))) {
             let start = (plane * shape[1] + row) * shape[2];
@@ -183,7 +186,7 @@ fn coverage(drawer: &Drawer, spatial: &[usize], draws: u64) -> Vec<u64> {
     counts
 }
 
-/// A pixel's count is binomial; five standard deviations.
+/// Asserts that counts are equal. Each is binomial, and the bound is five standard deviations.
 fn assert_even(counts: &[u64], draws: u64, p: f64, what: &str) {
     let expected = draws as f64 * p;
     let bound = 5.0 * (expected * (1.0 - p)).sqrt();
@@ -202,8 +205,8 @@ fn uniform_covers_every_pixel_equally_often() {
     for spatial in shapes {
         for alpha in [0.3, 1.0] {
             let draws = 100_000;
-            let drawer = Drawer::new(alpha).sampler(Sampler::Uniform);
-            let counts = coverage(&drawer, spatial, draws);
+            let sampler = PlanSampler::new(alpha).with_region_sampler(RegionSampler::Uniform);
+            let counts = coverage(&sampler, spatial, draws);
             let mean = counts.iter().sum::<u64>() as f64 / (draws * counts.len() as u64) as f64;
             assert!(mean > 0.005, "hardly any region at all");
             assert_even(&counts, draws, mean, &format!("{spatial:?} alpha {alpha}"));
@@ -214,8 +217,10 @@ fn uniform_covers_every_pixel_equally_often() {
 #[test]
 fn uniform_of_a_fixed_side_covers_every_pixel_with_the_exact_probability() {
     for (spatial, side) in [(&[9][..], 4), (&[5, 7], 1), (&[5, 7], 5), (&[4, 3, 5], 3)] {
-        let drawer = Drawer::new(1.0).sampler(Sampler::Uniform).side(side);
-        let counts = coverage(&drawer, spatial, 100_000);
+        let sampler = PlanSampler::new(1.0)
+            .with_region_sampler(RegionSampler::Uniform)
+            .with_side(side);
+        let counts = coverage(&sampler, spatial, 100_000);
         // `side` of the `size + side - 1` places that touch the image cover a pixel.
         let places = spatial.iter().map(|size| (size + side - 1) as f64);
         let p = places.map(|places| side as f64 / places).product();
@@ -223,10 +228,10 @@ fn uniform_of_a_fixed_side_covers_every_pixel_with_the_exact_probability() {
     }
 }
 
-/// The check above can tell: the paper's sampler prefers the middle.
+/// So the check above can fail.
 #[test]
 fn paper_covers_the_middle_more_often_than_the_border() {
-    let counts = coverage(&Drawer::new(1.0), &[9], 100_000);
+    let counts = coverage(&PlanSampler::new(1.0), &[9], 100_000);
     assert!(counts[4] > counts[0] * 5 / 4 && counts[4] > counts[8] * 5 / 4);
 }
 
@@ -235,8 +240,8 @@ fn a_larger_alpha_brings_lambda_together() {
     // Beta(a, a) has the variance 1 / (4 (2 a + 1)); rounding, the border and the square keep
     // the order.
     let spread = |alpha| {
-        let drawer = Drawer::new(alpha);
-        let lambdas: Vec<_> = draw(&drawer, &[224], 20_000)
+        let sampler = PlanSampler::new(alpha);
+        let lambdas: Vec<_> = draw(&sampler, &[224], 20_000)
             .map(|plan| plan.lambda(0))
             .collect();
         let mean = lambdas.iter().sum::<f64>() / lambdas.len() as f64;
@@ -255,14 +260,14 @@ fn a_larger_alpha_brings_lambda_together() {
 #[test]
 fn min_max_sides_are_uniform_and_inside() {
     const DRAWS: u64 = 60_000;
-    let drawer = Drawer::new(1.0).sampler(Sampler::MinMax {
+    let sampler = PlanSampler::new(1.0).with_region_sampler(RegionSampler::MinMax {
         min: 0.25,
         max: 0.75,
     });
     let mut sides = BTreeMap::<usize, u64>::new();
     let mut starts = BTreeMap::<usize, u64>::new();
-    for plan in draw(&drawer, &[16], DRAWS) {
-        let range = &plan.region(0).ranges()[0];
+    for plan in draw(&sampler, &[16], DRAWS) {
+        let range = &plan.region(0).bounds()[0];
         *sides.entry(range.len()).or_default() += 1;
         if range.len() == 8 {
             *starts.entry(range.start).or_default() += 1;

@@ -1,7 +1,7 @@
-//! The library on a Vulkan device: what it gives equals what the CPU gives.
+//! The library on a Vulkan device, against the CPU.
 //!
-//! Runs with `--features vulkan,flex`; says so and passes where there is no adapter. In CI the
-//! adapter is SwiftShader, in software.
+//! The tests run with `--features vulkan,flex`. Without an adapter they pass and print a line. In CI the
+//! adapter is SwiftShader, which is software.
 #![cfg(all(feature = "vulkan", feature = "flex"))]
 
 mod common;
@@ -9,7 +9,7 @@ mod common;
 use burn::tensor::{DType, Device, Distribution, Float, FloatDType, Int, Tensor};
 use cutmix::functional::{cutmix_apply, cutmix_segmentation};
 use cutmix::loss::CrossEntropy;
-use cutmix::plan::{Drawer, Plan, Region, Stream};
+use cutmix::plan::{Plan, PlanSampler, Region, Stream};
 use cutmix::{Targets, ops};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -17,13 +17,13 @@ use proptest::test_runner::TestRunner;
 use common::kernels::{Case, Memory, case};
 use common::{cases, vulkan};
 
-/// The same data on both devices.
+/// Copies a tensor to a device.
 fn on<const D: usize>(device: &Device, tensor: &Tensor<D>) -> Tensor<D> {
     Tensor::from_data(tensor.to_data(), device)
 }
 
 #[test]
-fn a_mixed_batch_equals_the_one_of_the_cpu_bit_for_bit() {
+fn a_mixed_batch_equals_that_of_the_cpu_bit_for_bit() {
     let Some(gpu) = vulkan() else { return };
     let cpu = Device::flex();
     for (step, shape) in [[1, 1, 3, 3], [5, 3, 6, 9], [8, 3, 32, 32], [7, 2, 17, 5]]
@@ -33,7 +33,7 @@ fn a_mixed_batch_equals_the_one_of_the_cpu_bit_for_bit() {
         let images = Tensor::<4>::random(shape, Distribution::Default, &cpu);
         let classes: Vec<_> = (0..shape[0] as i64).map(|i| i % 4).collect();
         let mut rng = Stream::new(1).at(step as u64);
-        let plan = (Drawer::new(1.0).draw(shape[0], &shape[2..], &mut rng)).unwrap();
+        let plan = (PlanSampler::new(1.0).draw(shape[0], &shape[2..], &mut rng)).unwrap();
 
         let run = |device: &Device| {
             let classes = Tensor::<1, Int>::from_data(classes.as_slice(), device);
@@ -55,7 +55,7 @@ fn on_cases(count: u32, strategy: impl Strategy<Value = Case>, check: impl Fn(&C
 }
 
 #[test]
-fn the_kernels_equal_the_reference_bit_for_bit() {
+fn images_equal_the_reference_on_vulkan() {
     let Some(gpu) = vulkan() else { return };
     let floats = [DType::F32, DType::F16, DType::BF16, DType::F64];
     let ints = [DType::U8, DType::I32, DType::I64];
@@ -81,7 +81,7 @@ fn the_kernels_equal_the_reference_bit_for_bit() {
 }
 
 #[test]
-fn sequences_and_volumes_equal_the_reference_there() {
+fn sequences_and_volumes_equal_the_reference_on_vulkan() {
     let Some(gpu) = vulkan() else { return };
     on_cases(30, case(3, 9, 40), |case| {
         case.paste::<3, Float>(&gpu, DType::F32);
@@ -96,7 +96,7 @@ fn sequences_and_volumes_equal_the_reference_there() {
 }
 
 #[test]
-fn large_batches_equal_the_reference_there() {
+fn large_batches_equal_the_reference_on_vulkan() {
     let Some(gpu) = vulkan() else { return };
     on_cases(10, case(4, 40, 96), |case| {
         case.paste::<4, Float>(&gpu, DType::F32);
@@ -106,17 +106,19 @@ fn large_batches_equal_the_reference_there() {
 }
 
 #[test]
-fn permutations_of_every_kind_equal_the_reference_there() {
+fn permutations_of_every_kind_equal_the_reference_on_vulkan() {
     let Some(gpu) = vulkan() else { return };
     common::kernels::permutations(&gpu);
 }
 
-/// So many places that each unit takes all samples.
+/// There are so many places that each unit changes all samples.
 #[test]
-fn a_few_large_samples_equal_the_reference_there() {
+fn a_few_large_samples_equal_the_reference_on_vulkan() {
     let Some(gpu) = vulkan() else { return };
-    let drawer = Drawer::new(1.0).partners(vec![1, 2, 0]).lambda(0.1);
-    let plan = drawer.draw(3, &[600, 700], &mut Stream::new(4).at(0));
+    let sampler = PlanSampler::new(1.0)
+        .with_partners(vec![1, 2, 0])
+        .with_lambda(0.1);
+    let plan = sampler.draw(3, &[600, 700], &mut Stream::new(4).at(0));
     for is_shared in [false, true] {
         let case = Case {
             plan: plan.clone().unwrap(),
@@ -130,12 +132,14 @@ fn a_few_large_samples_equal_the_reference_there() {
     }
 }
 
-/// A part of a larger batch that begins where memory is aligned is a view of it.
+/// A part of a larger batch that begins at aligned memory is a view of it.
 #[test]
-fn samples_of_a_larger_batch_are_mixed_and_the_others_left_alone() {
+fn a_part_of_a_batch_is_mixed_without_changing_the_rest() {
     let Some(gpu) = vulkan() else { return };
-    let drawer = Drawer::new(1.0).partners(vec![1, 2, 3, 0]).lambda(0.5);
-    let plan = drawer
+    let sampler = PlanSampler::new(1.0)
+        .with_partners(vec![1, 2, 3, 0])
+        .with_lambda(0.5);
+    let plan = sampler
         .draw(4, &[16, 16], &mut Stream::new(6).at(0))
         .unwrap();
     let all = Tensor::<1, Int>::arange(0..8 * 4 * 16 * 16, &gpu).reshape([8, 4, 16, 16]);
@@ -148,7 +152,7 @@ fn samples_of_a_larger_batch_are_mixed_and_the_others_left_alone() {
 }
 
 #[test]
-fn gradients_equal_the_reference_there() {
+fn gradients_equal_the_reference_on_vulkan() {
     let Some(gpu) = vulkan() else { return };
     // Contiguous, because on SwiftShader Burn 0.22.1 gives even `(images * factors).sum()` a wrong
     // gradient where the images are permuted.
@@ -160,7 +164,7 @@ fn gradients_equal_the_reference_there() {
 }
 
 #[test]
-fn volumes_and_class_maps_work_there() {
+fn volumes_and_class_maps_equal_those_of_the_cpu() {
     let Some(gpu) = vulkan() else { return };
     let cpu = Device::flex();
     let images = Tensor::<5>::random([3, 2, 4, 5, 6], Distribution::Default, &cpu);
@@ -181,7 +185,7 @@ fn gradients_flow_through_the_paste() {
     let cpu = Device::flex();
     let images = Tensor::<4>::random([4, 1, 5, 5], Distribution::Default, &cpu);
     let weights = Tensor::<4>::random([4, 1, 5, 5], Distribution::Default, &cpu);
-    let plan = (Drawer::new(1.0).lambda(0.5))
+    let plan = (PlanSampler::new(1.0).with_lambda(0.5))
         .draw(4, &[5, 5], &mut Stream::new(3).at(0))
         .unwrap();
     let gradient = |device: &Device| {
@@ -195,7 +199,7 @@ fn gradients_flow_through_the_paste() {
 }
 
 #[test]
-fn the_loss_agrees_and_a_wrong_class_shows_as_nan() {
+fn the_loss_agrees_with_the_cpu_and_is_nan_for_a_wrong_class() {
     let Some(gpu) = vulkan() else { return };
     let cpu = Device::flex();
     cpu.seed(42);
@@ -204,12 +208,12 @@ fn the_loss_agrees_and_a_wrong_class_shows_as_nan() {
         let classes = Tensor::<1, Int>::from_data([0, 1, 2, 3, 4, 0], device);
         let dense = Targets::from(classes).into_dense(5).unwrap();
         let loss = CrossEntropy::new()
-            .smoothing(0.1)
+            .with_smoothing(0.1)
             .forward(on(device, &logits), dense);
         loss.unwrap().cast(FloatDType::F32).into_scalar::<f32>()
     };
-    // The functions of a GPU are less exact than the CPU's: `exp` and `log` to some units in the
-    // last place, which sum up.
+    // The functions of a GPU are less exact than those of the CPU: the errors of `exp` and `log`, some
+    // units in the last place, add up.
     let (on_gpu, on_cpu) = (loss(&gpu), loss(&cpu));
     assert!(
         (on_gpu - on_cpu).abs() < 1e-4 * on_cpu,

@@ -1,6 +1,7 @@
-//! On a Vulkan device a batch that is owned alone is changed where it is.
+//! Operations in place on a Vulkan device.
 //!
-//! Alone in its program: it counts the memory of the device. Runs as `tests/vulkan.rs` does.
+//! The test is alone in its program because it counts the memory of the device. It runs as
+//! `tests/vulkan.rs` does.
 #![cfg(all(feature = "vulkan", feature = "flex"))]
 
 mod common;
@@ -12,13 +13,13 @@ use cutmix::plan::{Plan, Region};
 use common::vulkan;
 
 #[test]
-fn a_batch_that_is_owned_alone_is_changed_where_it_is() {
+fn a_batch_that_is_owned_alone_changes_in_place_on_vulkan() {
     let Some(gpu) = vulkan() else { return };
     let plan = Plan::new(vec![1, 2, 3, 0], Region::new([1..50, 2..60]), vec![64, 64]).unwrap();
     let in_use = || {
         gpu.sync().unwrap();
         gpu.memory_pool_usage()
-            .expect("this backend tells")
+            .expect("this backend counts its memory")
             .bytes_in_use
     };
     let batch = 4 * 4 * 3 * 64 * 64;

@@ -4,27 +4,27 @@ use std::path::Path;
 
 use super::{FAINT, INK, Page, Picture, Result, Scale, fit, text_width};
 
-/// The side of a tile, about.
+/// The side of a tile in pixels, about.
 const TILE: usize = 140;
 const MARGIN: usize = 20;
 const GAP: usize = 12;
 const TITLE: usize = 20;
 const CAPTION: usize = 16;
 const LINE: usize = 18;
-/// Between a tile and its caption.
+/// The distance between a tile and its caption.
 const PAD: usize = 6;
 
-/// A titled picture of rows of tiles of the same shape.
+/// A titled picture of rows of tiles. All images are shown at one scale.
 #[derive(Clone, Debug)]
 pub struct Grid {
     pub title: String,
     pub rows: Vec<Row>,
 }
 
-/// Tiles side by side, with a word for all of them at their left.
+/// Tiles side by side, with a label for all of them at their left.
 #[derive(Clone, Debug)]
 pub struct Row {
-    pub label: &'static str,
+    pub label: String,
     pub tiles: Vec<Tile>,
 }
 
@@ -35,73 +35,85 @@ pub struct Tile {
     pub caption: Vec<String>,
 }
 
+/// The measures of a grid in pixels.
+struct Layout {
+    scale: Scale,
+    /// The left edge of the first column.
+    left: usize,
+    /// The width of a column.
+    column: usize,
+    /// The height of the largest tile.
+    tile: usize,
+}
+
+impl Layout {
+    fn row_height(&self, row: &Row) -> usize {
+        let lines = row.tiles.iter().map(|tile| tile.caption.len()).max().unwrap_or(0);
+        self.tile + PAD + LINE * lines + GAP
+    }
+}
+
 impl Grid {
     /// Writes the picture as a PNG file.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let Some(first) = self.rows.iter().flat_map(|row| &row.tiles).next() else {
-            return Err("there is nothing to draw".into());
-        };
-        let [_, height, width] = first.picture.shape;
-        let scale = Scale::to(TILE, height.max(width));
-        let (tile_width, tile_height) = (scale.of(width), scale.of(height));
-        let columns = self
-            .rows
-            .iter()
-            .map(|row| row.tiles.len())
-            .max()
-            .unwrap_or(0);
-        let labels = self
-            .rows
-            .iter()
-            .map(|row| text_width(CAPTION, row.label))
-            .max();
-        let left = match labels.unwrap_or(0) {
-            0 => MARGIN,
-            label => MARGIN + label + GAP,
-        };
-        let lines = |row: &Row| {
-            row.tiles
-                .iter()
-                .map(|tile| tile.caption.len())
-                .max()
-                .unwrap_or(0)
-        };
-        let row_height = |row: &Row| tile_height + PAD + LINE * lines(row) + GAP;
-        // Wide captions need room that narrow images do not give.
-        let column = tile_width.max(TILE);
-
+        let layout = self.layout().ok_or("there is nothing to draw")?;
         let titles: Vec<_> = self.title.lines().collect();
+        let title_width = titles.iter().map(|line| text_width(TITLE, line)).max().unwrap_or(0);
+        let columns = self.rows.iter().map(|row| row.tiles.len()).max().unwrap_or(0);
+        let content = layout.left + columns * (layout.column + GAP) - GAP;
         let top = MARGIN + titles.len() * (TITLE + 8) + 4;
-        let content = left + columns * (column + GAP) - GAP;
-        let title_width = titles
-            .iter()
-            .map(|line| text_width(TITLE, line))
-            .max()
-            .unwrap_or(0);
-        let page_width = content.max(MARGIN + title_width) + MARGIN;
-        let page_height = top + self.rows.iter().map(row_height).sum::<usize>() + MARGIN - GAP;
-        let mut page = Page::new(page_width, page_height);
-
+        let rows: usize = self.rows.iter().map(|row| layout.row_height(row)).sum();
+        let mut page = Page::new(
+            content.max(MARGIN + title_width) + MARGIN,
+            top + rows + MARGIN - GAP,
+        );
         for (index, line) in titles.iter().enumerate() {
-            let at = (MARGIN, MARGIN + index * (TITLE + 8));
-            page.text(at, TITLE, INK, line);
+            page.text((MARGIN, MARGIN + index * (TITLE + 8)), TITLE, INK, line);
         }
         let mut y = top;
         for row in &self.rows {
-            let middle = y + tile_height.saturating_sub(CAPTION) / 2;
-            page.text((MARGIN, middle), CAPTION, FAINT, row.label);
-            for (index, tile) in row.tiles.iter().enumerate() {
-                let x = left + index * (column + GAP);
-                page.picture((x + (column - tile_width) / 2, y), &tile.picture, scale);
-                for (line, text) in tile.caption.iter().enumerate() {
-                    let text = fit(CAPTION, column, text);
-                    let indent = (column - text_width(CAPTION, &text)) / 2;
-                    let at = (x + indent, y + tile_height + PAD + line * LINE);
-                    page.text(at, CAPTION, INK, &text);
-                }
-            }
-            y += row_height(row);
+            draw_row(&mut page, row, y, &layout);
+            y += layout.row_height(row);
         }
         page.write(path)
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        let shapes = || {
+            let tiles = self.rows.iter().flat_map(|row| &row.tiles);
+            tiles.map(|tile| tile.picture.shape)
+        };
+        let height = shapes().map(|[_, height, _]| height).max()?;
+        let width = shapes().map(|[_, _, width]| width).max()?;
+        let scale = Scale::to(TILE, height.max(width));
+        let labels = self.rows.iter().map(|row| text_width(CAPTION, &row.label));
+        let left = match labels.max().unwrap_or(0) {
+            0 => MARGIN,
+            label => MARGIN + label + GAP,
+        };
+        Some(Layout {
+            scale,
+            left,
+            // Wide captions need room that narrow images do not give.
+            column: scale.of(width).max(TILE),
+            tile: scale.of(height),
+        })
+    }
+}
+
+fn draw_row(page: &mut Page, row: &Row, top: usize, layout: &Layout) {
+    let middle = top + layout.tile.saturating_sub(CAPTION) / 2;
+    page.text((MARGIN, middle), CAPTION, FAINT, &row.label);
+    for (index, tile) in row.tiles.iter().enumerate() {
+        let x = layout.left + index * (layout.column + GAP);
+        let [_, height, width] = tile.picture.shape.map(|side| layout.scale.of(side));
+        let corner = (x + (layout.column - width) / 2, top + (layout.tile - height) / 2);
+        page.picture(corner, &tile.picture, layout.scale);
+        for (line, text) in tile.caption.iter().enumerate() {
+            let text = fit(CAPTION, layout.column, text);
+            let indent = (layout.column - text_width(CAPTION, &text)) / 2;
+            let at = (x + indent, top + layout.tile + PAD + line * LINE);
+            page.text(at, CAPTION, INK, &text);
+        }
     }
 }

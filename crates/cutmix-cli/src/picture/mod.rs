@@ -1,6 +1,6 @@
 //! Pictures with text on them, as PNG files.
 
-pub mod curves;
+mod batch;
 mod grid;
 
 use std::path::Path;
@@ -11,22 +11,23 @@ use cutmix_vision::Normalize;
 use image::{ExtendedColorType, ImageFormat};
 use plotters::prelude::{BitMapBackend, RGBColor};
 
+pub use batch::{FirstBatch, tiles};
 pub use grid::{Grid, Row, Tile};
 
-/// DejaVu Sans: it has the letters of many scripts, for class names.
-static FONT_FILE: &[u8] = include_bytes!("../../assets/DejaVuSans.ttf");
+/// DejaVu Sans, which has the letters of many scripts, for class names.
+pub static FONT_FILE: &[u8] = include_bytes!("../../assets/DejaVuSans.ttf");
 static FONT: LazyLock<FontRef<'static>> =
     LazyLock::new(|| FontRef::try_from_slice(FONT_FILE).expect("the font is part of the program"));
 
-const INK: RGBColor = RGBColor(32, 32, 36);
-const FAINT: RGBColor = RGBColor(110, 110, 118);
+pub const INK: RGBColor = RGBColor(32, 32, 36);
+pub const FAINT: RGBColor = RGBColor(110, 110, 118);
 
-/// An image as tiles show it.
+/// The pixels of an image.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// `[C, H, W]`, with `C` 1 or 3.
+    /// The shape `[C, H, W]`, with `C` 1 or 3.
     pub shape: [usize; 3],
-    /// `C` planes of `H` rows.
+    /// The `C` planes of `H` rows.
     pub pixels: Vec<u8>,
 }
 
@@ -58,11 +59,6 @@ impl Picture {
     }
 }
 
-/// `0.68 Coat`.
-pub fn share(share: f64, class: &str) -> String {
-    format!("{share:.2} {class}")
-}
-
 /// A white page.
 pub struct Page {
     width: usize,
@@ -70,8 +66,8 @@ pub struct Page {
     pixels: Vec<u8>,
 }
 
-/// What stops a picture: plotters and the encoder explain it in their own ways.
-type Result<T> = std::result::Result<T, String>;
+/// A result whose error is a message, of plotters, the encoder or the system.
+pub type Result<T> = std::result::Result<T, String>;
 
 impl Page {
     pub fn new(width: usize, height: usize) -> Self {
@@ -82,7 +78,7 @@ impl Page {
         }
     }
 
-    /// The page as plotters draws on it.
+    /// The page as a surface that plotters draws on.
     pub fn backend(&mut self) -> BitMapBackend<'_> {
         let size = (self.width as u32, self.height as u32);
         BitMapBackend::with_buffer(&mut self.pixels, size)
@@ -152,8 +148,8 @@ impl Page {
     }
 }
 
-/// How pictures are enlarged or made smaller, by whole factors, without smoothing: pixels as the
-/// network sees them.
+/// The whole factor by which pictures are enlarged or made smaller. There is no smoothing, so that
+/// pixels are shown as the network sees them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
     Up(usize),
@@ -163,9 +159,10 @@ pub enum Scale {
 impl Scale {
     /// Brings a side of `side` pixels close to `target`.
     pub fn to(target: usize, side: usize) -> Self {
-        match side <= target {
-            true => Self::Up((target as f64 / side as f64).round() as usize),
-            false => Self::Down(side.div_ceil(2 * target)),
+        if side <= target {
+            Self::Up((target as f64 / side as f64).round() as usize)
+        } else {
+            Self::Down(side.div_ceil(2 * target))
         }
     }
 
@@ -198,7 +195,7 @@ fn letters(size: usize, text: &str) -> impl Iterator<Item = (f32, ab_glyph::Glyp
 }
 
 /// The width of `text` in pixels.
-fn text_width(size: usize, text: &str) -> usize {
+pub fn text_width(size: usize, text: &str) -> usize {
     let font = FONT.as_scaled(size as f32);
     let end = letters(size, text).last();
     end.map_or(0, |(left, glyph)| {
@@ -206,7 +203,7 @@ fn text_width(size: usize, text: &str) -> usize {
     })
 }
 
-/// `text`, or as much of it as fits.
+/// `text`, or as much of it as fits into `width` pixels.
 fn fit(size: usize, width: usize, text: &str) -> String {
     if text_width(size, text) <= width {
         return text.into();

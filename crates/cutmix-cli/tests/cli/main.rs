@@ -1,12 +1,15 @@
 //! The program, end to end.
 
 mod bench;
-mod data_errors;
-mod devices;
+mod data;
+mod errors;
+mod eval;
+mod extend;
+mod help;
 mod kill;
-mod option_errors;
 mod pictures;
 mod runs;
+mod signals;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -34,7 +37,7 @@ fn output(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The one line of a command that must fail, after `error: `.
+/// The message of a command that must fail, one line after `error: `.
 fn error(folder: &Path, arguments: &[&str]) -> String {
     let output = cutmix(folder, arguments);
     let error = String::from_utf8(output.stderr).unwrap();
@@ -43,6 +46,16 @@ fn error(folder: &Path, arguments: &[&str]) -> String {
     let line = line.unwrap();
     assert!(!line.contains('\n'), "{arguments:?}: {line}");
     line.into()
+}
+
+/// The first paragraph of a command that is used wrongly, after `error: `.
+fn usage_error(folder: &Path, arguments: &[&str]) -> String {
+    let output = cutmix(folder, arguments);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+    assert!(!error.contains("panicked"), "{error}");
+    let paragraph = error.strip_prefix("error: ").unwrap().split("\n\n").next().unwrap();
+    paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A training command that takes a second or two.
@@ -85,13 +98,12 @@ fn pets(folder: &Path) -> PathBuf {
     pets
 }
 
-/// Sample `index` of the embedded test set as a file, and the name of its class.
-fn fashion(path: &Path, index: usize) -> String {
-    let (_, test) = cutmix_vision::fashion_mnist();
+/// Writes sample `index` of the embedded test set to a file.
+fn fashion(path: &Path, index: usize) {
+    let test = cutmix_vision::fashion_mnist().test.unwrap();
     let pixels = test.pixels(index).unwrap();
     GrayImage::from_raw(28, 28, pixels)
         .unwrap()
         .save(path)
         .unwrap();
-    test.classes()[test.label(index)].clone()
 }

@@ -1,13 +1,13 @@
 //! The pictures.
 
-use crate::{error, images, output, pets, scratch, trained};
+use crate::{error, images, output, pets, scratch, tiny, trained};
 
 #[test]
 fn preview_has_three_rows_of_tiles() {
     let folder = scratch();
     let path = folder.path();
     let shown = output(path, &["preview"]);
-    assert!(shown.starts_with("preview.png: region ["), "{shown}");
+    assert!(shown.starts_with("preview.png: cutmix/lambda "), "{shown}");
     let six = image::open(path.join("preview.png")).unwrap();
     assert_eq!(shown, output(path, &["preview", "--seed", "0"]));
 
@@ -21,44 +21,29 @@ fn preview_has_three_rows_of_tiles() {
     let algorithm = "cutmix:sampler=min-max:0.5..0.5";
     let options = ["--data", "pets", "--size", "32", "--algorithm", algorithm];
     let shown = output(path, &[&["preview"], &options[..]].concat());
-    assert!(shown.contains("lambda 0.7500"), "{shown}");
+    assert!(shown.contains("cutmix/lambda 0.7500"), "{shown}");
 }
 
 #[test]
 fn preview_shows_every_algorithm_that_changes_images() {
     let folder = scratch();
     let path = folder.path();
-    let height = |algorithm: &str, told: &str| {
-        let options = ["preview", "--count", "3", "--algorithm", algorithm];
-        let shown = output(path, &options);
-        assert!(shown.contains(told), "{algorithm}: {shown}");
+    let height = |algorithm: &str| {
+        output(path, &["preview", "--count", "3", "--algorithm", algorithm]);
         image::open(path.join("preview.png")).unwrap().height()
     };
-    let cutmix = height("cutmix", "preview.png: region [");
-    // Rows of originals, partners and mixtures; CutOut has no partners, a choice one row more.
-    let mixup = height("mixup:alpha=1", "preview.png: lambda ");
-    assert_eq!(mixup, cutmix);
-    assert_eq!(height("mixup:mode=sample", " 0 with 1, lambda "), cutmix);
-    assert!(height("cutout", "preview.png: squares [") < cutmix);
-    assert!(height("mixup-or-cutmix", "; region [") > cutmix);
-
-    for unseen in ["none", "label-smoothing", "one-of(cutmix|mixup)"] {
-        assert_eq!(
-            error(path, &["preview", "--algorithm", unseen]),
-            format!(
-                "--algorithm is {unseen}, expected one that changes images: cutmix, mixup, \
-                 mixup-or-cutmix or cutout; of one-of, one choice at a time"
-            )
-        );
+    // Rows of originals, partners and results; without partners one less, and of a choice two
+    // more.
+    let cutmix = height("cutmix");
+    for mixer in ["mixup:alpha=1", "fmix", "resizemix", "cutmix:probability=0.5", "cutmix:mode=pair"] {
+        assert_eq!(height(mixer), cutmix, "{mixer}");
     }
-    assert_eq!(
-        error(path, &["preview", "--algorithm", "cutout:length=29"]),
-        "`length` is 29; accepted: 1 to 28 pixels, the image's smallest side"
-    );
-    assert_eq!(
-        error(path, &["preview", "--output", "preview.jpg"]),
-        "--output is preview.jpg, expected a name that ends in .png"
-    );
+    for alone in ["cutout", "progressive-resizing"] {
+        assert!(height(alone) < cutmix, "{alone}");
+    }
+    for choice in ["mixup-or-cutmix", "one-of(cutmix|fmix)"] {
+        assert!(height(choice) > cutmix, "{choice}");
+    }
 }
 
 #[test]
@@ -68,19 +53,11 @@ fn preview_needs_no_more_than_two_images() {
     images(&path.join("few/cat"), 1);
     images(&path.join("few/dog"), 1);
     output(path, &["preview", "--data", "few"]);
-    let algorithm = ["--algorithm", "cutmix:mode=sample"];
-    let shown = output(
-        path,
-        &[&["preview", "--data", "few"], &algorithm[..]].concat(),
-    );
-    assert!(shown.starts_with("preview.png: regions of ["), "{shown}");
+    output(path, &["preview", "--data", "few", "--algorithm", "cutmix:mode=sample"]);
 
     std::fs::write(path.join("few/dog/bad.png"), "no image").unwrap();
-    let told = error(path, &["preview", "--data", "few"]);
-    assert!(
-        told.contains("bad.png") && !told.contains("--on-bad-image"),
-        "{told}"
-    );
+    let message = error(path, &["preview", "--data", "few"]);
+    assert!(message.contains("bad.png") && !message.contains("--on-bad-image"), "{message}");
 }
 
 #[test]
@@ -91,4 +68,12 @@ fn a_run_draws_its_curves_and_its_first_batch() {
     let batch = image::open(run.join("batch.png")).unwrap();
     // Eight tiles of 140 pixels, gaps and margins.
     assert_eq!(batch.width(), 8 * 152 - 12 + 40);
+}
+
+#[test]
+fn curves_have_a_panel_for_each_metric() {
+    let folder = scratch();
+    output(folder.path(), &tiny(&["--metric", "top5", "--output", "run"]));
+    let curves = image::open(folder.path().join("run/curves.png")).unwrap();
+    assert_eq!((curves.width(), curves.height()), (1200, 1036));
 }

@@ -1,6 +1,6 @@
 //! Gradients of the operations.
 //!
-//! What a sample gave to another one, the other one's gradient gives back: where both have the same
+//! The gradient of the elements that a sample took belongs to its partner. Where both have the same
 //! region, the gradient of an operation is the operation itself with the inverse permutation.
 
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl<B: MixOps, C: CheckpointStrategy> MixOps for Autodiff<B, C> {
     }
 }
 
-/// What a mix is undone by.
+/// The arguments of an operation, from which its gradient follows.
 #[derive(Clone, Debug)]
 struct Adjoint {
     partners: Partners,
@@ -161,12 +161,13 @@ impl Adjoint {
         B::float_blend(gradient, inverse.into(), self.regions, weights)
     }
 
-    /// Where regions differ: what stayed, weighted, plus what was given away.
+    /// The gradient where regions differ: the weighted part that stayed plus the part that was taken by
+    /// another sample.
     fn apply_each<B: MixOps>(self, gradient: FloatTensor<B>, inverse: &[usize]) -> FloatTensor<B> {
         let device = gradient.device();
         let dtype = gradient.dtype();
         let stayed = B::float_fill(gradient.clone(), self.regions.clone(), 0.0);
-        // By a mask: a gradient that is not finite stays where it is.
+        // By a mask, because a product would spread gradients that are not finite.
         let ones = B::float_ones(gradient.shape(), &device, dtype.into());
         let outside = B::float_fill(ones, self.regions.clone(), 0.0);
         let bool_dtype = get_device_settings::<B>(&device).bool_dtype;
@@ -186,9 +187,10 @@ impl Adjoint {
         let indices: Vec<_> = inverse.iter().map(|&index| index as i32).collect();
         let indices = B::int_from_data(TensorData::from(indices.as_slice()), &device);
         let given = B::float_select(given, 0, indices);
-        match self.is_paste {
-            true => B::float_add(stayed, given),
-            false => B::float_add(B::float_add(stayed, weigh(0)), given),
+        if self.is_paste {
+            B::float_add(stayed, given)
+        } else {
+            B::float_add(B::float_add(stayed, weigh(0)), given)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The operations as a backend extension of Burn: which backend runs which code.
+//! The operations as an extension of Burn's backends.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use burn::backend::{Backend, FloatDType, backend_extension};
 
 use crate::plan::Region;
 
-/// Which sample each one takes its pixels from.
+/// The sample that each sample takes its pixels from.
 pub type Partners = Arc<[usize]>;
 /// One region for the batch or one for each sample.
 pub type Regions = Arc<[Region]>;
-/// For each region the shares of a sample's own pixels and of its partner's.
+/// The shares of a sample and of its partner: one pair for the batch or one for each sample.
 pub type Weights = Arc<[[f64; 2]]>;
 
-/// What the kernels do. Tensors are `[N, ..., spatial...]`; arguments have been checked.
+/// The kernels of a backend. Tensors are `[N, ..., spatial...]`, and arguments have been checked.
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
@@ -22,7 +22,7 @@ pub type Weights = Arc<[[f64; 2]]>;
     Fusion: cfg(feature = "cube"),
 )]
 pub trait MixOps: Backend {
-    /// Inside a sample's region its partner's pixels.
+    /// Replaces the region of each sample by that of its partner.
     #[fusion(dtype = images, shape = images)]
     fn float_paste(
         images: FloatTensor<Self>,
@@ -30,11 +30,11 @@ pub trait MixOps: Backend {
         regions: Regions,
     ) -> FloatTensor<Self>;
 
-    /// As `float_paste`.
+    /// Does to its kind of tensor what `float_paste` does to floats.
     #[fusion(dtype = images, shape = images)]
     fn int_paste(images: IntTensor<Self>, partners: Partners, regions: Regions) -> IntTensor<Self>;
 
-    /// As `float_paste`.
+    /// Does to its kind of tensor what `float_paste` does to floats.
     #[fusion(dtype = images, shape = images)]
     fn bool_paste(
         images: BoolTensor<Self>,
@@ -42,7 +42,7 @@ pub trait MixOps: Backend {
         regions: Regions,
     ) -> BoolTensor<Self>;
 
-    /// Inside a sample's region the weighted sum of its own pixels and its partner's.
+    /// Replaces the region of each sample by its weighted sum with that of the partner.
     #[fusion(dtype = images, shape = images)]
     fn float_blend(
         images: FloatTensor<Self>,
@@ -51,7 +51,7 @@ pub trait MixOps: Backend {
         weights: Weights,
     ) -> FloatTensor<Self>;
 
-    /// As `float_blend`, in f32, rounded to the nearest integer, ties to even.
+    /// Blends integers as `float_blend` does floats: in f32, rounded to the nearest, ties to even.
     #[fusion(dtype = images, shape = images)]
     fn int_blend(
         images: IntTensor<Self>,
@@ -60,16 +60,16 @@ pub trait MixOps: Backend {
         weights: Weights,
     ) -> IntTensor<Self>;
 
-    /// Inside a sample's region one value.
+    /// Fills the region of each sample with a value.
     #[fusion(dtype = images, shape = images)]
     fn float_fill(images: FloatTensor<Self>, regions: Regions, value: f64) -> FloatTensor<Self>;
 
-    /// As `float_fill`.
+    /// Does to integers what `float_fill` does to floats.
     #[fusion(dtype = images, shape = images)]
     fn int_fill(images: IntTensor<Self>, regions: Regions, value: f64) -> IntTensor<Self>;
 
-    /// Class indices `[N]` to dense targets `[N, num_classes]`: the weighted sum of a sample's own
-    /// one-hot row and its partner's. The row of a class out of range is NaN.
+    /// Mixes class indices `[N]` into dense targets `[N, num_classes]`: the weighted sum of the one-hot
+    /// rows of a sample and of its partner. The row of a class out of range is NaN.
     #[fusion(dtype = (*dtype).into(), shape = [classes[0], *num_classes].into())]
     fn mix_classes(
         classes: IntTensor<Self>,

@@ -1,31 +1,37 @@
-//! Executes plans on the device that the batch lives on.
+//! The operations that apply plans, on the device of the batch.
 //!
 //! Nothing here is random and nothing is read back from the device.
 //!
-//! The operations are an extension of Burn's backends. A tensor that is owned alone is changed
-//! where it is; of a shared one a changed copy is written in a single pass. The caller sees a pure
-//! function either way.
+//! The operations extend Burn's backends. A tensor that is owned alone is changed in place; of a
+//! shared tensor a changed copy is written in a single pass. The caller sees a pure function either
+//! way.
 //!
-//! - On the CPU (Burn's Flex backend) rows are copied along the cycles of the permutation: every
-//!   element of a patch is read once and written once, and the extra memory is a tile of at most 8192
-//!   elements for each thread. Any strides are handled where they are; only elements that share
-//!   memory (an expanded tensor) or interleave, and a shared tensor with gaps, are copied first.
-//! - On every GPU (CUDA, ROCm, Metal, Vulkan, WebGPU) one kernel launch does an operation, after
-//!   one upload of a few numbers; it works under Burn's fusion. Where a GPU's compiler fuses
-//!   products and sums, the last bit of a blend may differ from that of plain tensor calls.
-//! - Under autodiff the images' gradient goes the way back through the same kernels where a sample
-//!   and its partner have the same region, and otherwise through a few plain tensor calls.
-//! - Other backends of Burn fall back to plain tensor calls.
+//! - On the CPU (Burn's Flex backend) the kernels of `host` copy rows along the cycles of the
+//!   permutation: every element of a region is read once and written once, and the extra memory is a
+//!   tile of at most 8192 elements for each thread. Any strides are handled in place. Only elements
+//!   that share memory (an expanded tensor) or interleave, and a shared tensor with gaps, are copied
+//!   first.
+//! - On every GPU (CUDA, ROCm, Metal, Vulkan, WebGPU) one kernel launch does an operation on boxes,
+//!   after one upload of a few numbers. It works under Burn's fusion. Where the compiler of a GPU fuses
+//!   products and sums, the last bit of a blend may differ from that of plain tensor calls. Masks are
+//!   uploaded once and applied by plain tensor calls.
+//! - Under autodiff the gradient of the images passes back through the same kernels where a sample and
+//!   its partner have the same region, and otherwise through a few plain tensor calls.
+//! - Other backends of Burn run plain tensor calls.
 
 mod autodiff;
-#[cfg(any(feature = "flex", feature = "cube"))]
+#[cfg(any(feature = "host", feature = "cube"))]
 mod axes;
 mod backend;
+mod check;
 #[cfg(feature = "cube")]
 mod cube;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod reference;
+mod resize;
 
 use std::sync::Arc;
 
@@ -34,14 +40,18 @@ use burn::tensor::kind::{Basic, Numeric};
 use burn::tensor::{DType, Int, Tensor, bf16, f16};
 
 use self::backend::{MixOps, Partners, Regions, Weights};
+use self::check::{check_blend, check_plan, check_regions, weights};
 use crate::Error;
-use crate::plan::{Mixture, Plan, Region, check_batch, check_partners};
+use crate::plan::{Mixture, Plan, Region};
 
-/// Pastes the plan's region of each sample's partner into the sample.
+pub use self::resize::paste_resized;
+pub(crate) use self::resize::resize_argument;
+
+/// Replaces the plan's region of each sample by that of its partner.
 ///
 /// `tensor` has the shape `[N, ..., spatial...]`: images `[N, C, H, W]`, volumes `[N, C, D, H, W]`,
-/// sequences `[N, C, L]`, or per-pixel class maps `[N, H, W]`; any kind and element type. The
-/// result has the same shape, type and device; outside the region it equals the input, inside
+/// sequences `[N, C, L]`, or per-pixel class maps `[N, H, W]`, of any kind and element type. The
+/// result has the same shape, type and device. Outside of the region it equals the input; inside,
 /// `result[i] = tensor[partners[i]]`.
 ///
 /// # Errors
@@ -66,32 +76,19 @@ pub fn paste<const R: usize, K: Basic>(
     paste_argument("tensor", tensor, plan)
 }
 
-/// [`paste`] for a caller to whom the tensor is the argument of this name.
+/// [`paste`] with the name that the tensor has as an argument of the caller.
 pub(crate) fn paste_argument<const R: usize, K: Basic>(
     argument: &'static str,
     tensor: Tensor<R, K>,
     plan: &Plan,
 ) -> Result<Tensor<R, K>, Error> {
     let dims = tensor.dims();
-    let fits = R > plan.spatial().len()
-        && dims[0] == plan.batch()
-        && dims[R - plan.spatial().len()..] == *plan.spatial();
-    if !fits {
-        return Err(Error::argument(
-            argument,
-            format!("of shape {dims:?}"),
-            format!(
-                "a batch of {} with the spatial shape {:?}, as in the plan",
-                plan.batch(),
-                plan.spatial()
-            ),
-        ));
-    }
+    check_plan(argument, &dims, plan)?;
     if plan.is_identity() || dims.contains(&0) {
         return Ok(tensor);
     }
-    let (kind, tensor) = dispatch(tensor);
     let (partners, regions) = (plan.shared_partners(), plan.shared_regions());
+    let (kind, tensor) = dispatch(tensor, &regions);
     Ok(Tensor::from_dispatch(match kind {
         Kernel::Float => Dispatch::float_paste(tensor, partners, regions),
         Kernel::Int => Dispatch::int_paste(tensor, partners, regions),
@@ -103,18 +100,19 @@ pub(crate) fn paste_argument<const R: usize, K: Basic>(
     }))
 }
 
-/// Blends each sample with its partner: `lambda` times its own pixels plus `1 - lambda` times the
-/// partner's, inside the regions; the operation of MixUp (Zhang et al., ICLR 2018).
+/// Blends each sample with its partner inside the regions: `lambda` times the pixels of the sample
+/// plus `1 - lambda` times those of the partner. It is the operation of MixUp (Zhang et al., ICLR
+/// 2018).
 ///
-/// `tensor` has the shape `[N, ..., spatial...]`, floats or integers; integers are blended in f32
-/// and rounded to the nearest, ties to even. `partners` is a permutation of `0..N`. `regions` is
-/// one box for the batch or one for each sample ([`Region::whole`] for MixUp), `lambdas` one
-/// number in `0..=1` for the batch or one for each sample. Outside the regions the result equals
-/// the input.
+/// `tensor` has the shape `[N, ..., spatial...]`, floats or integers. Integers are blended in f32 and
+/// rounded to the nearest, ties to even. `partners` is a permutation of `0..N`. `regions` is one
+/// region for the batch or one for each sample ([`Region::whole`] for MixUp). `lambdas` is one number
+/// in `0..=1` for the batch or one for each sample. Outside of the regions the result equals the
+/// input.
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] for anything else, an empty batch among it.
+/// [`Error::Argument`] for an empty batch, and for partners, regions or lambdas that do not fit it.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -133,20 +131,7 @@ pub fn blend<const R: usize, K: Numeric>(
     lambdas: &[f64],
 ) -> Result<Tensor<R, K>, Error> {
     let dims = tensor.dims();
-    check_batch(dims[0])?;
-    check_partners(partners)?;
-    if partners.len() != dims[0] {
-        return Err(Error::argument(
-            "partners",
-            format!("{partners:?}"),
-            format!("one for each of the batch's {} samples", dims[0]),
-        ));
-    }
-    check_regions(&dims, regions)?;
-    check_count("lambdas", lambdas.len(), dims[0])?;
-    if let Some(lambda) = lambdas.iter().find(|lambda| !(0.0..=1.0).contains(*lambda)) {
-        return Err(Error::argument("lambdas", lambda, "numbers in 0..=1"));
-    }
+    check_blend(&dims, partners, regions, lambdas)?;
     if dims.contains(&0) || regions.iter().all(Region::is_empty) {
         return Ok(tensor);
     }
@@ -154,11 +139,11 @@ pub fn blend<const R: usize, K: Numeric>(
         tensor,
         partners.into(),
         regions.into(),
-        weights(lambdas),
+        weights(lambdas).collect(),
     ))
 }
 
-/// [`blend`] of what has been checked.
+/// [`blend`] of arguments that have been checked.
 fn blend_checked<const R: usize, K: Basic>(
     tensor: Tensor<R, K>,
     partners: Partners,
@@ -166,7 +151,7 @@ fn blend_checked<const R: usize, K: Basic>(
     weights: Weights,
 ) -> Tensor<R, K> {
     let is_float = tensor.dtype().is_float();
-    let (kind, tensor) = dispatch(tensor);
+    let (kind, tensor) = dispatch(tensor, &regions);
     Tensor::from_dispatch(match kind {
         Kernel::Float => Dispatch::float_blend(tensor, partners, regions, weights),
         Kernel::Int => Dispatch::int_blend(tensor, partners, regions, weights),
@@ -182,9 +167,10 @@ fn blend_checked<const R: usize, K: Basic>(
     })
 }
 
-/// Blends whole samples as a mixture says: [`blend`] without regions.
+/// Blends whole samples as a mixture says: [`blend`] with [`Region::whole`].
 ///
-/// `images` has the shape `[N, ...]`, of rank 2 or more, floats or integers; the result has the same.
+/// `images` has the shape `[N, ...]`, of rank 2 or more, and contains floats or integers. The result
+/// has the same shape and type.
 ///
 /// # Errors
 ///
@@ -210,11 +196,11 @@ pub fn mix<const R: usize, K: Numeric>(
     Ok(mix_whole(images, mixture))
 }
 
-/// Fills the regions with a value; the operation of CutOut (DeVries and Taylor, 2017).
+/// Fills the regions with a value. It is the operation of CutOut (DeVries and Taylor, 2017).
 ///
-/// `tensor` has the shape `[N, ..., spatial...]`, floats or integers; `regions` is one box for the
-/// batch or one for each sample. `value` is rounded to the tensor's element type; integers become
-/// the nearest in range towards 0, and NaN becomes 0.
+/// `tensor` has the shape `[N, ..., spatial...]`, floats or integers. `regions` is one region for the
+/// batch or one for each sample. `value` is rounded to the element type of the tensor: for integers to
+/// the nearest in range towards 0, and NaN to 0.
 ///
 /// # Errors
 ///
@@ -225,13 +211,12 @@ pub fn fill<const R: usize, K: Numeric>(
     value: f64,
 ) -> Result<Tensor<R, K>, Error> {
     let dims = tensor.dims();
-    check_batch(dims[0])?;
     check_regions(&dims, regions)?;
     if dims.contains(&0) || regions.iter().all(Region::is_empty) {
         return Ok(tensor);
     }
     let value = nearest(value, tensor.dtype());
-    let (kind, tensor) = dispatch(tensor);
+    let (kind, tensor) = dispatch(tensor, regions);
     Ok(Tensor::from_dispatch(match kind {
         Kernel::Float => Dispatch::float_fill(tensor, regions.into(), value),
         Kernel::Int => Dispatch::int_fill(tensor, regions.into(), value),
@@ -243,7 +228,7 @@ pub fn fill<const R: usize, K: Numeric>(
     }))
 }
 
-/// The value that becomes `value` in this type, on every backend.
+/// Rounds `value` to a number that has the type on every backend.
 fn nearest(value: f64, dtype: DType) -> f64 {
     match dtype {
         DType::F64 => value,
@@ -262,15 +247,15 @@ fn nearest(value: f64, dtype: DType) -> f64 {
     }
 }
 
-/// Class indices `[N]` to mixed targets `[N, num_classes]`.
+/// Mixes class indices `[N]` into dense targets `[N, num_classes]`.
 pub(crate) fn mix_classes(
     classes: Tensor<1, Int>,
     num_classes: usize,
     mixture: &Mixture,
 ) -> Tensor<2> {
     let device = classes.device();
-    let weights = weights(mixture.lambdas());
-    let (kind, classes) = dispatch(classes);
+    let weights: Weights = weights(mixture.lambdas()).collect();
+    let (kind, classes) = dispatch(classes, &[]);
     let partners = mixture.shared_partners();
     match kind {
         Kernel::None => {
@@ -285,7 +270,7 @@ pub(crate) fn mix_classes(
     }
 }
 
-/// A batch of whole samples `[N, ...]` mixed.
+/// Mixes a batch of whole samples `[N, ...]`.
 pub(crate) fn mix_whole<const R: usize, K: Numeric>(
     samples: Tensor<R, K>,
     mixture: &Mixture,
@@ -295,32 +280,29 @@ pub(crate) fn mix_whole<const R: usize, K: Numeric>(
         samples,
         mixture.shared_partners(),
         Arc::new([whole]),
-        weights(mixture.lambdas()),
+        weights(mixture.lambdas()).collect(),
     )
 }
 
-fn weights(lambdas: &[f64]) -> Weights {
-    lambdas
-        .iter()
-        .map(|lambda| [*lambda, 1.0 - lambda])
-        .collect()
-}
-
-/// The kernels for a tensor.
+/// The kernels that a tensor has.
 #[derive(Clone, Copy, Debug)]
 enum Kernel {
     Float,
     Int,
     Bool,
-    /// The backend has none, or the tensor is quantized.
+    /// The backend has none for these regions, or the tensor is quantized.
     None,
 }
 
-fn dispatch<const R: usize, K: Basic>(tensor: Tensor<R, K>) -> (Kernel, DispatchTensor) {
+fn dispatch<const R: usize, K: Basic>(
+    tensor: Tensor<R, K>,
+    regions: &[Region],
+) -> (Kernel, DispatchTensor) {
     let dtype = tensor.dtype();
     let tensor = tensor.into_dispatch();
+    let has_mask = regions.iter().any(|region| region.as_mask().is_some());
     let kernel = match dtype {
-        _ if !has_kernels(&tensor.kind) => Kernel::None,
+        _ if !has_kernels(&tensor.kind, has_mask) => Kernel::None,
         _ if dtype.is_float() => Kernel::Float,
         _ if dtype.is_int() || dtype.is_uint() => Kernel::Int,
         _ if dtype.is_bool() => Kernel::Bool,
@@ -329,40 +311,16 @@ fn dispatch<const R: usize, K: Basic>(tensor: Tensor<R, K>) -> (Kernel, Dispatch
     (kernel, tensor)
 }
 
-/// Other backends than these may have been compiled in through Burn's own features.
-fn has_kernels(kind: &DispatchTensorKind) -> bool {
+/// Whether a backend has kernels. Burn's own features may have compiled in other backends than those
+/// of this crate.
+fn has_kernels(kind: &DispatchTensorKind, has_mask: bool) -> bool {
     match kind {
         #[cfg(feature = "flex")]
         DispatchTensorKind::Flex(_) => true,
         #[cfg(feature = "cube")]
-        DispatchTensorKind::Cube(_) => true,
-        DispatchTensorKind::Autodiff(inner) => has_kernels(inner),
+        DispatchTensorKind::Cube(_) => !has_mask,
+        DispatchTensorKind::Autodiff(inner) => has_kernels(inner, has_mask),
         #[allow(unreachable_patterns)] // depends on the backends that are compiled in
         _ => false,
     }
-}
-
-fn check_regions(dims: &[usize], regions: &[Region]) -> Result<(), Error> {
-    check_count("regions", regions.len(), dims[0])?;
-    let rank = regions[0].rank();
-    if !(1..dims.len()).contains(&rank) {
-        return Err(Error::argument(
-            "regions",
-            format!("with {rank} dimensions"),
-            format!("1 to {} dimensions, for the shape {dims:?}", dims.len() - 1),
-        ));
-    }
-    let spatial = &dims[dims.len() - rank..];
-    regions.iter().try_for_each(|region| region.check(spatial))
-}
-
-fn check_count(argument: &'static str, count: usize, batch: usize) -> Result<(), Error> {
-    if count == 0 || (count != 1 && count != batch) {
-        return Err(Error::argument(
-            argument,
-            format!("{count} of them"),
-            format!("one for the batch or one for each of its {batch} samples"),
-        ));
-    }
-    Ok(())
 }

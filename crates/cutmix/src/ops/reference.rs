@@ -1,28 +1,30 @@
-//! The operations in plain tensor calls, which every backend has: what backends without kernels of
-//! their own run, and the oracle that the kernels are tested against.
+//! The operations in plain tensor calls, which every backend has: backends without kernels of their
+//! own run them, and the kernels are tested against them.
 //!
-//! Tensors are `[N, ..., spatial...]`, `partners` a permutation of `0..N`, `regions` one box for the
-//! batch or one for each sample, `weights` likewise the shares of a sample's own pixels and of its
-//! partner's.
+//! Tensors are `[N, ..., spatial...]` and `partners` is a permutation of `0..N`. `regions` is one
+//! region for the batch or one for each sample. `weights` are likewise the shares of a sample and of
+//! its partner.
 //!
 //! # Panics
 //!
-//! Arguments are not checked here, and these functions panic where one does not fit; those of
+//! Arguments are not checked here, and these functions panic where one does not fit. The functions of
 //! [`ops`](super) check them and return errors.
+
+use std::ops::Range;
 
 use burn::tensor::kind::{Basic, Numeric};
 use burn::tensor::{Bool, Device, FloatDType, Int, IntDType, Tensor, TensorData};
 
 use crate::plan::Region;
 
-/// Inside a sample's region its partner's pixels.
+/// Replaces the region of each sample by that of its partner.
 pub fn paste<const R: usize, K: Basic>(
     images: Tensor<R, K>,
     partners: &[usize],
     regions: &[Region],
 ) -> Tensor<R, K> {
     let partners = upload(partners, &images.device());
-    if let [region] = regions {
+    if let [Region::Box(region)] = regions {
         let ranges = ranges(&images, region);
         let patch = images.clone().slice(ranges.as_slice()).select(0, partners);
         return images.slice_assign(ranges.as_slice(), patch);
@@ -31,7 +33,7 @@ pub fn paste<const R: usize, K: Basic>(
     images.clone().mask_where(mask, images.select(0, partners))
 }
 
-/// Inside a sample's region the weighted sum of its own pixels and its partner's.
+/// Replaces the region of each sample by its weighted sum with that of the partner.
 pub fn blend<const R: usize>(
     images: Tensor<R>,
     partners: &[usize],
@@ -47,7 +49,7 @@ pub fn blend<const R: usize>(
         Tensor::<R>::from_data(data, (&images.device(), images.dtype()))
     });
     let sum = |images: Tensor<R>| images.clone() * own + images.select(0, partners) * other;
-    if let [region] = regions {
+    if let [Region::Box(region)] = regions {
         let ranges = ranges(&images, region);
         let patch = sum(images.clone().slice(ranges.as_slice()));
         return images.slice_assign(ranges.as_slice(), patch);
@@ -56,7 +58,7 @@ pub fn blend<const R: usize>(
     images.clone().mask_where(mask, sum(images))
 }
 
-/// As [`blend`], in f32, rounded to the nearest integer, ties to even.
+/// Blends integers as [`blend`] does floats: in f32, rounded to the nearest, ties to even.
 pub fn blend_int<const R: usize>(
     images: Tensor<R, Int>,
     partners: &[usize],
@@ -68,13 +70,13 @@ pub fn blend_int<const R: usize>(
     blended.round().cast(dtype)
 }
 
-/// Inside a sample's region one value.
+/// Fills the region of each sample with a value.
 pub fn fill<const R: usize, K: Numeric>(
     images: Tensor<R, K>,
     regions: &[Region],
     value: f64,
 ) -> Tensor<R, K> {
-    if let [region] = regions {
+    if let [Region::Box(region)] = regions {
         let ranges = ranges(&images, region);
         return images.slice_fill(ranges.as_slice(), value);
     }
@@ -82,8 +84,8 @@ pub fn fill<const R: usize, K: Numeric>(
     images.mask_fill(mask, value)
 }
 
-/// Class indices `[N]` to dense targets `[N, num_classes]`: the weighted sum of a sample's own
-/// one-hot row and its partner's.
+/// Mixes class indices `[N]` into dense targets `[N, num_classes]`: the weighted sum of the one-hot
+/// rows of a sample and of its partner.
 pub fn mix_classes(
     classes: Tensor<1, Int>,
     num_classes: usize,
@@ -94,7 +96,7 @@ pub fn mix_classes(
     blend(one_hot(classes, num_classes), partners, &[whole], weights)
 }
 
-/// One-hot rows; the row of a class out of range is NaN.
+/// Returns the one-hot rows of class indices. The row of a class out of range is NaN.
 pub fn one_hot(classes: Tensor<1, Int>, num_classes: usize) -> Tensor<2> {
     let [batch] = classes.dims();
     let all = Tensor::<1, Int>::arange(0..num_classes as i64, &classes.device());
@@ -108,27 +110,41 @@ pub fn one_hot(classes: Tensor<1, Int>, num_classes: usize) -> Tensor<2> {
     hot / hits
 }
 
+/// The ranges of a box along all dimensions.
 fn ranges<const R: usize, K: Basic>(
     images: &Tensor<R, K>,
-    region: &Region,
-) -> Vec<std::ops::Range<usize>> {
-    let leading = images.dims()[..R - region.rank()].to_vec();
+    region: &[Range<usize>],
+) -> Vec<Range<usize>> {
+    let leading = images.dims()[..R - region.len()].to_vec();
     (leading.into_iter().map(|size| 0..size))
-        .chain(region.ranges().iter().cloned())
+        .chain(region.iter().cloned())
         .collect()
 }
 
-/// Where each sample's region is, of the images' shape.
+/// Whether each element is in the region of its sample; of the shape of the images.
 fn mask<const R: usize, K: Basic>(images: &Tensor<R, K>, regions: &[Region]) -> Tensor<R, Bool> {
+    let boxes: Option<Vec<_>> = regions.iter().map(Region::as_box).collect();
+    match boxes {
+        Some(boxes) => mask_of_boxes(images, &boxes),
+        None => mask_of_pixels(images, regions),
+    }
+}
+
+/// Compares the index along each dimension with the bounds of the boxes, which are few numbers to
+/// upload.
+fn mask_of_boxes<const R: usize, K: Basic>(
+    images: &Tensor<R, K>,
+    boxes: &[&[Range<usize>]],
+) -> Tensor<R, Bool> {
     let (dims, device) = (images.dims(), images.device());
-    let rank = regions[0].rank();
+    let rank = boxes[0].len();
     let mut mask = Tensor::<R, Bool>::full(dims, true, &device);
     for axis in 0..rank {
         let dim = R - rank + axis;
-        let bounds = |bound: fn(&std::ops::Range<usize>) -> usize| {
-            let bounds: Vec<_> = (regions.iter()).map(|r| bound(&r.ranges()[axis])).collect();
+        let bounds = |bound: fn(&Range<usize>) -> usize| {
+            let bounds: Vec<_> = boxes.iter().map(|ranges| bound(&ranges[axis])).collect();
             let mut shape = [1; R];
-            shape[0] = regions.len();
+            shape[0] = boxes.len();
             upload(&bounds, &device).reshape(shape)
         };
         let mut shape = [1; R];
@@ -144,7 +160,23 @@ fn mask<const R: usize, K: Basic>(images: &Tensor<R, K>, regions: &[Region]) -> 
     mask
 }
 
-/// Indices on a device; a copy to it, never from it.
+/// Uploads a value for each pixel of each region.
+fn mask_of_pixels<const R: usize, K: Basic>(
+    images: &Tensor<R, K>,
+    regions: &[Region],
+) -> Tensor<R, Bool> {
+    let dims = images.dims();
+    let rank = regions[0].rank();
+    let spatial = &dims[R - rank..];
+    let pixels = (regions.iter()).flat_map(|region| region.to_mask(spatial).to_pixels());
+    let mut shape = [1; R];
+    shape[0] = regions.len();
+    shape[R - rank..].copy_from_slice(spatial);
+    let data = TensorData::new(pixels.collect::<Vec<_>>(), shape);
+    Tensor::<R, Bool>::from_data(data, &images.device()).expand(dims)
+}
+
+/// Copies indices to a device.
 pub fn upload(indices: &[usize], device: &Device) -> Tensor<1, Int> {
     let indices: Vec<_> = indices.iter().map(|&index| index as i64).collect();
     Tensor::from_data(TensorData::from(indices.as_slice()), device)

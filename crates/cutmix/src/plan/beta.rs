@@ -1,8 +1,8 @@
-//! The distribution that lambda comes from.
+//! The symmetric beta distribution, from which lambda is drawn.
 
 use rand::{Rng, RngExt};
 
-/// Draws from Beta(alpha, alpha) in `0..=1`; two uniform numbers, whatever alpha is.
+/// Draws a number in `0..=1` from Beta(alpha, alpha). It takes two uniform numbers for any alpha.
 ///
 /// With `T` from Student's t distribution of `2 alpha` degrees of freedom,
 /// `(1 + T / sqrt(2 alpha + T^2)) / 2` is Beta(alpha, alpha) (Devroye, Non-Uniform Random Variate
@@ -12,7 +12,7 @@ pub(super) fn symmetric_beta(alpha: f64, rng: &mut impl Rng) -> f64 {
     let radius: f64 = 1.0 - rng.random::<f64>(); // in (0, 1]
     let angle = 2.0 * std::f64::consts::PI * rng.random::<f64>();
     let t = libm::sqrt(libm::pow(radius, -1.0 / alpha) - 1.0) * libm::cos(angle);
-    // For a tiny alpha `t` overflows; its limit is an end of the interval.
+    // For a tiny alpha `t` overflows, and the limit is an end of the interval.
     let unit = if t.is_finite() {
         t / libm::sqrt(1.0 + t * t)
     } else {
@@ -102,7 +102,7 @@ mod tests {
             let draws = sorted_draws(alpha);
             assert!((0.0..=1.0).contains(&draws[0]) && (0.0..=1.0).contains(&draws[DRAWS - 1]));
             if alpha < 1.0 {
-                // Almost all of it lies at the two ends, half at each.
+                // Almost all draws lie at the two ends, half at each.
                 let low = draws.iter().filter(|&&x| x < 0.01).count() as f64;
                 let high = draws.iter().filter(|&&x| x > 0.99).count() as f64;
                 assert!(low + high > 0.9 * DRAWS as f64, "alpha {alpha}");

@@ -1,4 +1,4 @@
-//! Who is mixed with whom, and by how much.
+//! The partners and shares of samples that are mixed as a whole.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,16 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::{check_batch, check_partners};
 use crate::Error;
 
-/// Which samples of a minibatch are mixed, and by which shares: all that MixUp decides, and what
-/// any mixing does to the targets. Cheap to clone.
+/// The partners of the samples of a batch and the shares by which they are mixed: everything that is
+/// random about MixUp, and what any mixing does to the targets. Cheap to clone.
 ///
-/// There is one lambda for the whole batch, or one for each sample (see [`Mode`](super::Mode)). A
-/// text format that does not write every digit loses the last one of a lambda.
+/// A mixture has one lambda for the whole batch, or one for each sample (see [`Mode`](super::Mode)).
 ///
 /// ```
 /// use cutmix::plan::Mixture;
 ///
-/// // Three quarters of each sample are its own, the rest is the other's.
+/// // Each sample keeps three quarters of itself.
 /// let mixture = Mixture::new(vec![1, 0], 0.75)?;
 /// let json = serde_json::to_string(&mixture).unwrap();
 /// assert_eq!(json, r#"{"partners":[1,0],"lambdas":[0.75]}"#);
@@ -32,8 +31,8 @@ pub struct Mixture {
 }
 
 impl Mixture {
-    /// A mixture given by hand with one lambda for the batch: sample `i` keeps the share `lambda`
-    /// and takes the rest from sample `partners[i]`.
+    /// Creates a mixture with one lambda for the batch: sample `i` keeps the share `lambda` and takes
+    /// the rest from sample `partners[i]`.
     ///
     /// `partners` is a permutation of `0..N`, `lambda` is in `0..=1`.
     ///
@@ -45,7 +44,7 @@ impl Mixture {
         Self::checked(partners, vec![lambda])
     }
 
-    /// A mixture given by hand with a lambda for each sample.
+    /// Creates a mixture with a lambda for each sample.
     ///
     /// # Errors
     ///
@@ -55,13 +54,16 @@ impl Mixture {
             return Err(Error::argument(
                 "lambdas",
                 format!("{} lambdas", lambdas.len()),
-                format!("one for each of the batch's {} samples", partners.len()),
+                format!(
+                    "one for each of the {} samples of the batch",
+                    partners.len()
+                ),
             ));
         }
         Self::checked(partners, lambdas)
     }
 
-    /// `lambdas` are one, or one for each of `partners`.
+    /// Creates a mixture of one lambda, or of one for each of `partners`.
     pub(super) fn checked(partners: Vec<usize>, lambdas: Vec<f64>) -> Result<Self, Error> {
         check_batch(partners.len())?;
         check_partners(&partners)?;
@@ -74,17 +76,17 @@ impl Mixture {
         })
     }
 
-    /// The permutation: sample `i` is mixed with sample `partners()[i]`.
+    /// The permutation of the samples: sample `i` is mixed with sample `partners()[i]`.
     pub fn partners(&self) -> &[usize] {
         &self.partners
     }
 
-    /// One lambda for the batch, or one for each sample.
+    /// The one lambda of the batch, or one lambda for each sample.
     pub fn lambdas(&self) -> &[f64] {
         &self.lambdas
     }
 
-    /// The share of a sample that is its own, in `0..=1`.
+    /// The share of a sample that stays its own, in `0..=1`.
     ///
     /// # Panics
     ///
@@ -98,19 +100,16 @@ impl Mixture {
         self.partners.len()
     }
 
-    /// Whether nothing is mixed: each sample is its own partner or keeps all of itself.
+    /// Whether applying the mixture changes nothing: each sample is its own partner or keeps all of itself.
     pub fn is_identity(&self) -> bool {
         (self.partners.iter().enumerate())
             .all(|(sample, &partner)| partner == sample || self.lambda(sample) == 1.0)
     }
 
-    /// Where a sample's lambda is.
+    /// The index of the lambda of a sample.
     pub(super) fn entry(&self, sample: usize) -> usize {
         assert!(sample < self.batch(), "sample {sample} of {}", self.batch());
-        match self.lambdas.len() {
-            1 => 0,
-            _ => sample,
-        }
+        if self.lambdas.len() == 1 { 0 } else { sample }
     }
 
     pub(crate) fn shared_partners(&self) -> Arc<[usize]> {
@@ -141,7 +140,7 @@ impl fmt::Display for Mixture {
     }
 }
 
-/// A mixture as stored, before it is checked.
+/// A mixture as it is stored, before it is checked.
 #[derive(Deserialize)]
 struct Fields {
     partners: Vec<usize>,

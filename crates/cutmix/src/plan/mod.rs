@@ -1,16 +1,18 @@
-//! Everything random about one mixed batch, as plain data.
+//! Everything that is random about one mixed batch, as plain data.
 //!
-//! A [`Plan`] says which [`Region`] is cut, which sample it comes from and the exact lambda; a
-//! [`Mixture`], for samples that are mixed as a whole, only the latter two. They are drawn on the
-//! host by a [`Drawer`] from a generator such as [`Stream::at`]; no tensor is involved. They can be
-//! printed, compared, stored, given by hand and applied again.
+//! A [`Plan`] holds the [`Region`]s that are replaced, the partners that the new pixels come from and
+//! the exact lambdas. A [`Mixture`], for samples that are mixed as a whole, holds the partners and
+//! lambdas alone. A [`PlanSampler`] draws both on the host from a generator such as [`Stream::at`]; no
+//! tensor is involved. Plans can be printed, compared, stored, written by hand and applied again.
 
 mod beta;
-mod drawer;
 mod length;
+mod low_frequency;
+mod mask;
 mod mixture;
+mod plan_sampler;
 mod region;
-mod sampler;
+mod region_sampler;
 mod stream;
 
 use std::fmt;
@@ -18,19 +20,21 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use drawer::{Drawer, Mode};
 pub use length::Length;
+pub use mask::Mask;
 pub use mixture::Mixture;
+pub use plan_sampler::{Mode, PlanSampler};
 pub use region::Region;
-pub use sampler::Sampler;
+pub use region_sampler::RegionSampler;
 pub use stream::Stream;
 
 use crate::Error;
 
-/// What is mixed with what in a minibatch: a [`Mixture`] and the regions that it lies in, which give
-/// the exact lambdas. Cheap to clone.
+/// The regions of a batch that are replaced and the partners that the new pixels come from. Cheap to
+/// clone.
 ///
-/// There is one region for the whole batch, or one for each sample (see [`Mode`]).
+/// A plan has one region for the whole batch, or one for each sample (see [`Mode`]). The regions give
+/// the exact lambdas.
 ///
 /// ```
 /// use cutmix::plan::{Plan, Region};
@@ -51,11 +55,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan given by hand with one region for the batch: sample `i` takes `region` from sample
+    /// Creates a plan with one region for the batch: sample `i` takes `region` from sample
     /// `partners[i]`.
     ///
-    /// `partners` is a permutation of `0..N`, `region` lies in an image of the shape `spatial`
-    /// (rows and columns for `[N, C, H, W]`).
+    /// `partners` is a permutation of `0..N`. `region` lies in an image of the shape `spatial` (rows
+    /// and columns for `[N, C, H, W]`).
     ///
     /// # Errors
     ///
@@ -65,8 +69,8 @@ impl Plan {
         Self::checked(partners, vec![region], spatial)
     }
 
-    /// A plan given by hand with a region for each sample: sample `i` takes `regions[i]` from
-    /// sample `partners[i]`.
+    /// Creates a plan with a region for each sample: sample `i` takes `regions[i]` from sample
+    /// `partners[i]`.
     ///
     /// # Errors
     ///
@@ -80,13 +84,16 @@ impl Plan {
             return Err(Error::argument(
                 "regions",
                 format!("{} regions", regions.len()),
-                format!("one for each of the batch's {} samples", partners.len()),
+                format!(
+                    "one for each of the {} samples of the batch",
+                    partners.len()
+                ),
             ));
         }
         Self::checked(partners, regions, spatial)
     }
 
-    /// `regions` are one, or one for each of `partners`.
+    /// Creates a plan of one region, or of one for each of `partners`.
     fn checked(
         partners: Vec<usize>,
         regions: Vec<Region>,
@@ -106,22 +113,22 @@ impl Plan {
         })
     }
 
-    /// The permutation: sample `i` takes its patch from sample `partners()[i]`.
+    /// The permutation of the samples: sample `i` takes its region from sample `partners()[i]`.
     pub fn partners(&self) -> &[usize] {
         self.mixture.partners()
     }
 
-    /// One region for the batch, or one for each sample.
+    /// The one region of the batch, or one region for each sample.
     pub fn regions(&self) -> &[Region] {
         &self.regions
     }
 
-    /// One lambda for each of [`regions`](Self::regions); see [`lambda`](Self::lambda).
+    /// The lambda of each of [`regions`](Self::regions); see [`lambda`](Self::lambda).
     pub fn lambdas(&self) -> &[f64] {
         self.mixture.lambdas()
     }
 
-    /// The box that is cut from a sample.
+    /// The region of a sample that is replaced.
     ///
     /// # Panics
     ///
@@ -130,7 +137,7 @@ impl Plan {
         &self.regions[self.mixture.entry(sample)]
     }
 
-    /// The share of a sample that is its own, in `0..=1`: exactly
+    /// The share of a sample that stays its own, in `0..=1`: exactly
     /// `1 - region volume / image volume`, never the value that was drawn.
     ///
     /// # Panics
@@ -192,7 +199,7 @@ impl AsRef<Mixture> for Plan {
     }
 }
 
-/// A plan as stored, before it is checked.
+/// A plan as it is stored, before it is checked.
 #[derive(Serialize, Deserialize)]
 struct Fields {
     partners: Arc<[usize]>,
@@ -236,14 +243,14 @@ impl TryFrom<Fields> for Plan {
 }
 
 pub(crate) fn check_batch(batch: usize) -> Result<(), Error> {
-    match batch {
-        0 => Err(Error::argument("batch", 0, "at least one sample")),
-        _ => Ok(()),
+    if batch == 0 {
+        return Err(Error::argument("batch", 0, "at least one sample"));
     }
+    Ok(())
 }
 
 fn check_spatial(spatial: &[usize]) -> Result<(), Error> {
-    // Up to where an f64 holds every number of pixels.
+    // An f64 holds every number of pixels up to this one.
     const LARGEST: u64 = 1 << 53;
     let pixels = (spatial.iter()).try_fold(1u64, |pixels, &size| pixels.checked_mul(size as u64));
     if spatial.is_empty() || !matches!(pixels, Some(1..=LARGEST)) {

@@ -1,13 +1,13 @@
-//! The random stream: a pure function of (seed, lane, step).
+//! Random numbers as a pure function of seed, lane and step.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// A counter-based random stream.
+/// A source of random generators, one for each step of a run.
 ///
-/// [`at`](Self::at) gives the generator of one step. It depends on nothing but the seed, the lane
-/// and the step, so no state has to be saved to resume a run, and any step can be drawn again
-/// alone. ChaCha with 8 rounds gives the same numbers on every platform.
+/// The generator of a step depends on the seed, the lane and the step alone. So a run saves no random
+/// state to resume, and any step can be drawn again by itself. ChaCha with 8 rounds gives the same
+/// numbers on every platform.
 ///
 /// ```
 /// use cutmix::plan::Stream;
@@ -24,20 +24,20 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The stream of a seed, on lane 0.
+    /// Creates the stream of a seed, on lane 0.
     pub fn new(seed: u64) -> Self {
         Self { seed, lane: 0 }
     }
 
-    /// The same seed on another lane: lanes are independent of each other, one for each consumer
-    /// of a run (an algorithm, the shuffling of the data).
+    /// Returns the stream of the same seed on another lane. Lanes are independent of each other; each
+    /// consumer of a run (an algorithm, the shuffling of the data) has one.
     pub fn lane(self, lane: u64) -> Self {
         Self { lane, ..self }
     }
 
-    /// One of many lanes within this one, for the parts of a consumer.
+    /// Returns one of many lanes within this one, for the parts of a consumer.
     pub fn within(self, part: u64) -> Self {
-        // The finaliser of SplitMix64 (Steele, Lea, Flood, 2014): unlike lanes stay unlike.
+        // The finaliser of SplitMix64 (Steele, Lea, Flood, 2014): different lanes stay different.
         let mut lane = (self.lane)
             .wrapping_add(1)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -47,7 +47,7 @@ impl Stream {
         self.lane(lane ^ (lane >> 31))
     }
 
-    /// The generator of one step.
+    /// Returns the generator of one step.
     pub fn at(&self, step: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());

@@ -1,36 +1,36 @@
-//! The kernels of a device against the operations in plain tensor calls.
+//! Comparisons of the kernels of a device with the operations in plain tensor calls.
 
 use std::fmt::Debug;
 
 use burn::tensor::kind::{Basic, Numeric};
 use burn::tensor::{Bool, DType, Device, Int, Slice, Tensor, TensorData};
 use cutmix::ops::{self, reference};
-use cutmix::plan::{Drawer, Mode, Plan, Region, Stream};
+use cutmix::plan::{Mode, Plan, PlanSampler, Region, Stream};
 use proptest::prelude::*;
 
 use super::plans;
 
-/// How the images lie in memory.
+/// The memory layout of the images.
 #[derive(Clone, Copy, Debug)]
 pub enum Memory {
     Contiguous,
-    /// `[N, spatial..., C]`.
+    /// The order of memory is `[N, spatial..., C]`.
     ChannelsLast,
-    /// `[C, spatial..., N]`.
+    /// The order of memory is `[C, spatial..., N]`.
     BatchLast,
-    /// `[C, N, spatial...]`.
+    /// The order of memory is `[C, N, spatial...]`.
     ChannelsFirst,
-    /// Every dimension backwards.
+    /// Every dimension is in reverse order.
     Flipped,
-    /// A part of a larger batch of larger images.
+    /// The images are a part of a larger batch of larger images.
     Part,
-    /// Every other element along every dimension; tried on the CPU alone.
+    /// The images are every other element along every dimension. Only the CPU is tested with it.
     Strided,
-    /// Every channel is the same one.
+    /// All channels share their memory.
     Expanded,
 }
 
-/// One batch, what is done to it, and whether someone else holds it too.
+/// A batch, the operations on it, and whether another tensor shares its memory.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub plan: Plan,
@@ -82,23 +82,19 @@ impl Case {
         dims[2..].copy_from_slice(self.plan.spatial());
         let make = |dims: [usize; R]| {
             let count = dims.iter().product::<usize>();
-            // Neighbours differ, and sums of two have digits to round.
+            // Neighbours differ, and their sums have digits to round.
             let values: Vec<_> = (0..count)
                 .map(|i| (i * 37 % 251) as f64 + 1.0 / 3.0)
                 .collect();
-            let data = match dtype.is_bool() {
-                true => TensorData::new(
-                    values
-                        .iter()
-                        .map(|v| (*v as u8).is_multiple_of(3))
-                        .collect(),
-                    dims,
-                ),
-                false => TensorData::new(values, dims).convert_dtype(dtype),
+            let data = if dtype.is_bool() {
+                let bools = values.iter().map(|value| (*value as u8).is_multiple_of(3));
+                TensorData::new(bools.collect(), dims)
+            } else {
+                TensorData::new(values, dims).convert_dtype(dtype)
             };
             Tensor::<R, K>::from_data(data, (device, dtype))
         };
-        // The order of the dimensions in memory, and the way back from it.
+        // Stores the dimensions in this order, and permutes them back.
         let permuted = |order: Vec<usize>| {
             let mut back = [0; R];
             let mut stored = dims;
@@ -130,7 +126,7 @@ impl Case {
         }
     }
 
-    /// Runs both on images of their own, so that the kernel may own its alone.
+    /// Runs the reference and the kernel on two batches, so that the kernel may own its batch alone.
     #[track_caller]
     fn compare<const R: usize, K: Basic>(
         &self,
@@ -199,7 +195,7 @@ impl Case {
 
     pub fn fill<const R: usize, K: Numeric>(&self, device: &Device, dtype: DType) {
         let regions = self.plan.regions();
-        // One that f16 and bf16 have as well, or an integer: the reference takes the value as it is.
+        // Every type has one of these values, and the reference does not round them.
         let value = if dtype.is_float() { -7.25 } else { 7.0 };
         self.compare::<R, K>(
             device,
@@ -209,7 +205,7 @@ impl Case {
         );
     }
 
-    /// Dense targets from class indices, and from the one-hot rows.
+    /// Compares the dense targets of class indices and of one-hot rows.
     pub fn targets(&self, device: &Device) {
         let classes = 5;
         let labels: Vec<_> = (0..self.plan.batch())
@@ -219,11 +215,10 @@ impl Case {
         let lambdas = self.plan.lambdas();
         let weights: Vec<_> = lambdas.iter().map(|&l| [l, 1.0 - l]).collect();
         let hot = reference::one_hot(labels.clone(), classes);
-        let expected = match self.plan.is_identity() {
-            true => hot.clone(),
-            false => {
-                reference::mix_classes(labels.clone(), classes, self.plan.partners(), &weights)
-            }
+        let expected = if self.plan.is_identity() {
+            hot.clone()
+        } else {
+            reference::mix_classes(labels.clone(), classes, self.plan.partners(), &weights)
         };
         let expected = expected.into_data();
         for targets in [cutmix::Targets::from(labels), cutmix::Targets::from(hot)] {
@@ -232,7 +227,7 @@ impl Case {
         }
     }
 
-    /// The gradient of the images.
+    /// Compares the gradients of the images.
     pub fn gradients<const R: usize>(&self, device: &Device) {
         let device = device.clone().autodiff();
         let (partners, regions) = (self.plan.partners(), self.plan.regions());
@@ -258,18 +253,18 @@ impl Case {
         ];
         for [expected, kernel] in pairs {
             let (expected, result) = (gradient(expected), gradient(kernel));
-            // Burn adds the parts of a blend's gradient in another order.
+            // Burn adds the parts of the gradient of a blend in another order.
             result.assert_approx_eq::<f32>(&expected, burn::tensor::Tolerance::relative(1e-6));
         }
     }
 }
 
-/// A box that is no box of this image.
+/// A box that leaves an image of 4 x 4 pixels.
 pub fn wrong_region() -> Region {
     Region::new([0..5, 0..2])
 }
 
-/// Every kind of permutation, shared and not.
+/// Compares the kernels for every kind of permutation.
 pub fn permutations(device: &Device) {
     let n = 12;
     let cycle: Vec<_> = (0..n).map(|i| (i + 1) % n).collect();
@@ -281,8 +276,10 @@ pub fn permutations(device: &Device) {
     for partners in [cycle, backwards, pairs, flip, fixed_points] {
         for mode in [Mode::Batch, Mode::Sample] {
             for step in 0..10 {
-                let drawer = Drawer::new(1.0).partners(partners.clone()).mode(mode);
-                let plan = drawer.draw(n, &[11, 13], &mut Stream::new(1).at(step));
+                let sampler = PlanSampler::new(1.0)
+                    .with_partners(partners.clone())
+                    .with_mode(mode);
+                let plan = sampler.draw(n, &[11, 13], &mut Stream::new(1).at(step));
                 let case = Case {
                     plan: plan.unwrap(),
                     channels: 3,

@@ -1,6 +1,6 @@
-//! What several of the test programs share.
+//! Functions that several test programs use.
 
-// Each of them uses a part.
+// Each test program uses a part of them.
 #![allow(dead_code)]
 
 use std::fmt::Debug;
@@ -8,14 +8,14 @@ use std::fmt::Debug;
 use burn::tensor::kind::Basic;
 use burn::tensor::{Device, Element, Tensor};
 use cutmix::Error;
-use cutmix::plan::{Drawer, Mode, Plan, Sampler, Stream};
+use cutmix::plan::{Mode, Plan, PlanSampler, RegionSampler, Stream};
 
 pub mod kernels;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-/// So many cases, the same ones on every run.
+/// Configures this number of cases, which are the same ones in every run.
 pub fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
@@ -25,52 +25,58 @@ pub fn cases(cases: u32) -> ProptestConfig {
     }
 }
 
-/// A plain device and one that records gradients.
+/// The default device without and with autodiff.
 pub fn devices() -> [Device; 2] {
     [Device::default(), Device::default().autodiff()]
 }
 
-/// The elements, in row-major order, converted to `E`.
+/// Reads the elements in row-major order, converted to `E`.
 pub fn values<E: Element, const D: usize, K: Basic>(tensor: &Tensor<D, K>) -> Vec<E> {
     tensor.try_to_vec_as().unwrap()
 }
 
-/// The result is an error, and its message holds all of these.
+/// Asserts that the result is an [`Error::Argument`] about this argument.
 #[track_caller]
-pub fn assert_refused<T: Debug>(result: Result<T, Error>, parts: &[&str]) {
-    let message = result.unwrap_err().to_string();
-    for part in parts {
-        assert!(message.contains(part), "no `{part}` in: {message}");
-    }
+pub fn assert_refused<T: Debug>(result: Result<T, Error>, name: &str) {
+    let error = result.unwrap_err();
+    let is_about_it = matches!(&error, Error::Argument { argument, .. } if *argument == name);
+    assert!(is_about_it, "not about `{name}`: {error}");
 }
 
-/// Every sampler, with any setting.
-pub fn samplers() -> impl Strategy<Value = Sampler> {
+/// Region samplers of every kind, with any parameters.
+pub fn samplers() -> impl Strategy<Value = RegionSampler> {
     prop_oneof![
-        Just(Sampler::Paper),
-        Just(Sampler::Uniform),
-        (0.0..=1.0, 0.0..=1.0).prop_map(|(a, b): (f64, f64)| Sampler::MinMax {
+        Just(RegionSampler::Paper),
+        Just(RegionSampler::Uniform),
+        (0.0..=1.0, 0.0..=1.0).prop_map(|(a, b): (f64, f64)| RegionSampler::MinMax {
             min: a.min(b),
             max: a.max(b)
         }),
+        (0.01..=1.0, 0.01..=1.0).prop_map(|(a, b): (f64, f64)| RegionSampler::Scale {
+            min: a.min(b),
+            max: a.max(b)
+        }),
+        (0.0..4.0).prop_map(|decay_power| RegionSampler::LowFrequency { decay_power }),
     ]
 }
 
-/// Plans of any sampler and mode for up to `batch` samples with `rank` spatial dimensions of up to `size`
-/// pixels; the empty region and the whole image come up.
+/// Plans of any region sampler and mode, for up to `batch` samples with `rank` spatial dimensions of up
+/// to `size` pixels. They include empty regions and whole images.
 pub fn plans(batch: usize, rank: usize, size: usize) -> impl Strategy<Value = Plan> {
     let spatial = vec(1..=size, rank);
     let modes = prop_oneof![Just(Mode::Batch), Just(Mode::Pair), Just(Mode::Sample)];
     (1..=batch, spatial, samplers(), modes, 0.1..4.0, 0..u64::MAX).prop_map(
         |(batch, spatial, sampler, mode, alpha, step)| {
-            let drawer = Drawer::new(alpha).sampler(sampler).mode(mode);
+            let sampler = PlanSampler::new(alpha)
+                .with_region_sampler(sampler)
+                .with_mode(mode);
             let mut rng = Stream::new(0).at(step);
-            drawer.draw(batch, &spatial, &mut rng).unwrap()
+            sampler.draw(batch, &spatial, &mut rng).unwrap()
         },
     )
 }
 
-/// The first Vulkan device, or none, with a line that says so.
+/// Returns the first Vulkan device. Without one it prints a line and returns none.
 #[cfg(feature = "vulkan")]
 pub fn vulkan() -> Option<Device> {
     use burn::tensor::{DeviceKind, DeviceType};

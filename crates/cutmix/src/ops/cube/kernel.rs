@@ -1,43 +1,43 @@
-//! The kernels.
+//! The GPU kernels.
 //!
-//! A unit of [`mix`] stands at one place of a sample (a few neighbouring elements), and changes it in
-//! some of the batch's samples, one after the other. The table of [`mod@super`] says which.
+//! A unit of [`mix`] has one place of a sample (a few neighbouring elements), and changes it in some
+//! samples of the batch, one after the other. The table of [`mod@super`] has these samples.
 
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 use cubecl::std::FastDivmod;
 
-/// What happens inside a region.
+/// The change of the elements in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Inside {
-    /// The partner's elements.
+    /// They become those of the partner.
     Paste,
-    /// The weighted sum of a sample's own elements and its partner's, in the elements' type.
+    /// They become their weighted sum with those of the partner, in the type of the elements.
     Blend,
-    /// The same in f32, rounded to the nearest, ties to even.
+    /// They become their weighted sum in f32, rounded to the nearest, ties to even.
     BlendRounded,
-    /// One value.
+    /// They become one value.
     Fill,
 }
 
-/// How the kernel is compiled.
+/// The settings by which the kernel is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Variant {
     pub inside: Inside,
-    /// `target` is `source`.
+    /// Whether `target` is `source`.
     pub in_place: bool,
-    /// There is one region for each sample.
+    /// Whether there is one region for each sample.
     pub per_sample: bool,
-    /// Weights are f64, in two words each.
+    /// Whether weights are f64, in two words each.
     pub wide_weights: bool,
 }
 
-/// Changes a batch, where it is or on the way into a new one.
+/// Changes a batch in place or on the way into a new one.
 ///
 /// In place, the samples of a cycle of the permutation change in its order, each from the next one.
-/// The cycles, one behind the other, are cut into as many segments as a cube has rows of units, so
-/// that a batch of few places keeps a GPU busy too. What a segment takes from another one it reads
-/// before any unit of the cube has written.
+/// The cycles, one after the other, are cut into as many segments as a cube has rows of units, so that
+/// a batch of few places keeps a GPU busy too. A segment reads the elements that it takes from another
+/// one before any unit of the cube has written.
 #[cube(launch, address_type = "dynamic")]
 pub fn mix<E: Numeric, N: Size>(
     source: &Tensor<Vector<E, N>>,
@@ -57,7 +57,7 @@ pub fn mix<E: Numeric, N: Size>(
     let place = CUBE_POS * CUBE_DIM_X as usize + UNIT_POS_X as usize;
     let is_place = place < places;
 
-    // Where the place lies along each axis, the last one first and in vectors.
+    // The index of the place along each axis, the last one first and in vectors.
     let mut rest = place;
     let mut offset = 0usize;
     let mut indices = Sequence::<u32>::new();
@@ -80,12 +80,12 @@ pub fn mix<E: Numeric, N: Size>(
     let mut after = Vector::<E, N>::new(E::from_int(0));
     if follows {
         if is_place && begin < end {
-            // The beginning of the cycle that this segment may lie in the middle of.
+            // The first sample of the cycle, in whose middle this segment may begin.
             first = source[table[2 * count + begin] as usize * sample_stride + offset];
-            // What the last sample of the segment takes.
+            // The elements that the last sample of the segment takes.
             after = source[table[count + end - 1] as usize * sample_stride + offset];
         }
-        // Orders the memory of the batch, which a plain barrier of the cube need not.
+        // It orders the memory of the batch, which a plain barrier of the cube need not do.
         sync_storage();
     }
 
@@ -148,8 +148,8 @@ pub fn mix<E: Numeric, N: Size>(
     }
 }
 
-/// Which elements of the vector at `indices`, from one up to another, lie in the region whose bounds
-/// begin at `at` of the table; none if the first is not below the second.
+/// The range of elements of the vector at `indices` in the region whose bounds begin at `at` of the
+/// table. It is empty if the first number is not below the second.
 #[cube]
 fn lanes<N: Size>(indices: &Sequence<u32>, table: &[u32], at: usize) -> (u32, u32) {
     let rank = indices.len().comptime();
@@ -169,7 +169,7 @@ fn lanes<N: Size>(indices: &Sequence<u32>, table: &[u32], at: usize) -> (u32, u3
     (from, select(is_inside, to, 0u32))
 }
 
-/// The weighted sum of a sample's own elements and its partner's.
+/// The weighted sum of the elements of a sample and of its partner.
 #[cube]
 fn blend<E: Numeric, N: Size>(
     own: Vector<E, N>,
@@ -179,7 +179,7 @@ fn blend<E: Numeric, N: Size>(
     sample: usize,
     #[comptime] variant: Variant,
 ) -> Vector<E, N> {
-    // The number of weights differs from that of regions: it is the word before them.
+    // The word before the weights is their number, which differs from that of the regions.
     let count = table[weights] as usize;
     let pair = weights + 1 + 2 * (sample % count);
     if comptime!(variant.inside == Inside::BlendRounded) {
@@ -199,14 +199,14 @@ fn blend<E: Numeric, N: Size>(
     }
 }
 
-/// A f64 from its lower and its upper half.
+/// Joins the lower and the upper half of an f64.
 #[cube]
 fn wide<E: Numeric>(low: u32, high: u32) -> E {
     let bits = u64::cast_from(low) | (u64::cast_from(high) << 32);
     E::cast_from(f64::reinterpret(bits))
 }
 
-/// The lanes in `from..to` of `inside`, the others of `outside`.
+/// Takes the lanes `from..to` of `inside` and the others of `outside`.
 #[cube]
 fn choose<E: Numeric, N: Size>(
     outside: Vector<E, N>,
@@ -226,9 +226,9 @@ fn choose<E: Numeric, N: Size>(
     chosen
 }
 
-/// Class indices to mixed rows; a unit writes one element.
+/// Mixes class indices into dense rows. A unit writes one element.
 ///
-/// `table` holds the partners, then the number of pairs of weights, then these.
+/// `table` has the partners, then the number of pairs of weights, then the weights.
 #[cube(launch, address_type = "dynamic")]
 pub fn mix_classes<E: Numeric, C: Numeric, I: Int>(
     classes: &Tensor<C>,

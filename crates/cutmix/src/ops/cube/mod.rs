@@ -1,4 +1,5 @@
-//! The operations on every GPU, as one kernel launch after one upload of a few numbers.
+//! The operations on every GPU, for regions that are boxes: one kernel launch after one upload of a few
+//! numbers.
 
 mod kernel;
 
@@ -93,7 +94,7 @@ impl MixOps for CubeBackend {
         push_weights(&mut table, &weights, dtype);
         let elements = batch * num_classes;
         let dim = CubeDim::new(&client, elements);
-        // Wide enough for every class, whatever the labels' type.
+        // A type that is wide enough for every class.
         let wide = match classes.dtype {
             DType::I64 | DType::U64 | DType::U32 => DType::I64,
             _ => DType::I32,
@@ -127,7 +128,7 @@ fn fill(images: CubeTensor, regions: &[Region], value: f64) -> CubeTensor {
     run(images, Inside::Fill, &alone, regions, &[], value)
 }
 
-/// In place where the images are owned alone, else on the way into a new batch.
+/// Changes images in place where they are owned alone, and otherwise on the way into a new batch.
 fn run(
     images: CubeTensor,
     inside: Inside,
@@ -142,7 +143,7 @@ fn run(
         .collect();
     let in_place = images.can_mut();
     let axes = Axes::new(&shape, &strides, 0, regions);
-    // A copy gets the memory layout of the batch; not so of a small part of something larger.
+    // A copy gets the memory layout of the batch, unless that is a small part of something larger.
     let Some(axes) = axes.filter(|axes| in_place || axes.span < 2 * shape.num_elements()) else {
         let images = into_contiguous(images);
         return run(images, inside, partners, regions, weights, value);
@@ -154,19 +155,18 @@ fn run(
         return images;
     }
     let follows = in_place && inside != Inside::Fill;
-    let entries = match follows {
-        true => cycles(partners, inside == Inside::Paste),
-        false => partners
-            .iter()
-            .copied()
-            .enumerate()
-            .map(|(i, p)| [i, p, 0])
-            .collect(),
+    let entries = if follows {
+        cycles(partners, inside == Inside::Paste)
+    } else {
+        let pairs = partners.iter().copied().enumerate();
+        pairs
+            .map(|(sample, partner)| [sample, partner, 0])
+            .collect()
     };
     let mut table = table(&entries, &axes, regions.len());
     push_weights(&mut table, weights, dtype);
 
-    // Where there are few places, several units share the samples of each.
+    // Where there are few places, several units share the samples of each place.
     let rows = [8, 4, 2]
         .into_iter()
         .find(|&rows| rows <= entries.len() && window.places * rows <= UNITS);
@@ -181,12 +181,11 @@ fn run(
     };
     let address = images.required_address_type();
     let storage = dtype_to_storage_type(dtype);
-    let (target, target_arg) = match in_place {
-        true => (images.clone(), images.as_tensor_alias(0)),
-        false => {
-            let target = like(&images, axes.span);
-            (target.clone(), target.into_tensor_arg())
-        }
+    let (target, target_arg) = if in_place {
+        (images.clone(), images.as_tensor_alias(0))
+    } else {
+        let target = like(&images, axes.span);
+        (target.clone(), target.into_tensor_arg())
     };
     kernel::mix::launch(
         &client,
@@ -215,7 +214,7 @@ fn run(
     target
 }
 
-/// The most elements of a vector that every access to the batch is aligned to.
+/// The largest number of elements in a vector for which every access to the batch is aligned.
 fn width(images: &CubeTensor, axes: &Axes, inside: Inside) -> usize {
     let size = images.dtype.size();
     let all = axes.all();
@@ -223,7 +222,7 @@ fn width(images: &CubeTensor, axes: &Axes, inside: Inside) -> usize {
         unreachable!("images have spatial dimensions");
     };
     let offset = images.handle.offset_start.unwrap_or(0) as usize;
-    // In f32 an element takes four bytes, whatever it takes in memory.
+    // The kernel computes in f32, where an element takes four bytes whatever it takes in memory.
     let widest = if inside == Inside::BlendRounded {
         4
     } else {
@@ -242,7 +241,7 @@ fn width(images: &CubeTensor, axes: &Axes, inside: Inside) -> usize {
     widths.filter(fits).max().unwrap_or(1)
 }
 
-/// The places of a sample that units stand at: a box, in vectors.
+/// The places of a sample that the units of the kernel change: a box, in vectors.
 struct Window {
     lengths: Vec<usize>,
     starts: Vec<usize>,
@@ -251,7 +250,7 @@ struct Window {
 }
 
 impl Window {
-    /// The box around all regions, or for a copy all of a sample.
+    /// Creates the box around all regions, or around all of a sample for a copy.
     fn new(axes: &Axes, width: usize, in_place: bool) -> Self {
         let all = axes.all();
         let mut window = Self {
@@ -261,13 +260,14 @@ impl Window {
             places: 1,
         };
         for (index, axis) in all.iter().enumerate() {
-            let mut range = match in_place {
-                true => around(axis.ranges.iter()),
-                false => 0..axis.size,
+            let mut range = if in_place {
+                around(axis.ranges.iter())
+            } else {
+                0..axis.size
             };
             let mut stride = axis.stride;
             if width > 1 {
-                // The row's stride is 1, and stays so.
+                // The stride of the row stays 1.
                 stride = stride.div_ceil(width);
                 if index + 1 == all.len() {
                     range = range.start / width..range.end.div_ceil(width);
@@ -282,8 +282,8 @@ impl Window {
     }
 }
 
-/// The samples in the order of the permutation's cycles, each with its partner and the first sample
-/// of its cycle.
+/// The samples in the order of the cycles of the permutation, each with its partner and the first
+/// sample of its cycle.
 fn cycles(partners: &[usize], skip_fixed_points: bool) -> Vec<[usize; 3]> {
     axes::cycles(partners, skip_fixed_points)
         .iter()
@@ -295,8 +295,8 @@ fn cycles(partners: &[usize], skip_fixed_points: bool) -> Vec<[usize; 3]> {
         .collect()
 }
 
-/// What the kernel reads: the samples that change, their partners, the first samples of their
-/// cycles, then for each region its bounds along each axis.
+/// The table that the kernel reads: the samples that change, their partners, the first samples of
+/// their cycles, then the bounds of each region along each axis.
 fn table(entries: &[[usize; 3]], axes: &Axes, regions: usize) -> Vec<u32> {
     let all = axes.all();
     let columns = (0..3).flat_map(|column| entries.iter().map(move |entry| entry[column]));
@@ -307,7 +307,7 @@ fn table(entries: &[[usize; 3]], axes: &Axes, regions: usize) -> Vec<u32> {
     columns.chain(bounds).map(|number| number as u32).collect()
 }
 
-/// Adds the number of pairs of weights and the weights, rounded to the type that they are used in.
+/// Adds the number of pairs of weights and the weights, rounded to the type that uses them.
 fn push_weights(table: &mut Vec<u32>, weights: &[[f64; 2]], dtype: DType) {
     table.push(weights.len() as u32);
     for &weight in weights.as_flattened() {
@@ -324,7 +324,7 @@ fn push_weights(table: &mut Vec<u32>, weights: &[[f64; 2]], dtype: DType) {
     }
 }
 
-/// A value that the tensor's type has.
+/// A value of the type of the tensor.
 fn scalar(value: f64, dtype: DType) -> InputScalar {
     let storage = dtype_to_storage_type(dtype);
     match dtype {
@@ -350,12 +350,12 @@ fn cube_count(client: &Client, cubes: usize) -> CubeCount {
     CubeCountSelection::new(client, cubes as u32).cube_count()
 }
 
-/// Units in a cube.
+/// The number of units in a cube.
 const CUBE: usize = 256;
-/// Units that keep a large GPU busy.
+/// The number of units that keep a large GPU busy.
 const UNITS: usize = 1 << 18;
 
-/// An uninitialised tensor of the same shape and memory layout.
+/// Creates an uninitialised tensor of the same shape and memory layout.
 fn like(images: &CubeTensor, span: usize) -> CubeTensor {
     let memory = empty_device_contiguous_dtype(
         images.client.clone(),

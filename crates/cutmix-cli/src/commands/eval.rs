@@ -1,0 +1,274 @@
+//! `cutmix eval`.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::{Device, Int, Tensor, TensorData, TensorReadError};
+use burn::train::metric::{
+    Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericEntry, SerializedEntry,
+};
+use clap::ValueEnum;
+use cutmix::Targets;
+use cutmix_train::{Batch, Batches, Loader, Outputs};
+use cutmix_vision::{Dataset, ImageLoader, OnBadImage, Splits, open};
+
+use super::train::{evaluator, own_splits};
+use crate::data::{self, eval_batch_size};
+use crate::device;
+use crate::error::Error;
+use crate::precision::Precision;
+use crate::report::summary::named_scores;
+use crate::report::table::ClassTable;
+use crate::run_folder::{ModelCard, RunFolder};
+use crate::settings::Settings;
+use crate::terminal::{count, line, warning};
+
+/// Measure a trained network: loss, accuracy, and accuracy of each class.
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    /// Folder that `cutmix train` wrote, for example runs/001
+    run: PathBuf,
+    /// Set to measure on [default: the first of test, val and train that there is]
+    #[arg(long, value_name = "SET")]
+    split: Option<Set>,
+    /// Measure on these data instead of the run's own: a folder as for `cutmix train --data`, of
+    /// which all images count where it is not divided into sets
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Set {
+    Test,
+    Val,
+    Train,
+}
+
+impl Set {
+    fn of(self, splits: &Splits) -> Option<Dataset> {
+        match self {
+            Self::Test => splits.test.clone(),
+            Self::Val => splits.val.clone(),
+            Self::Train => Some(splits.train.clone()),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Val => "val",
+            Self::Train => "train",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Test => "test set",
+            Self::Val => "validation set",
+            Self::Train => "training set",
+        }
+    }
+}
+
+/// Measures a trained network and prints the result.
+pub fn run(args: EvalArgs) -> Result<(), Error> {
+    let chosen = device::choose(&args.device)?;
+    let folder = RunFolder::open(&args.run)?;
+    let mut settings = Settings::read(&folder.config())?;
+    // Scores are those of the training only in its own type.
+    let precision = settings.precision;
+    if precision.is_supported(&chosen) {
+        precision.set(&chosen)?;
+    } else {
+        let name = &chosen.name;
+        warning(format!("device {name} does not have {precision}, the type of the run; f32 is used"));
+        settings.precision = Precision::F32;
+    }
+    let device = chosen.device;
+    let (card, model) = folder.load_model(&device)?;
+    let splits = open_data(&args, &mut settings, &folder, &card)?;
+    let (set, data) = choose_set(args.split, &splits)?;
+    let name = data::name(args.data.as_deref().or(settings.data.as_deref()));
+    if data.shape() != card.shape {
+        let value = format!("{name} with images of shape {:?}", data.shape());
+        let expected = format!("{:?}, the shape that the model takes", card.shape);
+        return Err(Error::option("data", value, expected));
+    }
+
+    let classes = matching_classes(&data, &card)?;
+    let images = data.len();
+    let loader = Relabelled {
+        loader: ImageLoader::eval(data.clone(), eval_batch_size(&data), card.normalize.clone())?,
+        num_classes: card.classes.len(),
+        classes,
+    };
+    let table = CountClasses::new(card.classes.len());
+    let evaluator = evaluator(&settings).metric(CountClasses::NAME, table.clone());
+    let mut scores = evaluator.run(set.name(), &model, &loader, &device)?;
+    scores.retain(|score| !score.name.ends_with(CountClasses::NAME));
+    line(format!("{name}, {}: {}", set.title(), count(images, "image")));
+    line(named_scores(scores.iter()));
+    line("");
+    table.into_table().print(&card.classes);
+    Ok(())
+}
+
+/// The data of the run in its own sets, or those of `--data`.
+fn open_data(
+    args: &EvalArgs,
+    settings: &mut Settings,
+    folder: &RunFolder,
+    card: &ModelCard,
+) -> Result<Splits, Error> {
+    let Some(dir) = &args.data else {
+        let advice = "measure the data as they are with --data";
+        return own_splits(settings, &folder.read_manifest()?, advice);
+    };
+    let config = (settings.data_config())
+        .with_size(card.shape[1])
+        .with_channels(Some(card.shape[0]))
+        // All images count, unless the folder has a validation set of its own.
+        .with_val_fraction(None);
+    let splits = open(dir, &config).map_err(|error| Error::from(error).without_advice())?;
+    if config.on_bad_image == OnBadImage::Skip && !splits.skipped.is_empty() {
+        warning(format!("{} skipped", count(splits.skipped.len(), "bad image")));
+    }
+    Ok(splits)
+}
+
+fn choose_set(asked: Option<Set>, splits: &Splits) -> Result<(Set, Dataset), Error> {
+    let all = Set::value_variants().iter();
+    let found = all.filter_map(|set| Some((*set, set.of(splits)?)));
+    let mut found: Vec<_> = found.filter(|(_, data)| !data.is_empty()).collect();
+    let names: Vec<_> = found.iter().map(|(set, _)| set.name()).collect();
+    let at = match asked {
+        None => 0,
+        Some(asked) => found.iter().position(|(set, _)| *set == asked).ok_or_else(|| {
+            let expected = format!("{}, the sets of the data", crate::terminal::alternatives(names));
+            Error::option("split", asked.name(), expected)
+        })?,
+    };
+    Ok(found.swap_remove(at))
+}
+
+/// The model's class for each class of the data: by name, or by number where the data have only
+/// numbers, as IDX files do.
+fn matching_classes(data: &Dataset, card: &ModelCard) -> Result<Vec<usize>, Error> {
+    let is_numbered = (data.classes().iter().enumerate()).all(|(at, name)| *name == at.to_string());
+    let is_known = |name: &String| card.classes.contains(name);
+    let by_number = is_numbered
+        && data.classes().len() <= card.classes.len()
+        && !data.classes().iter().any(is_known);
+    if by_number {
+        return Ok((0..data.classes().len()).collect());
+    }
+    let find = |name: &String| {
+        let known = || card.classes.iter().map(String::as_str);
+        let at = known().position(|class| class == name);
+        at.ok_or_else(|| Error::unknown("class of the data", name, known()))
+    };
+    data.classes().iter().map(find).collect()
+}
+
+/// A loader with the model's number for each class of the data.
+struct Relabelled {
+    loader: ImageLoader,
+    classes: Vec<usize>,
+    num_classes: usize,
+}
+
+impl Relabelled {
+    fn relabel(&self, batch: Batch, device: &Device) -> Result<Batch, cutmix_train::LoaderError> {
+        let labels = batch.targets.into_indices("evaluation")?.try_into_data()?;
+        let labels = labels.iter::<i64>().map(|label| self.classes[label as usize] as i64);
+        let labels: Vec<_> = labels.collect();
+        let shape = [labels.len()];
+        Ok(Batch {
+            images: batch.images,
+            targets: Tensor::<1, Int>::from_data(TensorData::new(labels, shape), device).into(),
+        })
+    }
+}
+
+impl Loader for Relabelled {
+    fn num_samples(&self) -> usize {
+        self.loader.num_samples()
+    }
+
+    fn num_classes(&self) -> usize {
+        self.num_classes
+    }
+
+    fn batches<'a>(&'a self, epoch: u64, skip: usize, device: &Device) -> Batches<'a> {
+        let device = device.clone();
+        let batches = self.loader.batches(epoch, skip, &device);
+        Box::new(batches.map(move |batch| self.relabel(batch?, &device)))
+    }
+}
+
+/// A metric that counts how often each class was predicted as each. Clones count together.
+#[derive(Clone)]
+struct CountClasses(Arc<Mutex<ClassTable>>);
+
+impl CountClasses {
+    const NAME: &str = "classes";
+
+    fn new(classes: usize) -> Self {
+        Self(Arc::new(Mutex::new(ClassTable::new(classes))))
+    }
+
+    fn into_table(self) -> ClassTable {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Metric for CountClasses {
+    type Input = Outputs;
+
+    fn name(&self) -> MetricName {
+        Arc::new(Self::NAME.into())
+    }
+
+    fn attributes(&self) -> MetricAttributes {
+        MetricAttributes::None
+    }
+
+    fn update(
+        &mut self,
+        outputs: &Outputs,
+        _: &MetricMetadata,
+    ) -> Result<SerializedEntry, TensorReadError> {
+        let predicted = outputs.logits.clone().argmax(1).try_into_data()?;
+        if let Targets::Indices(classes) = &outputs.targets {
+            let classes = classes.clone().try_into_data()?;
+            let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            for (class, predicted) in classes.iter::<i64>().zip(predicted.iter::<i64>()) {
+                table.count(class as usize, predicted as usize);
+            }
+        }
+        self.compute()
+    }
+
+    fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
+        Ok(SerializedEntry::new(String::new(), String::new()))
+    }
+
+    fn clear(&mut self) {}
+}
+
+impl Numeric for CountClasses {
+    fn value(&self) -> Option<NumericEntry> {
+        None
+    }
+
+    fn running_value(&self) -> Option<NumericEntry> {
+        None
+    }
+
+    fn final_value(&self) -> NumericEntry {
+        NumericEntry::Value(0.0)
+    }
+}

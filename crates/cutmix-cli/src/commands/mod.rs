@@ -1,0 +1,7 @@
+//! The commands, one file each.
+
+pub mod bench;
+pub mod eval;
+pub mod predict;
+pub mod preview;
+pub mod train;

@@ -1,0 +1,83 @@
+//! `cutmix predict`.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use burn::tensor::activation::softmax;
+use clap::value_parser;
+use cutmix_train::Network;
+use cutmix_vision::{AnyNetwork, load_image, to_tensor};
+
+use crate::device;
+use crate::error::Error;
+use crate::run_folder::{ModelCard, RunFolder};
+use crate::terminal::{self, line};
+
+/// Predict the classes of image files.
+#[derive(Debug, clap::Args)]
+pub struct PredictArgs {
+    /// Folder that `cutmix train` wrote, for example runs/001
+    run: PathBuf,
+    /// Image files: JPEG, PNG, WebP or BMP
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// Number of classes to show for each image, most likely first
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
+    top: u32,
+    /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+/// Classifies files. One that cannot be read does not keep the others from it.
+pub fn run(args: PredictArgs) -> Result<(), Error> {
+    let device = device::choose(&args.device)?.device;
+    let folder = RunFolder::open(&args.run)?;
+    let (card, model) = folder.load_model(&device)?;
+    let [_, height, width] = card.shape;
+    if height != width {
+        return Err(Error::ModelFile {
+            path: folder.model(),
+            reason: format!("it takes images of {height} x {width} pixels, not squares"),
+        });
+    }
+    let top = (args.top as usize).min(card.classes.len());
+    let mut failed = 0;
+    for path in &args.images {
+        match shares(path, &card, &model, &device) {
+            Ok(shares) => line(format!("{}  {}", path.display(), most_likely(&card, &shares, top))),
+            Err(error) => {
+                failed += 1;
+                terminal::error(error.without_advice());
+            }
+        }
+    }
+    if failed > 0 {
+        let total = args.images.len();
+        return Err(Error::Images { failed, total });
+    }
+    Ok(())
+}
+
+/// The share that the model gives each class.
+fn shares(
+    path: &Path,
+    card: &ModelCard,
+    model: &AnyNetwork,
+    device: &Device,
+) -> Result<Vec<f32>, Error> {
+    let [channels, size, _] = card.shape;
+    let pixels = load_image(path, size, channels)?;
+    let image = to_tensor(&pixels, card.shape, &card.normalize, device)?;
+    let shares = softmax(model.forward(image), 1).try_into_data();
+    let shares = shares.map_err(cutmix_train::Error::other)?;
+    Ok(shares.iter::<f32>().collect())
+}
+
+fn most_likely(card: &ModelCard, shares: &[f32], top: usize) -> String {
+    let mut named: Vec<_> = shares.iter().zip(&card.classes).collect();
+    named.sort_by(|a, b| b.0.total_cmp(a.0));
+    let named = named.iter().take(top);
+    let named = named.map(|(share, class)| format!("{class} {:.1} %", 100.0 * **share));
+    named.collect::<Vec<_>>().join("  ")
+}

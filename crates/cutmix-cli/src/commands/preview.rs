@@ -1,0 +1,208 @@
+//! `cutmix preview`.
+
+use std::path::PathBuf;
+
+use burn::tensor::{Int, Tensor, TensorData};
+use clap::value_parser;
+use cutmix::plan::Stream;
+use cutmix_train::algorithms::ALGORITHMS;
+use cutmix_train::{Batch, Event, State};
+use cutmix_vision::{AnyNetwork, Dataset, ModelConfig, Normalize, to_tensor};
+
+use crate::device;
+use crate::error::Error;
+use crate::picture::{Grid, Picture, Row, Tile, tiles};
+use crate::settings::{AlgorithmSpec, Settings, parse_algorithm};
+use crate::terminal::{alternatives, line};
+
+/// Draw what an algorithm does to images: originals, partners and results in one picture.
+#[derive(Debug, clap::Args)]
+pub struct PreviewArgs {
+    /// Folder with images, as for `cutmix train --data` [default: the embedded Fashion-MNIST]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Side of the square that photographs are resized to, in pixels, 1 to 4096 [default: 64]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Columns of the picture, each a sample of one batch
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = value_parser!(u32).range(2..=64))]
+    count: u32,
+    /// Algorithm that changes images, as for `cutmix train --algorithm`
+    #[arg(long, value_name = "SPEC", default_value = "cutmix", value_parser = parse_algorithm)]
+    algorithm: AlgorithmSpec,
+    /// Another number draws other images and other changes
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// PNG file to write; one of this name is replaced
+    #[arg(long, short, value_name = "FILE", default_value = "preview.png")]
+    output: PathBuf,
+}
+
+/// Draws what an algorithm does to one batch.
+pub fn run(args: PreviewArgs) -> Result<(), Error> {
+    check(&args)?;
+    let mut settings = Settings {
+        data: args.data.clone(),
+        size: args.size,
+        ..Settings::default()
+    };
+    settings.data_config().check()?;
+    let splits = settings.open_whole_data().map_err(Error::without_advice)?;
+    let samples = choose_samples(&splits.train, args.count as usize, args.seed)?;
+    args.algorithm.check_images(&samples.shape()[1..])?;
+    // Normalised as for training, where CutOut fills with the mean.
+    let normalize = Normalize::of(&samples)?;
+
+    let changed = changes(&args.algorithm, &samples, &normalize, args.seed)?;
+    let mut rows = vec![originals(&samples, "original", 0..samples.len())?];
+    let mut title = format!("{} of {}, seed {}", args.algorithm, settings.data_name(), args.seed);
+    let mut logged = Vec::new();
+    for Change { label, state } in &changed {
+        if let Some(mixture) = &state.mixture {
+            let partners = mixture.partners().iter().copied();
+            rows.push(originals(&samples, "partner", partners)?);
+        }
+        rows.push(Row {
+            label: label.clone(),
+            tiles: tiles(state, samples.classes(), &normalize, samples.len())?,
+        });
+        let numbers = state.logged().iter();
+        let numbers: Vec<_> = numbers.map(|one| format!("{} {:.4}", one.name, one.value)).collect();
+        title += &format!("\n{}", numbers.join(", "));
+        logged.push(numbers.join(", "));
+    }
+    let grid = Grid { title, rows };
+    let written = grid.write(&args.output).map_err(std::io::Error::other);
+    written.map_err(|error| Error::write(&args.output, error))?;
+    line(format!("{}: {}", args.output.display(), logged.join("; ")));
+    Ok(())
+}
+
+fn check(args: &PreviewArgs) -> Result<(), Error> {
+    if !args.algorithm.changes_images() {
+        let names = ALGORITHMS.iter().filter(|info| info.changes_images());
+        let names = alternatives(names.map(|info| info.name));
+        let expected = format!("one that changes images: {names}");
+        return Err(Error::option("algorithm", &args.algorithm, expected));
+    }
+    let extension = args.output.extension();
+    if !extension.is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        let expected = "a name that ends in .png";
+        return Err(Error::option("output", args.output.display(), expected));
+    }
+    Ok(())
+}
+
+/// A batch that an algorithm has changed.
+struct Change {
+    label: String,
+    state: State<AnyNetwork>,
+}
+
+/// The number of batches that are tried. An algorithm may leave some as they are, and of one that
+/// chooses between several, each is shown.
+const BATCHES: u64 = 32;
+
+/// The first batch that the algorithm changes; where it chooses between several ways, one for each.
+fn changes(
+    algorithm: &AlgorithmSpec,
+    samples: &Dataset,
+    normalize: &Normalize,
+    seed: u64,
+) -> Result<Vec<Change>, Error> {
+    let mut changes: Vec<Change> = Vec::new();
+    let Some(mut running) = algorithm.init() else {
+        return Ok(changes);
+    };
+    let device = device::choose("auto")?.device;
+    let [channels, ..] = samples.shape();
+    let classes = samples.classes().len();
+    // The state of a run has a network; algorithms that change images do not look at it.
+    let model = ModelConfig::new("resnet8", classes).with_channels(channels).init(&device)?;
+    let mut pixels = Vec::new();
+    for index in 0..samples.len() {
+        pixels.extend(samples.pixels(index)?);
+    }
+    let images = to_tensor(&pixels, samples.shape(), normalize, &device)?;
+    let labels: Vec<_> = samples.labels().map(|label| label as i64).collect();
+    let labels = TensorData::new(labels, [samples.len()]);
+    let labels = Tensor::<1, Int>::from_data(labels, &device);
+    let original = values(&images)?;
+    for position in 0..BATCHES {
+        let batch = Batch {
+            images: images.clone(),
+            targets: labels.clone().into(),
+        };
+        let mut state = State::preview(model.clone(), batch, classes, seed, position);
+        running.apply(Event::BeforeForward, &mut state)?;
+        let label = way(&state);
+        let is_known = changes.iter().any(|change| change.label == label);
+        if !is_known && is_changed(&original, &values(state.images())?, samples.len()) {
+            changes.push(Change { label, state });
+        }
+    }
+    Ok(changes)
+}
+
+/// The name of the algorithm that has changed a batch, as far as it has logged something.
+fn way(state: &State<AnyNetwork>) -> String {
+    let names = state.logged().iter().filter_map(|logged| logged.name.split_once('/'));
+    let mut names = names.map(|(algorithm, _)| algorithm).filter(|name| *name != "one-of");
+    names.next().unwrap_or("changed").into()
+}
+
+/// Whether at least half of the samples have changed.
+fn is_changed(before: &[f32], after: &[f32], samples: usize) -> bool {
+    if before.len() != after.len() {
+        return true;
+    }
+    let size = before.len() / samples;
+    let pairs = before.chunks(size).zip(after.chunks(size));
+    2 * pairs.filter(|(before, after)| before != after).count() >= samples
+}
+
+fn values(images: &Tensor<4>) -> Result<Vec<f32>, Error> {
+    let data = images.clone().try_into_data().map_err(cutmix_train::Error::other)?;
+    Ok(data.iter::<f32>().collect())
+}
+
+/// Samples of as many classes as possible, drawn with the seed.
+fn choose_samples(train: &Dataset, count: usize, seed: u64) -> Result<Dataset, Error> {
+    use rand::seq::SliceRandom;
+    let mut order: Vec<_> = (0..train.len()).collect();
+    // A lane of its own, apart from those of algorithms.
+    order.shuffle(&mut Stream::new(seed).lane(1 << 40).at(0));
+    let mut seen = vec![0usize; train.classes().len()];
+    let turns = order.into_iter().map(|index| {
+        let turn = &mut seen[train.label(index)];
+        *turn += 1;
+        (*turn, index)
+    });
+    let mut turns: Vec<_> = turns.collect();
+    // First one sample of every class, then a second one of each.
+    turns.sort_by_key(|(turn, _)| *turn);
+    let indices = turns.into_iter().map(|(_, index)| index).take(count);
+    Ok(train.subset(&indices.collect::<Vec<_>>())?)
+}
+
+/// A row of images as they are.
+fn originals(
+    samples: &Dataset,
+    label: &str,
+    indices: impl Iterator<Item = usize>,
+) -> Result<Row, Error> {
+    let tile = |index: usize| -> Result<Tile, Error> {
+        Ok(Tile {
+            picture: Picture {
+                shape: samples.shape(),
+                pixels: samples.pixels(index)?,
+            },
+            caption: vec![samples.classes()[samples.label(index)].clone()],
+        })
+    };
+    let tiles = indices.map(tile).collect::<Result<_, _>>()?;
+    Ok(Row {
+        label: label.into(),
+        tiles,
+    })
+}

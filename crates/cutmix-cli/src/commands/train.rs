@@ -1,0 +1,408 @@
+//! `cutmix train`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use burn::module::Module;
+use clap::ArgMatches;
+use cutmix::loss::CrossEntropy;
+use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
+use cutmix_train::{Checkpoint, Checkpoints, Evaluator, Event, Fit, State, Stop, Trainer};
+use cutmix_vision::{
+    AnyNetwork, Augment, ImageLoader, LoaderConfig, Manifest, Normalize, Splits,
+};
+use indicatif::ProgressBar;
+
+#[cfg(feature = "dashboard")]
+use crate::dashboard::Dashboard;
+use crate::data::eval_batch_size;
+use crate::device::{self, Chosen};
+use crate::error::Error;
+use crate::picture::FirstBatch;
+use crate::progress::{self, Progress, Size};
+use crate::report::{curves, summary};
+use crate::run_folder::{ModelCard, RunFolder};
+use crate::settings::{Log, Resolved, Settings, in_order};
+use crate::signals::{STOPPED, stop_on_signals};
+use crate::terminal::{line, quoted, warning};
+
+/// Train a network on images and write it to a run folder.
+///
+/// The folder holds config.toml (repeats the run: `cutmix train --config runs/001/config.toml`),
+/// metrics.csv, model.safetensors, curves.png (loss and accuracy over the epochs), batch.png (what
+/// the network saw in its first batch), manifest.json (the images of each set) and checkpoints, from
+/// which `cutmix train --resume` continues. Ctrl-C ends the run after its batch and saves it; a
+/// second one ends it at once.
+#[derive(Debug, clap::Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// Show the network the images as they are
+    #[arg(long, conflicts_with = "augment", help_heading = "Training")]
+    no_augment: bool,
+    /// Take settings from this file, such as the config.toml of a run; options given here win
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    config: Option<PathBuf>,
+    /// Folder for the results, new or empty [default: runs/001, runs/002, ...]
+    #[arg(long, short, value_name = "DIR", help_heading = "Run")]
+    output: Option<PathBuf>,
+    /// Resume the run in this folder, which was stopped or killed, from its last checkpoint; or extend
+    /// it with --duration
+    ///
+    /// On the CPU it ends with the weights with which it would have ended. It uses the settings of the
+    /// run; of the other options only --duration, --device, --on-nan and --dashboard can be given. A
+    /// run that is extended before its end continues as if it had been that long from the start; a
+    /// finished one gets a new cycle of its learning rate.
+    #[arg(long, value_name = "RUN", help_heading = "Run", conflicts_with_all = ["config", "output", "no_augment"])]
+    resume: Option<PathBuf>,
+    /// Show Burn's dashboard, with curves of loss and accuracy, instead of a line and a bar
+    ///
+    /// Arrows choose a metric and a plot. q asks how to end: s as Ctrl-C does, k at once. Build with
+    /// --features dashboard to have it.
+    #[arg(long, help_heading = "Run")]
+    dashboard: bool,
+}
+
+/// Trains and reports; a run that was stopped has an exit code of its own.
+pub fn run(mut args: TrainArgs, matches: &ArgMatches) -> Result<ExitCode, Error> {
+    let view = View::choose(args.dashboard)?;
+    match args.resume.take() {
+        Some(run) => resume(&args.settings, matches, &run, view),
+        None => start(args, matches, view),
+    }
+}
+
+fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, Error> {
+    let mut settings = args.settings.layer(matches, args.config.as_deref())?;
+    if args.no_augment {
+        settings.augment = Some(false);
+    }
+    settings.check()?;
+    let device = device::choose(&settings.device)?;
+    RunFolder::check(args.output.as_deref())?;
+    let splits = settings.open_data()?;
+    settings.device = device.name.clone();
+    let prepared = Prepared::new(settings, splits, device)?;
+    let folder = RunFolder::create(args.output.as_deref())?;
+    folder.start(&prepared.settings, &Manifest::of(&prepared.splits))?;
+    prepared.train(folder, None, view)
+}
+
+/// Options that can be given with `--resume`.
+const WITH_RESUME: [&str; 3] = ["duration", "device", "on-nan"];
+
+fn resume(
+    options: &Settings,
+    matches: &ArgMatches,
+    run: &Path,
+    view: View,
+) -> Result<ExitCode, Error> {
+    let given = options.given(matches);
+    if let Some(other) = given.keys().find(|key| !WITH_RESUME.contains(&key.as_str())) {
+        return Err(Error::ResumeSetting(other.clone()));
+    }
+    let folder = RunFolder::resume(run)?;
+    let mut settings = options.layer(matches, Some(&folder.config()))?;
+    settings.check()?;
+    let device = device::choose(&settings.device)?;
+    folder.remove_temporary();
+    let checkpoint = folder.latest_checkpoint()?;
+    let splits = own_splits(&mut settings, &folder.read_manifest()?, "restore them, or start a new run")?;
+    let mut prepared = Prepared::new(settings, splits, device)?;
+    if given.contains_key("duration") {
+        let stored = Settings::read(&folder.config())?;
+        prepared.to_store = Some(Settings {
+            duration: prepared.settings.duration,
+            ..stored
+        });
+    }
+    prepared.train(folder, checkpoint, view)
+}
+
+/// The data of a run in its own sets. Data that have changed since are refused.
+pub fn own_splits(
+    settings: &mut Settings,
+    manifest: &Manifest,
+    advice: &'static str,
+) -> Result<Splits, Error> {
+    let (splits, changes) = manifest.apply(&settings.open_whole_data()?);
+    if changes.is_empty() {
+        return Ok(splits);
+    }
+    Err(Error::ChangedData {
+        data: settings.data_name(),
+        changes,
+        advice,
+    })
+}
+
+/// A run that only needs a folder.
+struct Prepared {
+    settings: Settings,
+    resolved: Resolved,
+    splits: Splits,
+    device: Chosen,
+    card: ModelCard,
+    train: ImageLoader,
+    val: Option<ImageLoader>,
+    test: Option<ImageLoader>,
+    model: AnyNetwork,
+    /// Settings that are written once the run has started.
+    to_store: Option<Settings>,
+}
+
+impl Prepared {
+    fn new(mut settings: Settings, splits: Splits, device: Chosen) -> Result<Self, Error> {
+        let shape = splits.train.shape();
+        let resolved = settings.resolve(shape, splits.train.len())?;
+        let classes = splits.train.classes().to_vec();
+        (settings.metric.iter()).try_for_each(|metric| metric.check(classes.len()))?;
+        let normalize = Normalize::of(&splits.train)?;
+        let card = ModelCard {
+            model: resolved.architecture.name.into(),
+            classes,
+            shape,
+            normalize: normalize.clone(),
+        };
+        let augment = if resolved.augment {
+            Augment::standard(shape[1].min(shape[2]))
+        } else {
+            Augment::NONE
+        };
+        // Batch normalisation learns nothing good from a last batch of a few.
+        let config = LoaderConfig::new(settings.batch_size / settings.accumulate, normalize.clone())
+            .with_seed(settings.seed)
+            .with_augment(augment)
+            .with_drop_last(true);
+        let eval = |set: &Option<cutmix_vision::Dataset>| {
+            let loader = set.clone().map(|set| {
+                let batch_size = eval_batch_size(&set);
+                ImageLoader::eval(set, batch_size, normalize.clone())
+            });
+            loader.transpose()
+        };
+        settings.precision.set(&device)?;
+        device.device.seed(settings.seed);
+        Ok(Self {
+            train: ImageLoader::train(splits.train.clone(), config)?,
+            val: eval(&splits.val)?,
+            test: eval(&splits.test)?,
+            model: card.network(&device.device.clone().autodiff())?,
+            settings,
+            resolved,
+            splits,
+            device,
+            card,
+            to_store: None,
+        })
+    }
+
+    fn train(
+        self,
+        folder: RunFolder,
+        from: Option<Checkpoint>,
+        view: View,
+    ) -> Result<ExitCode, Error> {
+        summary::print_header(&summary::Header {
+            settings: &self.settings,
+            resolved: &self.resolved,
+            splits: &self.splits,
+            device: &self.device.describe(),
+            parameters: self.model.num_params(),
+            folder: folder.path(),
+            checkpoint: from.as_ref(),
+        });
+        let Self {
+            settings,
+            card,
+            test,
+            device,
+            ..
+        } = &self;
+        let (settings, card, test, device) =
+            (settings.clone(), card.clone(), test.clone(), device.device.clone());
+        let warnings = Arc::default();
+        let fit = self.trainer(&folder, from, view, &warnings).fit();
+        print_warnings(&warnings);
+        let fit = fit.map_err(|error| in_folder(error, &folder))?;
+        finish(&fit, &folder, &settings, &card)?;
+        if !fit.is_complete {
+            line("");
+            let run = quoted(folder.path());
+            line(format!("stopped and saved; resume with: cutmix train --resume {run}"));
+            return Ok(ExitCode::from(STOPPED));
+        }
+        let scores = match test {
+            Some(test) => evaluator(&settings).run("test", &fit.model, &test, &device)?,
+            None => Vec::new(),
+        };
+        summary::print_result(&settings, &fit.history, &scores, folder.path());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn trainer(
+        self,
+        folder: &RunFolder,
+        from: Option<Checkpoint>,
+        view: View,
+        warnings: &Warnings,
+    ) -> Trainer<AnyNetwork> {
+        let settings = self.settings;
+        let stop = Stop::new();
+        stop_on_signals(stop.clone(), view.on_signal());
+        let checkpoints = Checkpoints::new(folder.checkpoints())
+            .every(settings.save_interval)
+            .keep(settings.keep);
+        let resolved = &self.resolved;
+        let mut trainer = (settings.trainer(resolved.learning_rate))
+            .init(self.model, Arc::new(self.train))
+            .optimizer(resolved.optimizer.init(resolved.weight_decay))
+            .device(self.device.device)
+            .checkpoints(checkpoints)
+            .stop(stop.clone())
+            .logger(Csv::new(folder.metrics()));
+        for log in &settings.log {
+            trainer = match log {
+                Log::Jsonl => trainer.logger(JsonLines::new(folder.json_lines())),
+                Log::Tensorboard => trainer.logger(TensorBoard::new(folder.tensorboard())),
+            };
+        }
+        trainer = match view {
+            View::Lines => trainer.logger(Lines),
+            View::Bar(bar) => {
+                let samples = self.splits.train.len();
+                let (batch_size, accumulate) = (settings.batch_size, settings.accumulate);
+                let size = Size::new(settings.duration, samples, batch_size, accumulate);
+                trainer.logger(Progress::new(bar, size))
+            }
+            #[cfg(feature = "dashboard")]
+            View::Dashboard => trainer.logger(Dashboard::new(stop)),
+        };
+        if let Some(val) = self.val {
+            trainer = trainer.eval("val", Arc::new(val));
+        }
+        for metric in &settings.metric {
+            trainer = metric.add_to(trainer);
+        }
+        for algorithm in settings.algorithm.iter().filter_map(|spec| spec.init()) {
+            trainer = trainer.algorithm(algorithm);
+        }
+        if let Some(checkpoint) = from {
+            trainer = trainer.resume(checkpoint);
+        }
+        if let Some(settings) = self.to_store {
+            trainer = trainer.callback(store(settings, folder.config()));
+        }
+        let order = in_order(&settings.algorithm, "\nthen ");
+        trainer.callback(FirstBatch {
+            path: folder.first_batch(),
+            title: format!("First training batch, after {order}"),
+            classes: self.card.classes,
+            normalize: self.card.normalize,
+            warnings: warnings.clone(),
+        })
+    }
+}
+
+/// Writes settings once the trainer has accepted them.
+fn store(
+    settings: Settings,
+    path: PathBuf,
+) -> impl FnMut(Event, &State<AnyNetwork>) -> Result<(), cutmix_train::Error> + Send {
+    move |event, _| {
+        if event == Event::FitStart {
+            let text = settings.to_toml();
+            let written = crate::run_folder::write_whole(&path, text.as_bytes());
+            return written.map_err(cutmix_train::Error::other);
+        }
+        Ok(())
+    }
+}
+
+/// Warnings that are printed when the run has ended and nothing else writes on the terminal.
+pub type Warnings = Arc<Mutex<Vec<String>>>;
+
+fn print_warnings(warnings: &Warnings) {
+    let warnings = warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    warnings.iter().for_each(warning);
+}
+
+/// Writes the results of a run. A picture that cannot be written does not matter to them.
+fn finish(
+    fit: &Fit<AnyNetwork>,
+    folder: &RunFolder,
+    settings: &Settings,
+    card: &ModelCard,
+) -> Result<(), Error> {
+    if fit.is_complete {
+        folder.save_model(&fit.model, card)?;
+    }
+    let path = folder.curves();
+    if let Err(reason) = curves::write(&path, &fit.history, settings.effects().mixes_targets) {
+        warning(format!("cannot write {}: {reason}", path.display()));
+    }
+    Ok(())
+}
+
+/// What measures a model as the trainer does.
+pub fn evaluator(settings: &Settings) -> Evaluator {
+    let evaluator = Evaluator::new(CrossEntropy::new());
+    (settings.metric.iter()).fold(evaluator, |evaluator, metric| metric.add_to(evaluator))
+}
+
+/// The error of a run, with the command that resumes it.
+fn in_folder(error: cutmix_train::Error, folder: &RunFolder) -> Error {
+    match error {
+        cutmix_train::Error::NotFinite { ref checkpoint, .. } => Error::NotFinite {
+            run: checkpoint.as_ref().map(|_| folder.path().into()),
+            source: error,
+        },
+        error => error.into(),
+    }
+}
+
+/// How a run is shown.
+enum View {
+    /// A line for each report.
+    Lines,
+    /// The same, above a bar.
+    Bar(ProgressBar),
+    /// The whole terminal, on which nothing else may write.
+    #[cfg(feature = "dashboard")]
+    Dashboard,
+}
+
+impl View {
+    fn choose(dashboard: bool) -> Result<Self, Error> {
+        if !dashboard {
+            return Ok(progress::bar().map_or(Self::Lines, Self::Bar));
+        }
+        #[cfg(feature = "dashboard")]
+        return crate::dashboard::check().map(|()| Self::Dashboard);
+        #[cfg(not(feature = "dashboard"))]
+        Err(Error::Dashboard(
+            "is not in this build; build with --features dashboard to add it",
+        ))
+    }
+
+    /// What to do at a signal; it is given whether it is not the first.
+    fn on_signal(&self) -> Box<dyn Fn(bool) + Send> {
+        let message =
+            || eprintln!("stopping after this batch or evaluation; Ctrl-C again stops at once");
+        let exit = || std::process::exit(STOPPED.into());
+        match self {
+            Self::Lines => Box::new(move |again| if again { exit() } else { message() }),
+            Self::Bar(bar) => {
+                let bar = bar.clone();
+                Box::new(move |again| if again { exit() } else { bar.suspend(message) })
+            }
+            #[cfg(feature = "dashboard")]
+            Self::Dashboard => Box::new(|again| {
+                if again {
+                    Dashboard::exit()
+                }
+            }),
+        }
+    }
+}

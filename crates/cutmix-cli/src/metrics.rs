@@ -1,0 +1,80 @@
+//! Metrics by name.
+
+use burn::train::metric::{
+    Adaptor, AurocMetric, ClassReduction, FBetaScoreMetric, Metric, Numeric, PrecisionMetric,
+    RecallMetric, TopKAccuracyMetric,
+};
+use clap::ValueEnum;
+use cutmix_train::{Evaluator, Network, Outputs, Trainer};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// A metric of Burn's. Those of classes are the mean over the classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum MetricName {
+    /// Share of the images whose class is among the five most likely ones, in percent.
+    Top5,
+    /// F1 score: harmonic mean of precision and recall.
+    FScore,
+    /// Area under the ROC curve.
+    Auroc,
+    /// Share of the images predicted as a class that are of it.
+    Precision,
+    /// Share of the images of a class that are predicted as it.
+    Recall,
+}
+
+const CLASSES: ClassReduction = ClassReduction::Macro;
+
+impl MetricName {
+    /// Checks that the metric can measure so many classes.
+    pub fn check(self, classes: usize) -> Result<(), Error> {
+        if self == Self::Top5 && classes < 5 {
+            let expected = format!("another metric, as the data have {classes} classes");
+            return Err(Error::option("metric", "top5", expected));
+        }
+        Ok(())
+    }
+
+    /// Adds the metric to `target`.
+    pub fn add_to<T: AddMetric>(self, target: T) -> T {
+        let name = (self.to_possible_value()).map_or(String::new(), |value| value.get_name().into());
+        match self {
+            Self::Top5 => target.add(name, TopKAccuracyMetric::new(5)),
+            Self::FScore => target.add(name, FBetaScoreMetric::multiclass(1.0, 1, CLASSES)),
+            Self::Auroc => target.add(name, AurocMetric::multiclass(CLASSES)),
+            Self::Precision => target.add(name, PrecisionMetric::multiclass(1, CLASSES)),
+            Self::Recall => target.add(name, RecallMetric::multiclass(1, CLASSES)),
+        }
+    }
+}
+
+/// What measures with metrics of Burn's.
+pub trait AddMetric {
+    fn add<Me>(self, name: String, metric: Me) -> Self
+    where
+        Me: Metric + Numeric + 'static,
+        Outputs: Adaptor<Me::Input>;
+}
+
+impl<M: Network> AddMetric for Trainer<M> {
+    fn add<Me>(self, name: String, metric: Me) -> Self
+    where
+        Me: Metric + Numeric + 'static,
+        Outputs: Adaptor<Me::Input>,
+    {
+        self.metric(name, metric)
+    }
+}
+
+impl AddMetric for Evaluator {
+    fn add<Me>(self, name: String, metric: Me) -> Self
+    where
+        Me: Metric + Numeric + 'static,
+        Outputs: Adaptor<Me::Input>,
+    {
+        self.metric(name, metric)
+    }
+}

@@ -1,0 +1,367 @@
+//! The settings of a run: options of `cutmix train` and keys of a configuration file.
+
+mod algorithm;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Parser, ValueEnum, value_parser};
+use config::{Config, File, FileFormat};
+use cutmix_train::algorithms::Effects;
+use cutmix_train::{Duration, Schedule, TrainerConfig};
+use cutmix_vision::models::{self, Architecture, Optimizer};
+use cutmix_vision::{OnBadImage, models::architectures};
+use serde::{Deserialize, Serialize};
+
+pub use algorithm::{AlgorithmSpec, check_together, in_order};
+
+use crate::error::Error;
+use crate::metrics::MetricName;
+use crate::precision::Precision;
+
+/// Everything that decides a run. Values that depend on the data or the network are `None` until
+/// [`Settings::resolve`] has filled them in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// Folder with images to learn [default: the embedded Fashion-MNIST]
+    ///
+    /// It holds a folder of JPEG, PNG, WebP or BMP files for each class, or `train`, `val` and
+    /// `test` with such folders, or the files of MNIST (IDX, also .gz) or CIFAR (binary version).
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub data: Option<PathBuf>,
+    /// Side of the square that photographs are resized to, in pixels, 1 to 4096 [default: 64]
+    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
+    pub size: Option<usize>,
+    /// Share of the training images that becomes the validation set, where the data have none;
+    /// above 0 and below 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, help_heading = "Data", allow_negative_numbers = true)]
+    pub val_fraction: f64,
+    /// What to do with an image that cannot be decoded: stop, or leave it out and count it
+    #[arg(long, value_name = "WHAT", default_value = "fail", help_heading = "Data")]
+    pub on_bad_image: OnBadImage,
+    /// Use at most N images of each set, spread over the data, for a quick try [default: all]
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub limit: Option<usize>,
+
+    /// Network [default: resnet8, for images above 64 pixels resnet18]
+    #[arg(long, value_name = "NAME", help_heading = "Training", value_parser = network_parser())]
+    pub model: Option<String>,
+    #[arg(
+        long,
+        value_name = "SPEC",
+        default_value = "cutmix",
+        help_heading = "Training",
+        value_parser = parse_algorithm,
+        help = "What to do to training images, labels, gradients or weights; may be given several times",
+        long_help = algorithm::help(),
+    )]
+    pub algorithm: Vec<AlgorithmSpec>,
+    /// How long to train: 8ep (passes over the data), 500ba (batches), 12800sp (images) or 1h30m
+    #[arg(long, value_name = "TIME", default_value = "5ep", help_heading = "Training", value_parser = library::<Duration>)]
+    pub duration: Duration,
+    /// Images in a training step, 1 to the number of training images
+    #[arg(long, value_name = "N", default_value_t = 32, help_heading = "Training")]
+    pub batch_size: usize,
+    /// Peak learning rate, above 0; see --schedule [default: what suits the network, the optimizer
+    /// and the batch size]
+    #[arg(long, value_name = "RATE", help_heading = "Training", allow_negative_numbers = true)]
+    pub learning_rate: Option<f64>,
+    /// Pull of the weights of convolutions and linear layers towards 0, at least 0 [default: what
+    /// suits the network and the optimizer]
+    #[arg(long, value_name = "DECAY", help_heading = "Training", allow_negative_numbers = true)]
+    pub weight_decay: Option<f64>,
+    /// Optimizer: SGD with Nesterov momentum of 0.9, or AdamW [default: what suits the network]
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    pub optimizer: Option<Optimizer>,
+    /// How the learning rate continues from its peak: cosine, constant, step:every=30ep,factor=0.1 or
+    /// one-cycle
+    #[arg(long, value_name = "SHAPE", default_value = "cosine", help_heading = "Training", value_parser = library::<Schedule>)]
+    pub schedule: Schedule,
+    /// How long the learning rate rises to its peak, for example 500ba or 0.1dur [default: 0.05dur,
+    /// with one-cycle 0.3dur]
+    #[arg(long, value_name = "TIME", help_heading = "Training", value_parser = library::<Duration>)]
+    pub warmup: Option<Duration>,
+    /// Make each batch of N parts, whose gradients are added up, for batches that do not fit into
+    /// memory; divides the batch size
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Training")]
+    pub accumulate: usize,
+    /// Type of weights and activations, where the device has it; for f16 the loss is not scaled
+    #[arg(long, value_name = "TYPE", default_value = "f32", help_heading = "Training")]
+    pub precision: Precision,
+    /// What to do when a loss or gradient is not a finite number: stop, or skip the batch
+    #[arg(long, value_name = "WHAT", default_value = "stop", help_heading = "Training")]
+    pub on_nan: OnNan,
+    /// Mirror and shift training images at random [default: for colour images]
+    #[arg(long, num_args = 0, default_missing_value = "true", help_heading = "Training")]
+    pub augment: Option<bool>,
+
+    /// How often to evaluate: a time like 1ep, 500ba, 0.1dur (a share of the run) or 10m
+    #[arg(long, value_name = "TIME", default_value = "1ep", help_heading = "Run", value_parser = library::<Duration>)]
+    pub eval_interval: Duration,
+    /// How often to save a checkpoint, a time as above
+    #[arg(long, value_name = "TIME", default_value = "1ep", help_heading = "Run", value_parser = library::<Duration>)]
+    pub save_interval: Duration,
+    /// Number of the last checkpoints to keep, at least 1
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Run")]
+    pub keep: usize,
+    /// What to write besides metrics.csv, separated by commas [default: neither]
+    #[arg(long, value_name = "LOG", value_delimiter = ',', help_heading = "Run")]
+    pub log: Vec<Log>,
+    /// What to measure besides loss and accuracy, separated by commas; may be given several times
+    /// [default: nothing]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Run")]
+    pub metric: Vec<MetricName>,
+    /// Keep the best model instead of the last, by a score such as val/accuracy, val/loss,
+    /// train/loss or val/f-score (see --metric) [default: the last]
+    #[arg(long, value_name = "SCORE", help_heading = "Run")]
+    pub best: Option<String>,
+    /// End the run when N evaluations in a row were no better than an earlier one, by the score of
+    /// --best or else val/loss; at least 1 [default: never]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub patience: Option<usize>,
+    /// Seed of everything random: the same seed repeats the run
+    // TOML, in which the run is written down, has no larger number.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Run", value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: u64,
+    /// Where to compute: auto (the first GPU or else the CPU), cpu, vulkan, vulkan:1, cuda, rocm,
+    /// metal, webgpu or wgpu
+    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Run")]
+    pub device: String,
+}
+
+/// What to do when a loss or gradient is not a finite number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnNan {
+    /// End the run.
+    Stop,
+    /// Leave out the batch.
+    Skip,
+}
+
+/// What a run writes besides `metrics.csv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Log {
+    /// log.jsonl: each batch, with what the algorithms did.
+    Jsonl,
+    /// The same as event files.
+    Tensorboard,
+}
+
+/// Settings of a run that depend on the network and the data.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolved {
+    pub architecture: &'static Architecture,
+    pub optimizer: Optimizer,
+    pub learning_rate: f64,
+    pub weight_decay: f64,
+    pub augment: bool,
+}
+
+/// The largest side of images for which small networks are made.
+const SMALL: usize = 64;
+
+impl Default for Settings {
+    /// The defaults of the options.
+    fn default() -> Self {
+        #[derive(Parser)]
+        struct Options {
+            #[command(flatten)]
+            settings: Settings,
+        }
+
+        Options::parse_from(["cutmix"]).settings
+    }
+}
+
+impl Settings {
+    /// The settings of a configuration file, where there is one, with the options that were given on
+    /// the command line in their place. `self` are the parsed options and `matches` their sources.
+    pub fn layer(&self, matches: &ArgMatches, file: Option<&Path>) -> Result<Self, Error> {
+        match file {
+            Some(path) => read(path, self.given(matches)),
+            None => Ok(self.clone()),
+        }
+    }
+
+    /// The settings that were given on the command line.
+    pub fn given(&self, matches: &ArgMatches) -> toml::Table {
+        let mut table = self.to_table();
+        table.retain(|key, _| {
+            let id = key.replace('-', "_");
+            // Options that are hidden from a command are none of its arguments.
+            let source = matches.try_contains_id(&id).ok().and_then(|_| matches.value_source(&id));
+            source == Some(ValueSource::CommandLine)
+        });
+        table
+    }
+
+    /// Reads a configuration file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        read(path, toml::Table::new())
+    }
+
+    /// The text of a configuration file.
+    pub fn to_toml(&self) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        let settings = self.to_table();
+        format!(
+            "# Written by cutmix {version}. `cutmix train --config FILE` repeats the run.\n{settings}"
+        )
+    }
+
+    fn to_table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("paths were parsed from texts, and numbers fit TOML")
+    }
+
+    /// Checks what does not need the data, so that a mistake shows before they are read.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.limit == Some(0) {
+            return Err(Error::option("limit", 0, "at least 1 image"));
+        }
+        if let Some(name) = &self.model {
+            models::find(name)?;
+        }
+        if self.batch_size == 0 {
+            return Err(Error::option("batch-size", 0, "at least 1 image"));
+        }
+        if self.keep == 0 {
+            return Err(Error::option("keep", 0, "at least 1 checkpoint"));
+        }
+        if let Some(decay) = self.weight_decay
+            && !(decay.is_finite() && decay >= 0.0)
+        {
+            return Err(Error::option("weight-decay", decay, "a number of at least 0"));
+        }
+        self.trainer(self.learning_rate.unwrap_or(1.0)).check()?;
+        if self.save_interval.is_zero() {
+            return Err(Error::option("save-interval", self.save_interval, "a duration above 0"));
+        }
+        if !self.batch_size.is_multiple_of(self.accumulate) {
+            let expected = format!("a divisor of the batch size, {}", self.batch_size);
+            return Err(Error::option("accumulate", self.accumulate, expected));
+        }
+        self.data_config().check()?;
+        check_together(&self.algorithm)?;
+        if self.precision != Precision::F32 && self.effects().averages_weights {
+            let expected = "f32 with the algorithm ema: in other types a moving average soon stands \
+                            still";
+            return Err(Error::option("precision", self.precision, expected));
+        }
+        Ok(())
+    }
+
+    /// The effects of all algorithms together.
+    pub fn effects(&self) -> Effects {
+        let algorithms = self.algorithm.iter().filter_map(AlgorithmSpec::init);
+        let effects = algorithms.map(|algorithm| algorithm.effects());
+        effects.fold(Effects::default(), Effects::or)
+    }
+
+    /// The settings of the trainer, with this learning rate.
+    pub fn trainer(&self, learning_rate: f64) -> TrainerConfig {
+        let mut config = TrainerConfig::new(self.duration)
+            .with_eval_interval(self.eval_interval)
+            .with_learning_rate(learning_rate)
+            .with_schedule(self.schedule)
+            .with_accumulate(self.accumulate)
+            .with_seed(self.seed)
+            .with_on_nan(match self.on_nan {
+                OnNan::Stop => cutmix_train::OnNan::Stop,
+                OnNan::Skip => cutmix_train::OnNan::Skip,
+            });
+        config.warmup = self.warmup;
+        config.best = self.best.clone();
+        if let Some(reports) = self.patience {
+            let score = self.best.as_deref().unwrap_or("val/loss");
+            config = config.with_patience(score, reports);
+        }
+        config
+    }
+
+    /// Fills in what depends on the network and on images of the shape `[C, H, W]`, and checks what
+    /// depends on them.
+    pub fn resolve(&mut self, [channels, height, width]: [usize; 3], samples: usize) -> Result<Resolved, Error> {
+        let small = height.max(width) <= SMALL;
+        let usual = if small { "resnet8" } else { "resnet18" };
+        let architecture = models::find(self.model.as_deref().unwrap_or(usual))?;
+        let optimizer = self.optimizer.unwrap_or(architecture.optimizer);
+        let recipe = architecture.recipe(optimizer);
+        let resolved = Resolved {
+            architecture,
+            optimizer,
+            learning_rate: (self.learning_rate)
+                .unwrap_or_else(|| recipe.learning_rate_for(self.batch_size)),
+            weight_decay: self.weight_decay.unwrap_or(recipe.weight_decay),
+            // Mirrored digits or letters are other signs, and most grey data sets are of those.
+            augment: self.augment.unwrap_or(channels == 3),
+        };
+        self.model = Some(architecture.name.into());
+        self.optimizer = Some(resolved.optimizer);
+        self.learning_rate = Some(resolved.learning_rate);
+        self.weight_decay = Some(resolved.weight_decay);
+        self.augment = Some(resolved.augment);
+        self.warmup = Some(self.warmup.unwrap_or(self.schedule.default_warmup()));
+        if self.batch_size > samples {
+            let expected = format!("1 to the number of training images, {samples}");
+            return Err(Error::option("batch-size", self.batch_size, expected));
+        }
+        for spec in &self.algorithm {
+            spec.check_images(&[height, width])?;
+        }
+        Ok(resolved)
+    }
+}
+
+/// Reads a configuration file and puts other settings in the place of its own.
+fn read(path: &Path, given: toml::Table) -> Result<Settings, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
+    let layered = || -> Result<Settings, config::ConfigError> {
+        let given = Config::try_from(&given)?;
+        let file = File::from_str(&text, FileFormat::Toml);
+        Config::builder().add_source(file).add_source(given).build()?.try_deserialize()
+    };
+    layered().map_err(|error| Error::Config {
+        path: path.into(),
+        // Messages of the parser have several lines, the first of which tells where.
+        reason: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+    })
+}
+
+/// The networks, as the help lists them.
+fn network_parser() -> impl TypedValueParser<Value = String> {
+    let networks = architectures().map(|one| PossibleValue::new(one.name).help(one.about));
+    PossibleValuesParser::new(networks)
+}
+
+/// Parses a value of the library.
+fn library<T: FromStr<Err = cutmix_train::Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| match error {
+        // Clap has named the option and its value.
+        cutmix_train::Error::Argument { accepted, .. } => format!("expected {accepted}"),
+        error => error.to_string(),
+    })
+}
+
+/// Parses an algorithm.
+pub fn parse_algorithm(text: &str) -> Result<AlgorithmSpec, String> {
+    text.parse().map_err(|error| match error {
+        // Clap has named the text.
+        Error::Algorithm { reason, .. } => reason,
+        error => error.to_string(),
+    })
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jsonl => "log.jsonl",
+            Self::Tensorboard => "tensorboard/",
+        })
+    }
+}

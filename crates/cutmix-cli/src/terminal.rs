@@ -1,0 +1,143 @@
+//! Text for people: lines on standard output and standard error.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
+
+use unicode_width::UnicodeWidthStr;
+
+/// Writes a line on standard output. Unlike `println!` it does not panic where the reader has gone
+/// (`cutmix eval runs/001 | head -1`).
+pub fn line(text: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{}", escaped(&text.to_string()));
+}
+
+/// Writes a warning on standard error.
+pub fn warning(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "warning: {}", escaped(&text.to_string()));
+}
+
+/// Writes the error that ends a command, on standard error.
+pub fn error(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "error: {}", escaped(&text.to_string()));
+}
+
+/// `text` without characters that act on a terminal: control characters, line breaks, and those that
+/// change the direction of writing. They become `\u{1b}`. Names of classes and files come from
+/// elsewhere and may hold anything.
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        let changes_direction = matches!(
+            letter,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        let breaks_line = matches!(letter, '\u{2028}' | '\u{2029}');
+        if letter.is_control() || changes_direction || breaks_line {
+            safe.extend(letter.escape_default());
+        } else {
+            safe.push(letter);
+        }
+    }
+    safe
+}
+
+/// `text`, escaped, with spaces behind it up to `width` columns of a terminal.
+pub fn padded(text: &str, width: usize) -> String {
+    let text = escaped(text);
+    let spaces = width.saturating_sub(text.width());
+    text + &" ".repeat(spaces)
+}
+
+/// The columns of a terminal that `text` takes, escaped.
+pub fn width(text: &str) -> usize {
+    escaped(text).width()
+}
+
+/// A path as a shell takes it: `'my run [1]'`.
+pub fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    // A path that starts with a dash would be taken for an option.
+    let path = if path.starts_with('-') { format!("./{path}") } else { path };
+    match shlex::try_quote(&path) {
+        Ok(quoted) => quoted.into_owned(),
+        // A path with a NUL byte, which no system has.
+        Err(_) => path,
+    }
+}
+
+/// `12345` as `12,345`.
+pub fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Seconds as `0:42`, `3:07` or `1:02:03`.
+pub fn clock(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// `"1 image"`, `"2 images"`.
+pub fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", grouped(number))
+}
+
+/// `a, b or c`.
+pub fn alternatives<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<_> = words.into_iter().collect();
+    match words.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_times_have_minutes() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(75_290), "75,290");
+        assert_eq!(grouped(11_689_512), "11,689,512");
+        assert_eq!(clock(42.4), "0:42");
+        assert_eq!(clock(3723.0), "1:02:03");
+        assert_eq!(count(1, "image"), "1 image");
+        assert_eq!(count(2, "image"), "2 images");
+    }
+
+    #[test]
+    fn characters_that_act_on_a_terminal_are_escaped() {
+        let name = "cat\x1b[2J\u{9b}31m\r\n\u{202e}dog\u{2028}";
+        let safe = "cat\\u{1b}[2J\\u{9b}31m\\r\\n\\u{202e}dog\\u{2028}";
+        assert_eq!(escaped(name), safe);
+        assert_eq!(escaped("Käfer 猫"), "Käfer 猫");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(padded("猫", 4), "猫  ");
+        assert_eq!(padded("cat", 4), "cat ");
+        assert_eq!(width("\x1b"), 6);
+    }
+
+    #[test]
+    fn paths_are_quoted_where_a_shell_would_change_them() {
+        assert_eq!(quoted(Path::new("runs/001")), "runs/001");
+        assert_eq!(quoted(Path::new("my run [1]")), "'my run [1]'");
+        assert_eq!(quoted(Path::new("-x")), "./-x");
+    }
+}

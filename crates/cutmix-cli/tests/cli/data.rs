@@ -1,0 +1,139 @@
+//! The data of a run: its sets, its manifest, and names that come from outside.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{error, images, output, pets, scratch};
+
+fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let train = "train --data pets --size 16 --batch-size 8 --duration 2ba --val-fraction 0.25 \
+                 --device cpu --output run";
+    train.split_whitespace().chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn bad_images_are_skipped_with_a_count() {
+    let folder = scratch();
+    let path = folder.path();
+    let pets = pets(path);
+    fs::write(pets.join("cat/a.png"), b"").unwrap();
+    fs::write(pets.join("dog/text.jpg"), b"not an image").unwrap();
+    let shown = output(path, &train(&["--on-bad-image", "skip"]));
+    assert!(shown.contains("2 bad images skipped, the first pets/cat/a.png: "), "{shown}");
+}
+
+#[test]
+fn the_test_set_is_measured_once_and_apart() {
+    let folder = scratch();
+    let path = folder.path();
+    for (set, count) in [("train", 12), ("val", 4), ("test", 5)] {
+        for class in ["cat", "dog"] {
+            images(&path.join("pets").join(set).join(class), count);
+        }
+    }
+    let shown = output(path, &train(&["--best", "val/accuracy"]));
+    assert!(shown.contains("24 images to train, 8 to validate, 10 to test"), "{shown}");
+    let test = shown.lines().find(|line| line.starts_with("test       loss ")).unwrap();
+    assert!(test.ends_with("(best model)"), "{test}");
+    let table = fs::read_to_string(path.join("run/metrics.csv")).unwrap();
+    assert!(table.contains("val/accuracy") && !table.contains("test"), "{table}");
+
+    // `eval` measures the same set, and others where it is asked to.
+    let measured = output(path, &["eval", "run", "--device", "cpu"]);
+    assert!(measured.contains("pets, test set: 10 images"), "{measured}");
+    let scores = measured.lines().nth(1).unwrap();
+    assert!(test.contains(scores), "{test}: {scores}");
+    let measured = output(path, &["eval", "run", "--split", "val"]);
+    assert!(measured.contains("pets, validation set: 8 images"), "{measured}");
+}
+
+/// Starts a run that is stopped after its first batch.
+fn stopped(path: &Path) {
+    pets(path);
+    output(path, &train(&[]));
+    // A longer run continues where this one has ended.
+    let config = fs::read_to_string(path.join("run/config.toml")).unwrap();
+    let config = config.replace("duration = \"2ba\"", "duration = \"3ba\"");
+    fs::write(path.join("run/config.toml"), config).unwrap();
+}
+
+#[test]
+fn changed_data_are_refused_and_the_change_is_named() {
+    type Change = fn(&Path);
+    let changes: [(Change, &str); 5] = [
+        (|pets| fs::remove_file(pets.join("cat/1.png")).unwrap(), "1 image removed (cat/1.png)"),
+        (
+            |pets| drop(fs::copy(pets.join("cat/1.png"), pets.join("cat/new.png")).unwrap()),
+            "1 image added (cat/new.png)",
+        ),
+        (
+            |pets| fs::rename(pets.join("cat/1.png"), pets.join("dog/moved.png")).unwrap(),
+            "image",
+        ),
+        (
+            |pets| fs::rename(pets.join("cat"), pets.join("lion")).unwrap(),
+            "class `cat` renamed to `lion`",
+        ),
+        (
+            |pets| drop(fs::copy(pets.join("../big.png"), pets.join("cat/1.png")).unwrap()),
+            "1 image of another size (cat/1.png)",
+        ),
+    ];
+    for (change, named) in changes {
+        let folder = scratch();
+        let path = folder.path();
+        stopped(path);
+        image::RgbImage::new(40, 40).save(path.join("big.png")).unwrap();
+        change(&path.join("pets"));
+        for command in [&["train", "--resume", "run"][..], &["eval", "run"]] {
+            let message = error(path, command);
+            assert!(message.contains("have changed since the run started"), "{message}");
+            assert!(message.contains(named), "{named}: {message}");
+        }
+    }
+}
+
+#[test]
+fn unchanged_data_are_resumed_in_the_sets_of_the_run() {
+    let folder = scratch();
+    let path = folder.path();
+    stopped(path);
+    let shown = output(path, &["train", "--resume", "run"]);
+    assert!(shown.contains("18 images to train, 6 to validate, none to test"), "{shown}");
+}
+
+#[test]
+fn a_limit_keeps_its_images_when_the_run_is_resumed_and_evaluated() {
+    let folder = scratch();
+    let path = folder.path();
+    pets(path);
+    output(path, &train(&["--limit", "10"]));
+    let shown = output(path, &["train", "--resume", "run", "--duration", "3ba"]);
+    assert!(shown.contains("10 images to train, 6 to validate"), "{shown}");
+    let shown = output(path, &["eval", "run", "--split", "train"]);
+    assert!(shown.contains("training set: 10 images"), "{shown}");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_act_on_a_terminal_are_escaped() {
+    let folder = scratch();
+    let path = folder.path();
+    images(&path.join("pets/cat\x1b[2J\n猫"), 12);
+    images(&path.join("pets/dog\u{202e}"), 12);
+    let shown = output(path, &train(&[]));
+    assert!(!shown.contains('\x1b'), "{shown:?}");
+    let shown = output(path, &["eval", "run"]);
+    for escaped in ["cat\\u{1b}[2J\\n猫", "dog\\u{202e}"] {
+        assert!(shown.contains(escaped), "{shown}");
+    }
+    // The columns are aligned, wide characters included.
+    let rows: Vec<_> = shown.lines().skip(3).collect();
+    let column = rows[0].find("images").unwrap();
+    let before = |row: &str| row.find("  ").map(|at| row[..at].to_string()).unwrap();
+    assert_eq!(column, before(rows[1]).replace('猫', "xx").len() + 2, "{shown}");
+
+    fs::write(path.join("\x1b[31m.png"), "no image").unwrap();
+    let message = error(path, &["eval", "run", "--data", "\x1b[31m.png"]);
+    assert!(message.starts_with("\\u{1b}[31m.png is a file"), "{message}");
+}

@@ -1,0 +1,134 @@
+//! `cutmix eval` and `cutmix predict`.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{cutmix, error, fashion, images, output, pets, scratch, tiny, trained};
+
+/// Columns of the last row of a run's table, by name.
+fn last_scores(run: &Path, names: &[&str]) -> Vec<f64> {
+    let table = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let rows: Vec<Vec<_>> = table.lines().map(|row| row.split(',').collect()).collect();
+    let scores = names.iter().map(|name| {
+        let column = rows[0].iter().position(|column| column == name).unwrap();
+        rows.last().unwrap()[column].parse().unwrap()
+    });
+    scores.collect()
+}
+
+#[test]
+fn eval_repeats_the_last_evaluation_of_the_training_in_every_precision() {
+    for precision in ["f32", "bf16"] {
+        let folder = scratch();
+        let path = folder.path();
+        let more = ["--precision", precision, "--metric", "top5,f-score,auroc", "--output", "run"];
+        output(path, &tiny(&more));
+        let names = ["loss", "accuracy", "top5", "f-score", "auroc"];
+        let columns = names.map(|name| format!("val/{name}"));
+        let columns: Vec<_> = columns.iter().map(String::as_str).collect();
+        let scores = last_scores(&path.join("run"), &columns);
+
+        let shown = output(path, &["eval", "run", "--split", "val", "--device", "cpu"]);
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(lines[0], "Fashion-MNIST (embedded), validation set: 64 images");
+        let [loss, accuracy, top5, f_score, auroc] = scores[..] else {
+            panic!("{scores:?}");
+        };
+        let expected = format!(
+            "loss {loss:.4}, accuracy {accuracy:.2} %, top5 {top5:.4}, f-score {f_score:.4}, auroc \
+             {auroc:.4}"
+        );
+        assert_eq!(lines[1], expected, "{precision}");
+        assert_eq!(lines.len(), 4 + 10, "{shown}");
+        assert!(lines[4].starts_with("T-shirt/top"));
+        let counts = lines[4..].iter().map(|line| {
+            line[12..].split_whitespace().next().unwrap().parse::<usize>().unwrap()
+        });
+        assert_eq!(counts.sum::<usize>(), 64);
+    }
+}
+
+#[test]
+fn predict_continues_after_a_bad_file() {
+    let folder = scratch();
+    let path = folder.path();
+    fashion(&path.join("a.png"), 0);
+    fashion(&path.join("b.png"), 1);
+    fs::write(path.join("bad.png"), "no image").unwrap();
+    let run = trained().join("run");
+    let run = run.to_str().unwrap();
+
+    let shown = output(path, &["predict", run, "a.png", "b.png", "--top", "2"]);
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].starts_with("a.png  ") && lines[0].matches('%').count() == 2, "{shown}");
+    // More than there are classes shows all of them.
+    let all = output(path, &["predict", run, "a.png", "--top", "99"]);
+    assert_eq!(all.matches('%').count(), 10);
+
+    let mixed = cutmix(path, &["predict", run, "a.png", "bad.png", "gone.png", "b.png"]);
+    assert_eq!(mixed.status.code(), Some(1));
+    assert_eq!(String::from_utf8(mixed.stdout).unwrap().lines().count(), 2);
+    assert_eq!(String::from_utf8(mixed.stderr).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn photographs_train_evaluate_and_predict() {
+    let folder = scratch();
+    let path = folder.path();
+    pets(path);
+    let train = "train --data pets --size 16 --batch-size 8 --duration 1ep --val-fraction 0.25";
+    let options: Vec<_> = train.split(' ').chain(["--output", "run"]).collect();
+    let shown = output(path, &options);
+    assert!(
+        shown.contains("18 images to train, 6 to validate, none to test; 2 classes; 3 x 16 x 16"),
+        "{shown}"
+    );
+    assert!(shown.contains("mirrored and shifted"));
+    let shown = output(path, &["eval", "run"]);
+    assert!(shown.contains("validation set: 6 images"), "{shown}");
+    // What `predict` says of each file, class by class, is what `eval` counted.
+    let mut right = 0;
+    for class in ["cat", "dog"] {
+        for index in 0..12 {
+            let file = format!("pets/{class}/{index}.png");
+            let shown = output(path, &["predict", "run", &file, "--top", "1"]);
+            right += usize::from(shown.starts_with(&format!("{file}  {class} ")));
+        }
+    }
+    let shown = output(path, &["eval", "run", "--data", "pets"]);
+    assert!(shown.starts_with("pets, training set: 24 images"), "{shown}");
+    let accuracy = format!("accuracy {:.2} %", 100.0 * right as f64 / 24.0);
+    assert!(shown.contains(&accuracy), "{accuracy}: {shown}");
+
+    images(&path.join("others/cat"), 1);
+    images(&path.join("others/dogs"), 1);
+    let message = error(path, &["eval", "run", "--data", "others"]);
+    assert!(message.contains("`dogs` (did you mean `dog`?)"), "{message}");
+}
+
+#[test]
+fn numbered_folders_keep_their_classes_in_eval() {
+    let folder = scratch();
+    let path = folder.path();
+    // Sorted: 0, 1, 10, 2.
+    for class in ["0", "1", "10", "2"] {
+        images(&path.join("train").join(class), 8);
+    }
+    let train = "train --data train --size 8 --batch-size 8 --duration 1ep --val-fraction 0.25";
+    let options: Vec<_> = train.split(' ').chain(["--output", "run"]).collect();
+    output(path, &options);
+    for class in ["0", "1", "2"] {
+        images(&path.join("some").join(class), 3);
+    }
+    let shown = output(path, &["eval", "run", "--data", "some"]);
+    let classes: Vec<_> = (shown.lines().skip(4))
+        .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(classes, [["0", "3"], ["1", "3"], ["2", "3"]], "{shown}");
+    // Where some names are known and some are not, none is guessed.
+    images(&path.join("other/0"), 1);
+    images(&path.join("other/3"), 1);
+    let message = error(path, &["eval", "run", "--data", "other"]);
+    assert!(message.starts_with("unknown class of the data `3`"), "{message}");
+}

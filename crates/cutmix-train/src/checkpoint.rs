@@ -1,0 +1,332 @@
+//! Checkpoints: saved moments of a run.
+
+mod file;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::OptimizerRecord;
+use burn::store::ModuleRecord;
+use burn::tensor::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Clock, Counts};
+use crate::history::History;
+use crate::metrics::Sums;
+use crate::time::Duration;
+use crate::trainer::TrainerConfig;
+use crate::{CheckpointProblem, Error, State};
+
+pub use writer::FolderLock;
+pub(crate) use writer::{Writer, run_id};
+
+/// The folder of a run's checkpoints, how often they are written, and how many are kept.
+///
+/// A checkpoint is one file, `batch-00001234.checkpoint`: weights, optimizer, moving average,
+/// counts, history and metrics in progress. It is written under a temporary name, synced and
+/// renamed, and ends with the SHA-256 digest of its content. What a run draws at random needs no
+/// place in it, because that is a function of the seed and the batch.
+///
+/// A checkpoint is also written when the run ends or is stopped. Files are written by a thread of
+/// their own while training continues.
+///
+/// A new run does not start in a folder that has checkpoints. A run removes old checkpoints of its
+/// own, and nothing else: not those of other runs, nor those that are newer than the one it was
+/// resumed from. A file in the place of a new checkpoint that the run did not write, or that is
+/// damaged, is renamed: `batch-00001234.checkpoint.1`. As long as the run lasts, it holds a lock on the
+/// folder.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    pub(crate) folder: PathBuf,
+    pub(crate) interval: Duration,
+    pub(crate) keep: usize,
+}
+
+impl Checkpoints {
+    /// Writes to `folder` after each epoch, and keeps the last two checkpoints.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            interval: Duration::Epochs(1),
+            keep: 2,
+        }
+    }
+
+    /// Writes each time that `interval` elapses.
+    pub fn every(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Keeps the last `keep` checkpoints, at least 1. The one with the best model is kept as well,
+    /// where the run returns that model.
+    pub fn keep(mut self, keep: usize) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.interval.check_interval("save_interval")?;
+        if self.keep == 0 {
+            return Err(Error::argument("keep", 0, "at least 1 checkpoint"));
+        }
+        Ok(())
+    }
+}
+
+/// What a run is besides its tensors.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// The identity of the run, drawn when it started.
+    pub run: String,
+    /// Samples of the training data, and the loader's digest of them.
+    pub num_samples: u64,
+    pub fingerprint: Option<String>,
+    /// Metrics since the last report.
+    pub sums: Sums,
+    /// Seconds of training since the last report.
+    pub train_seconds: f64,
+    /// The batch whose checkpoint has the best model so far.
+    pub best: Option<u64>,
+    /// The index of the first report whose model can be the best: those before it are lost.
+    pub best_from: usize,
+    /// The counts at which the current cycle of the schedule started.
+    pub cycle: Counts,
+}
+
+/// The header of a checkpoint file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Header {
+    pub progress: Progress,
+    pub seed: u64,
+    pub max_duration: Duration,
+    pub counts: Counts,
+    pub history: History,
+    pub learning_rate: f64,
+    pub skipped: u64,
+    /// Bytes of the model, of the optimizer and of the moving average.
+    pub lengths: (u64, u64, Option<u64>),
+}
+
+/// A saved moment of a run, which [`Trainer::resume`](crate::Trainer::resume) resumes.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    header: Header,
+    model: Vec<u8>,
+    optimizer: Vec<u8>,
+    average: Option<Vec<u8>>,
+}
+
+/// The newest checkpoint of a folder that can be used.
+#[derive(Debug)]
+pub struct Latest {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// The files that are damaged or no checkpoints: newer ones, newest first, and the one with the
+    /// best model, without which the best is looked for anew.
+    pub damaged: Vec<Error>,
+}
+
+impl Checkpoint {
+    /// The newest checkpoint in a folder. Damaged files are skipped and named; nothing is
+    /// changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] if there is no checkpoint, or none that is whole, or a newer one than
+    /// those that are is of another version or cannot be read.
+    pub fn latest(folder: &Path) -> Result<Latest, Error> {
+        let batches = file::list(folder)
+            .map_err(|error| Error::checkpoint(folder, CheckpointProblem::Unreadable(error)))?;
+        let mut damaged = Vec::new();
+        for batch in batches.into_iter().rev() {
+            match Self::read(&file::path(folder, batch)) {
+                Ok(checkpoint) => {
+                    let best = checkpoint
+                        .header
+                        .progress
+                        .best
+                        .filter(|best| *best != batch);
+                    let best = best.map(|best| Self::read(&file::path(folder, best)));
+                    damaged.extend(best.and_then(Result::err));
+                    return Ok(Latest {
+                        checkpoint,
+                        damaged,
+                    });
+                }
+                Err(error) if is_damage(&error) => damaged.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let missing = || Error::checkpoint(folder, CheckpointProblem::Missing);
+        Err(damaged.into_iter().next().unwrap_or_else(missing))
+    }
+
+    /// Whether a folder has a checkpoint, whole or not.
+    pub fn exists(folder: &Path) -> bool {
+        file::list(folder).is_ok_and(|batches| !batches.is_empty())
+    }
+
+    /// Reads one file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`], whose problem tells apart a file that cannot be read, is no
+    /// checkpoint, has another version or a wrong digest.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        file::read(path).map_err(|problem| Error::checkpoint(path, problem))
+    }
+
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The reports before it.
+    pub fn history(&self) -> &History {
+        &self.header.history
+    }
+
+    /// Elapsed batches of the run.
+    pub fn batches(&self) -> u64 {
+        self.header.counts.batches
+    }
+
+    /// The length that the run was meant to have when the checkpoint was written.
+    pub fn max_duration(&self) -> Duration {
+        self.header.max_duration
+    }
+
+    /// Whether the run had lasted that long.
+    pub fn is_complete(&self) -> bool {
+        let samples = self.header.progress.num_samples as usize;
+        Clock::new(self.header.max_duration, samples, self.header.counts).is_over()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.header.counts
+    }
+
+    pub(crate) fn run(&self) -> &str {
+        &self.header.progress.run
+    }
+
+    /// Checks that a run with these settings and these data can be the one that was saved.
+    pub(crate) fn check(&self, config: &TrainerConfig, data: &Progress) -> Result<(), Error> {
+        let saved = &self.header.progress;
+        if saved.num_samples != data.num_samples {
+            let value = format!("train, with {} samples", data.num_samples);
+            let accepted = format!("the {} samples of the run", saved.num_samples);
+            return Err(Error::argument("loader", value, accepted));
+        }
+        if saved.fingerprint.is_some() && saved.fingerprint != data.fingerprint {
+            let accepted = "the data of the run, unchanged";
+            return Err(Error::argument(
+                "loader",
+                "train, with changed data",
+                accepted,
+            ));
+        }
+        if self.header.seed != config.seed {
+            let accepted = format!("{}, the seed of the run", self.header.seed);
+            return Err(Error::argument("seed", config.seed, accepted));
+        }
+        let was_shortened = || {
+            let samples = saved.num_samples as usize;
+            Clock::new(config.max_duration, samples, self.header.counts).is_over()
+        };
+        if config.max_duration != self.header.max_duration && was_shortened() {
+            let accepted = "a duration that has not elapsed";
+            return Err(Error::argument(
+                "max_duration",
+                config.max_duration,
+                accepted,
+            ));
+        }
+        Ok(())
+    }
+
+    /// The progress from which a run with these settings continues. A finished run that is extended
+    /// starts a new cycle of the schedule.
+    pub(crate) fn progress(&self, config: &TrainerConfig) -> Result<Progress, Error> {
+        let mut progress = self.header.progress.clone();
+        if config.max_duration != self.header.max_duration && self.is_complete() {
+            progress.cycle = self.header.counts;
+        }
+        Ok(progress)
+    }
+
+    /// Puts the saved weights, optimizer, moving average and history into a state.
+    pub(crate) fn restore<M: Module, const D: usize>(
+        &self,
+        state: &mut State<M, D>,
+    ) -> Result<(), Error> {
+        if let Some(average) = &self.average {
+            let model = state.model.as_ref().map(Module::valid);
+            state.average = model.map(|model| self.load(average, model)).transpose()?;
+        }
+        let model = state.model.take();
+        state.model = model
+            .map(|model| self.load(&self.model, model))
+            .transpose()?;
+        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(self.optimizer.clone()))
+            .map_err(|error| self.other_run(error))?;
+        state.optimizer = state.optimizer.clone().load_record(record);
+        state.history = self.header.history.clone();
+        state.learning_rate = self.header.learning_rate;
+        state.skipped = self.header.skipped;
+        Ok(())
+    }
+
+    /// The best model of the run so far, whose weights are in a checkpoint beside this one; `None`
+    /// where there is none that is whole.
+    pub(crate) fn best_model<M: Module>(&self, model: M) -> Result<Option<M>, Error> {
+        let Some(batch) = self.header.progress.best else {
+            return Ok(None);
+        };
+        if batch == self.batches() {
+            return self.inference_model(model).map(Some);
+        }
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        match Self::read(&file::path(folder, batch)) {
+            Ok(best) if best.run() == self.run() => best.inference_model(model).map(Some),
+            // `latest` has named the file, and a run can do without.
+            _ => Ok(None),
+        }
+    }
+
+    /// `model` with the saved weights that inference uses.
+    fn inference_model<M: Module>(&self, model: M) -> Result<M, Error> {
+        self.load(self.average.as_ref().unwrap_or(&self.model), model)
+    }
+
+    fn load<M: Module>(&self, bytes: &[u8], model: M) -> Result<M, Error> {
+        ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes.to_vec()))
+            .and_then(|record| model.try_load_record(record))
+            .map_err(|error| self.other_run(error))
+    }
+
+    fn other_run(&self, reason: impl ToString) -> Error {
+        // Burn's reasons have several lines.
+        let reason = reason
+            .to_string()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        Error::checkpoint(&self.path, CheckpointProblem::OtherRun(reason))
+    }
+}
+
+/// Whether a file is of no use to any version of this library.
+fn is_damage(error: &Error) -> bool {
+    use CheckpointProblem::{Damaged, NotACheckpoint};
+    matches!(
+        error,
+        Error::Checkpoint {
+            problem: Damaged | NotACheckpoint,
+            ..
+        }
+    )
+}

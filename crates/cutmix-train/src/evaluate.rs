@@ -1,0 +1,117 @@
+//! Evaluation of a model on a set.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use burn::train::metric::{Adaptor, Metric, Numeric};
+
+use crate::history::Score;
+use crate::loss::Loss;
+use crate::metrics::{DynMetric, Evaluation, Outputs, boxed};
+use crate::network::Network;
+use crate::{Error, Loader};
+
+/// Measures a model on a set: loss, accuracy, and metrics of Burn's or your own.
+///
+/// ```
+/// # use burn::tensor::Device;
+/// # use cutmix_train::{Error, Loader, Network};
+/// use burn::train::metric::TopKAccuracyMetric;
+/// use cutmix_train::Evaluator;
+/// use cutmix::loss::CrossEntropy;
+///
+/// # fn run(model: &impl Network, test: &dyn Loader, device: &Device) -> Result<(), Error> {
+/// let evaluator = Evaluator::new(CrossEntropy::new()).metric("top5", TopKAccuracyMetric::new(5));
+/// for score in evaluator.run("test", model, test, device)? {
+///     println!("{} {}", score.name, score.value);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Evaluator {
+    pub(crate) loss: Arc<dyn Loss>,
+    metrics: Vec<(String, Box<dyn DynMetric>)>,
+}
+
+impl Evaluator {
+    /// Measures this loss, and accuracy.
+    pub fn new(loss: impl Loss + 'static) -> Self {
+        Self {
+            loss: Arc::new(loss),
+            metrics: Vec::new(),
+        }
+    }
+
+    /// Adds a metric under a name; one of the same name is replaced.
+    pub fn metric<Me>(mut self, name: impl Into<String>, metric: Me) -> Self
+    where
+        Me: Metric + Numeric + 'static,
+        Outputs: Adaptor<Me::Input>,
+    {
+        let name = name.into();
+        self.metrics.retain(|(other, _)| *other != name);
+        self.metrics.push((name, boxed(metric)));
+        self
+    }
+
+    /// The names of all metrics.
+    pub(crate) fn metric_names(&self) -> impl Iterator<Item = &str> {
+        let added = self.metrics.iter().map(|(name, _)| name.as_str());
+        ["loss", "accuracy"].into_iter().chain(added)
+    }
+
+    /// The scores of `model` on all batches of `loader`, computed on `device`. Their names start with
+    /// that of the set: `test/accuracy`, in percent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] for a sample that cannot be read, [`Error::Argument`] for a loader without
+    /// samples, [`Error::Device`] if the device fails, and the errors of the loss.
+    pub fn run<M: Network<D>, const D: usize>(
+        &self,
+        set: &str,
+        model: &M,
+        loader: &dyn Loader<D>,
+        device: &Device,
+    ) -> Result<Vec<Score>, Error> {
+        // Without autodiff, dropout and batch normalisation evaluate.
+        let device = device.clone().without_autodiff();
+        let model = model.valid().to_device(&device);
+        self.run_with(set, &model, loader, &device, |_| {})
+    }
+
+    /// As [`run`](Self::run), for a model that is ready for inference on `device`; `progress` is given
+    /// the number of samples done.
+    pub(crate) fn run_with<M: Network<D>, const D: usize>(
+        &self,
+        set: &str,
+        model: &M,
+        loader: &dyn Loader<D>,
+        device: &Device,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Score>, Error> {
+        let mut evaluation = Evaluation::new(set, self.loss.reduction(), &self.metrics);
+        let mut done = 0;
+        for batch in loader.batches(0, 0, device) {
+            let batch = batch.map_err(|source| Error::Data {
+                set: set.into(),
+                source,
+            })?;
+            let batch = batch.to_device(device);
+            done += batch.size();
+            let logits = model.forward(batch.images);
+            let loss = self.loss.forward(logits.clone(), batch.targets.clone())?;
+            evaluation.add(Outputs {
+                logits,
+                targets: batch.targets,
+                loss,
+            })?;
+            progress(done);
+        }
+        if done == 0 {
+            let value = format!("{set}, without samples");
+            return Err(Error::argument("loader", value, "at least one sample"));
+        }
+        evaluation.scores()
+    }
+}

@@ -1,0 +1,440 @@
+//! The loop: epochs and batches.
+
+mod gradients;
+mod report;
+
+use std::collections::VecDeque;
+use std::iter::Peekable;
+use std::sync::Arc;
+use std::time::{Duration as Wall, Instant};
+
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+
+use self::gradients::PartGradients;
+use crate::algorithms::Algorithm;
+use crate::callback::Callback;
+use crate::checkpoint::{Progress, Writer};
+use crate::clock::{Clock, Counts};
+use crate::data::Batches;
+use crate::evaluate::Evaluator;
+use crate::loggers::{Loggers, RunStart};
+use crate::metrics::Measured;
+use crate::network::Network;
+use crate::parameters;
+use crate::state::Logged;
+use crate::stop::Stop;
+use crate::time::{Duration, Time};
+use crate::trainer::{Fit, OnNan, Trainer, TrainerConfig};
+use crate::{Batch, Error, Event, Loader, State};
+
+/// A named evaluation set.
+pub(crate) struct EvalSet<const D: usize> {
+    pub name: String,
+    pub loader: Arc<dyn Loader<D>>,
+}
+
+/// A training run: its state, and everything around it that does not change.
+pub(crate) struct Run<M: Network<D>, const D: usize> {
+    state: State<M, D>,
+    config: TrainerConfig,
+    warmup: Duration,
+    train: Arc<dyn Loader<D>>,
+    evals: Vec<EvalSet<D>>,
+    evaluator: Evaluator,
+    algorithms: Vec<Box<dyn Algorithm<M, D>>>,
+    callbacks: Vec<Box<dyn Callback<M, D>>>,
+    loggers: Loggers,
+    checkpoints: Option<Writer>,
+    stop: Stop,
+    /// Batches whose numbers have not been read from the device.
+    pending: VecDeque<Pending>,
+    read: Instant,
+    /// What has to be saved besides the state: see [`Progress`].
+    progress: Progress,
+    best: Option<M>,
+    /// The time of the last look at what is due.
+    looked: Time,
+    /// Elapsed batches at the last report and the last checkpoint.
+    reported: u64,
+    saved: Option<u64>,
+}
+
+/// The numbers of a batch, still on the device.
+struct Pending {
+    time: Time,
+    learning_rate: f64,
+    logged: Vec<Logged>,
+    parts: Vec<Measured>,
+}
+
+/// At most so many batches, and so much time, pass before the numbers of a batch are read: seldom
+/// enough that the waiting of a GPU does not count.
+const MOST_PENDING: usize = 16;
+const LONGEST_PENDING: Wall = Wall::from_millis(200);
+
+impl<M: Network<D>, const D: usize> Run<M, D> {
+    /// Prepares a run whose settings have been checked: from its start, or from a checkpoint.
+    pub fn new(trainer: Trainer<M, D>) -> Result<Self, Error> {
+        let config = trainer.config;
+        let device = match trainer.device {
+            Some(device) => device,
+            None => (trainer.model.devices().into_iter().next()).unwrap_or_default(),
+        };
+        let device = device.autodiff();
+        let samples = trainer.train.num_samples();
+        let fingerprint = trainer.train.fingerprint();
+        let checkpoints = trainer
+            .checkpoints
+            .map(|to| Writer::open(to, trainer.resume.as_ref()));
+        let checkpoints = checkpoints.transpose()?;
+
+        // A model made on a plain device does not track gradients before `train`.
+        let model = trainer.model.train().fork(&device);
+        let mut progress = Progress {
+            run: crate::checkpoint::run_id(),
+            num_samples: samples as u64,
+            fingerprint,
+            ..Progress::default()
+        };
+        let mut clock = Clock::new(config.max_duration, samples, Counts::default());
+        let mut best = None;
+        let mut restored = None;
+        if let Some(checkpoint) = trainer.resume {
+            checkpoint.check(&config, &progress)?;
+            progress = checkpoint.progress(&config)?;
+            clock = Clock::new(config.max_duration, samples, checkpoint.counts());
+            restored = Some(checkpoint);
+        }
+        let (loss, classes) = (trainer.evaluator.loss.clone(), trainer.train.num_classes());
+        let optimizer = trainer.optimizer;
+        let mut state = State::new(model, optimizer, loss, clock, device, classes, config.seed);
+        if let Some(checkpoint) = restored {
+            if config.best.is_some() {
+                best = checkpoint.best_model(state.model().valid())?;
+                if best.is_none() {
+                    progress.best = None;
+                    progress.best_from = checkpoint.history().reports.len();
+                }
+            }
+            checkpoint.restore(&mut state)?;
+        }
+        let averages = (trainer.algorithms.iter()).any(|one| one.effects().averages_weights);
+        if !averages && state.average.is_some() {
+            let accepted = "the moving average of the run that is resumed";
+            return Err(Error::argument(
+                "algorithms",
+                "without a moving average",
+                accepted,
+            ));
+        }
+        Ok(Self {
+            warmup: config.warmup.unwrap_or(config.schedule.default_warmup()),
+            train: trainer.train,
+            evals: trainer.evals,
+            evaluator: trainer.evaluator,
+            algorithms: trainer.algorithms,
+            callbacks: trainer.callbacks,
+            loggers: Loggers::new(trainer.loggers),
+            checkpoints,
+            stop: trainer.stop,
+            pending: VecDeque::new(),
+            read: Instant::now(),
+            looked: *state.time(),
+            reported: state
+                .history
+                .reports
+                .last()
+                .map_or(0, |report| report.batches),
+            saved: None,
+            progress,
+            best,
+            state,
+            config,
+        })
+    }
+
+    /// Trains until the run is over.
+    pub fn fit(mut self) -> Result<Fit<M>, Error> {
+        let start = RunStart {
+            history: self.state.history.clone(),
+            time: *self.state.time(),
+            max_duration: self.config.max_duration,
+            epoch_samples: self.train.num_samples(),
+            mixes_targets: self.mixes_targets(),
+        };
+        let result = self.loggers.start(&start).and_then(|()| self.epochs());
+        // The loggers end in any case, and a checkpoint that is being written is finished. The first
+        // error is the one that counts.
+        let ended = self.loggers.end();
+        let written = self.checkpoints.as_mut().map_or(Ok(()), Writer::finish);
+        let is_complete = result?;
+        written?;
+        ended?;
+        let model = match self.best.take() {
+            Some(best) => best,
+            None => self.inference_model(),
+        };
+        Ok(Fit {
+            model,
+            history: self.state.history,
+            is_complete,
+        })
+    }
+
+    /// All epochs; whether the run is complete.
+    fn epochs(&mut self) -> Result<bool, Error> {
+        self.emit(Event::FitStart)?;
+        let train = self.train.clone();
+        while !self.is_over() && !self.stop.is_requested() {
+            self.epoch(train.as_ref())?;
+        }
+        let is_complete = self.is_over();
+        let batches = self.state.clock.counts.batches;
+        if is_complete && self.reported < batches {
+            self.report(false)?;
+        }
+        if self.saved != Some(batches) {
+            self.save()?;
+        }
+        self.emit(Event::FitEnd)?;
+        Ok(is_complete)
+    }
+
+    /// One pass over the data, or what is left of it.
+    fn epoch(&mut self, train: &dyn Loader<D>) -> Result<(), Error> {
+        let counts = self.state.clock.counts;
+        if counts.epoch_parts == 0 {
+            self.emit(Event::EpochStart)?;
+        }
+        let device = self.state.device().clone();
+        let skip = counts.epoch_parts as usize;
+        let mut parts = train.batches(counts.epochs, skip, &device).peekable();
+        if parts.peek().is_none() {
+            return Err(no_batch(skip));
+        }
+        loop {
+            let started = Instant::now();
+            let batch = self.next_batch(&mut parts)?;
+            self.batch(batch)?;
+            let epoch_is_over = parts.peek().is_none();
+            self.progress.train_seconds += started.elapsed().as_secs_f64();
+            if epoch_is_over {
+                self.state.clock.count_epoch();
+            }
+            self.state.set_time(self.state.clock.now());
+            let ends_by_clock = epoch_is_over || self.state.clock.is_over();
+            if ends_by_clock {
+                self.emit(Event::EpochEnd)?;
+            }
+            self.report_and_save_if_due()?;
+            if ends_by_clock || self.stop.is_requested() {
+                return Ok(());
+            }
+            if self.has_lost_patience() {
+                return self.emit(Event::EpochEnd);
+            }
+        }
+    }
+
+    /// The parts of the next batch, cut to the sample where the run ends.
+    fn next_batch(&self, parts: &mut Peekable<Batches<'_, D>>) -> Result<Vec<Batch<D>>, Error> {
+        let mut batch = Vec::with_capacity(self.config.accumulate);
+        let (mut samples, left) = (0, self.state.clock.samples_left());
+        // A part that the run does not take stays in the loader, and the epoch is not over.
+        while batch.len() < self.config.accumulate && samples < left {
+            let Some(part) = parts.next() else { break };
+            let part: Batch<D> = part.map_err(|source| Error::Data {
+                set: "train".into(),
+                source,
+            })?;
+            let part = part.to_device(self.state.device()).truncate(left - samples);
+            samples += part.size();
+            batch.push(part);
+        }
+        Ok(batch)
+    }
+
+    /// One batch, from its parts to the optimizer step.
+    fn batch(&mut self, parts: Vec<Batch<D>>) -> Result<(), Error> {
+        let start = self.state.clock.now();
+        let samples: usize = parts.iter().map(Batch::size).sum();
+        let (count, first) = (parts.len(), self.state.clock.counts.parts);
+        self.state.start_batch(start);
+        self.state.learning_rate = self.learning_rate(&start, samples);
+        // A forward pass changes running statistics before its loss is known.
+        let statistics =
+            (self.config.on_nan == OnNan::Skip).then(|| parameters::buffers(self.state.model()));
+
+        let mut gradients = PartGradients::new(self.evaluator.loss.reduction(), samples);
+        let mut measured = Vec::with_capacity(count);
+        for (index, part) in parts.into_iter().enumerate() {
+            let size = part.size();
+            self.state.start_part(part, first + index as u64);
+            if index == 0 {
+                self.emit(Event::BatchStart)?;
+            }
+            measured.push(self.forward_and_backward()?);
+            if count > 1 {
+                let weight = self.state.mean_weight()?;
+                let of_part = std::mem::take(&mut self.state.gradients);
+                gradients.add(self.state.model(), of_part, size, weight);
+            }
+            self.state.end_part();
+        }
+        if count > 1 {
+            self.state.gradients = gradients.reduce(self.state.model());
+        }
+        self.emit(Event::BeforeStep)?;
+
+        if self.is_to_step(&measured)? {
+            self.step();
+            self.pending.push_back(Pending {
+                time: start,
+                learning_rate: self.state.learning_rate,
+                logged: self.state.logged().to_vec(),
+                parts: measured,
+            });
+        } else if let Some(statistics) = statistics {
+            self.state.gradients = GradientsParams::new();
+            self.state.skipped += 1;
+            self.state.was_skipped = true;
+            self.state
+                .map_model(|model| parameters::restore_buffers(model, statistics));
+        }
+        // Counted first, so that an algorithm can see what has elapsed with this batch.
+        self.state.clock.count_batch(samples, count);
+        self.emit(Event::BatchEnd)?;
+        if self.pending.len() >= MOST_PENDING || self.read.elapsed() > LONGEST_PENDING {
+            self.read_pending()?;
+        }
+        Ok(())
+    }
+
+    /// The learning rate of the batch of `samples` samples that starts at `start`.
+    fn learning_rate(&self, start: &Time, samples: usize) -> f64 {
+        let end = self.state.clock.after(samples);
+        let cycle = self.state.clock.at(self.progress.cycle);
+        let (start, end) = (start.since(&cycle), end.since(&cycle));
+        self.config.learning_rate * self.config.schedule.factor(&self.warmup, &start, &end)
+    }
+
+    /// A part of a batch, from its images to its gradients, with every event on the way.
+    fn forward_and_backward(&mut self) -> Result<Measured, Error> {
+        self.state.seed_device();
+        self.emit(Event::BeforeForward)?;
+        let logits = self.state.model().forward(self.state.images().clone());
+        self.state.logits = Some(logits);
+        self.emit(Event::AfterForward)?;
+        self.emit(Event::BeforeLoss)?;
+        let loss = self.state.compute_loss(&self.logits()?)?;
+        self.state.loss = Some(loss);
+        self.emit(Event::AfterLoss)?;
+        self.emit(Event::BeforeBackward)?;
+        let loss = left_by_algorithms(&self.state.loss, "loss")?;
+        if !loss.is_tracked() {
+            let accepted = "a loss of a model with at least one parameter that is trained";
+            return Err(Error::argument("loss", "without a gradient", accepted));
+        }
+        let gradients = loss.backward();
+        self.state.gradients = GradientsParams::from_grads(gradients, self.state.model());
+        self.emit(Event::AfterBackward)?;
+        let (logits, targets) = (self.logits()?, &self.state.targets);
+        Ok(Measured::new(
+            &loss,
+            &logits,
+            targets,
+            self.state.interpolation.as_ref(),
+        ))
+    }
+
+    fn logits(&self) -> Result<Tensor<2>, Error> {
+        left_by_algorithms(&self.state.logits, "logits")
+    }
+
+    /// Whether the optimizer is to use the gradients of this batch.
+    fn is_to_step(&self, measured: &[Measured]) -> Result<bool, Error> {
+        if self.config.on_nan == OnNan::Stop {
+            return Ok(true);
+        }
+        let norm = parameters::squared_norm(self.state.model(), &self.state.gradients);
+        let losses = measured.iter().map(|part| part.loss.clone());
+        let sum = losses
+            .map(parameters::widen)
+            .chain(norm)
+            .reduce(|sum, next| sum + next);
+        sum.map_or(Ok(true), parameters::is_finite)
+    }
+
+    /// The optimizer step.
+    fn step(&mut self) {
+        let gradients = std::mem::take(&mut self.state.gradients);
+        let rate = self.state.learning_rate;
+        let model = self
+            .state
+            .model
+            .take()
+            .expect("every change puts the model back");
+        self.state.model = Some(self.state.optimizer.step(rate, model, gradients));
+    }
+
+    fn mixes_targets(&self) -> bool {
+        (self.algorithms.iter()).any(|algorithm| algorithm.effects().mixes_targets)
+    }
+
+    fn is_over(&self) -> bool {
+        self.state.clock.is_over() || self.has_lost_patience()
+    }
+
+    fn has_lost_patience(&self) -> bool {
+        let Some(patience) = &self.config.patience else {
+            return false;
+        };
+        let reports = self.state.history.reports.len();
+        let best = self.state.history.best_since(&patience.score, 0);
+        best.is_some_and(|best| reports - 1 - best >= patience.reports)
+    }
+
+    /// Lets the algorithms act at an event, then the callbacks look.
+    fn emit(&mut self, event: Event) -> Result<(), Error> {
+        let had_images = !self.state.has_lost_images();
+        for (lane, algorithm) in self.algorithms.iter_mut().enumerate() {
+            self.state.enter(lane as u64);
+            let mut result = algorithm.apply(event, &mut self.state);
+            if result.is_ok() && had_images && self.state.has_lost_images() {
+                let accepted = "the error of `map_images` passed on";
+                result = Err(Error::argument("images", "lost", accepted));
+            }
+            result.map_err(|source| Error::Algorithm {
+                algorithm: algorithm.name(),
+                event,
+                batch: self.state.time().batch,
+                source: source.into(),
+            })?;
+        }
+        (self.callbacks.iter_mut()).try_for_each(|callback| callback.on(event, &self.state))
+    }
+}
+
+/// A value that the loop has set; `None` only if an algorithm took it.
+fn left_by_algorithms<const R: usize>(
+    value: &Option<Tensor<R>>,
+    name: &'static str,
+) -> Result<Tensor<R>, Error> {
+    let accepted = "a value left in the state";
+    (value.clone()).ok_or_else(|| Error::argument(name, "taken by an algorithm", accepted))
+}
+
+fn no_batch(skip: usize) -> Error {
+    if skip == 0 {
+        let accepted = "a loader that gives at least one batch an epoch";
+        Error::argument("loader", "train, without a batch", accepted)
+    } else {
+        let accepted = "the loader of the run that is resumed, with batches of the same size";
+        Error::argument(
+            "loader",
+            "train, with fewer batches than the run has seen",
+            accepted,
+        )
+    }
+}

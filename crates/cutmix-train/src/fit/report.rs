@@ -1,0 +1,167 @@
+//! What is due between batches: evaluation, reports and checkpoints.
+
+use std::time::Instant;
+
+use super::{EvalSet, Run};
+use crate::checkpoint::Writer;
+use crate::history::{Report, Score};
+use crate::loggers::BatchLog;
+use crate::metrics::Sums;
+use crate::network::Network;
+use crate::parameters;
+use crate::{Error, Event};
+
+impl<M: Network<D>, const D: usize> Run<M, D> {
+    /// Evaluates, reports and saves, each where its interval has elapsed.
+    pub(super) fn report_and_save_if_due(&mut self) -> Result<(), Error> {
+        let now = *self.state.time();
+        let from = std::mem::replace(&mut self.looked, now);
+        let mut is_best = false;
+        let is_due = self.config.eval_interval.is_due(&from, &now);
+        if is_due || self.state.clock.is_over() {
+            is_best = self.report(is_due)?;
+        }
+        let interval = self.checkpoints.as_ref().map(Writer::interval);
+        if is_best || interval.is_some_and(|interval| interval.is_due(&from, &now)) {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Evaluates and reports; whether the model is the best so far. `is_whole` tells whether a whole
+    /// evaluation interval has elapsed.
+    pub(super) fn report(&mut self, is_whole: bool) -> Result<bool, Error> {
+        self.read_pending()?;
+        let sums = std::mem::take(&mut self.progress.sums);
+        if sums.is_empty() && is_whole {
+            // Every batch was skipped: nothing will get better.
+            return Err(self.not_finite("loss", self.state.clock.counts.batches - 1));
+        }
+        // A step whose loss was finite may have spoiled the weights.
+        if !parameters::are_finite(self.state.model())? {
+            return Err(self.not_finite("weights", self.state.clock.counts.batches - 1));
+        }
+        self.emit(Event::EvalStart)?;
+        let mut scores = sums.scores("train");
+        scores.extend(self.evaluate()?);
+        let now = self.state.clock.now();
+        let report = Report {
+            epoch: now.epoch as f64 + now.epoch_progress,
+            batches: now.batch,
+            samples: now.samples,
+            learning_rate: self.state.learning_rate,
+            scores,
+            mixed: self.mixes_targets(),
+            skipped: self.state.skipped,
+            train_seconds: std::mem::take(&mut self.progress.train_seconds),
+            seconds: now.elapsed.as_secs_f64(),
+        };
+        self.loggers.report(&report)?;
+        self.state.history.reports.push(report);
+        self.emit(Event::EvalEnd)?;
+        self.reported = now.batch;
+        self.saved = None;
+        Ok(self.keep_if_best(now.batch))
+    }
+
+    /// The scores of all evaluation sets.
+    fn evaluate(&mut self) -> Result<Vec<Score>, Error> {
+        let mut scores = Vec::new();
+        if self.evals.is_empty() {
+            return Ok(scores);
+        }
+        let model = self.inference_model();
+        let device = self.state.device().clone().without_autodiff();
+        for EvalSet { name, loader } in &self.evals {
+            let total = loader.num_samples();
+            let progress = |done| self.loggers.evaluating(name, done, total);
+            let loader = loader.as_ref();
+            scores.extend(
+                self.evaluator
+                    .run_with(name, &model, loader, &device, progress)?,
+            );
+        }
+        Ok(scores)
+    }
+
+    /// Keeps the model where the last report is the best one; whether it is.
+    fn keep_if_best(&mut self, batch: u64) -> bool {
+        let Some(score) = &self.config.best else {
+            return false;
+        };
+        let last = self.state.history.reports.len() - 1;
+        let best = self
+            .state
+            .history
+            .best_since(score, self.progress.best_from);
+        let is_best = best == Some(last);
+        if is_best {
+            self.best = Some(self.inference_model());
+            self.progress.best = Some(batch);
+        }
+        is_best
+    }
+
+    /// The model that evaluation and the result use, at this moment.
+    pub(super) fn inference_model(&self) -> M {
+        let model = self.state.average.as_ref().unwrap_or(self.state.model());
+        // A clone would share the running statistics, and change with them.
+        model.valid()
+    }
+
+    /// Starts to write a checkpoint.
+    pub(super) fn save(&mut self) -> Result<(), Error> {
+        if self.checkpoints.is_none() {
+            return Ok(());
+        }
+        // The numbers of the batches before it belong to the checkpoint, and have to be finite.
+        self.read_pending()?;
+        self.emit(Event::Save)?;
+        self.loggers.flush()?;
+        let Some(writer) = &mut self.checkpoints else {
+            return Ok(());
+        };
+        writer.write(&self.state, &self.progress, &self.config)?;
+        self.saved = Some(self.state.clock.counts.batches);
+        Ok(())
+    }
+
+    /// Reads the numbers of all pending batches, in order.
+    pub(super) fn read_pending(&mut self) -> Result<(), Error> {
+        let reduction = self.evaluator.loss.reduction();
+        self.read = Instant::now();
+        while let Some(pending) = self.pending.pop_front() {
+            let mut sums = Sums::default();
+            for part in pending.parts {
+                let samples = part.samples;
+                let (loss, shares) = part.read()?;
+                if !loss.is_finite() {
+                    return Err(self.not_finite("loss", pending.time.batch));
+                }
+                sums.add(loss, reduction, &shares, samples);
+            }
+            self.progress.sums.add_all(&sums);
+            self.loggers.batch(&BatchLog {
+                time: pending.time,
+                learning_rate: pending.learning_rate,
+                loss: sums.loss(),
+                accuracy: sums.accuracy(),
+                logged: pending.logged,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn not_finite(&mut self, what: &'static str, batch: u64) -> Error {
+        // A checkpoint that is being written may be the last good one.
+        let checkpoint = self.checkpoints.as_mut().and_then(|writer| {
+            writer.finish().ok()?;
+            writer.last()
+        });
+        Error::NotFinite {
+            what,
+            batch,
+            checkpoint,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The reports of a run.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A number by which a model is measured on a set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The set, a slash, and the metric: `val/accuracy`.
+    pub name: String,
+    /// The value; NaN or infinite where the metric is.
+    pub value: f64,
+    /// Whether a higher value is better.
+    pub higher_is_better: bool,
+}
+
+impl Score {
+    /// Whether this score is better than another one of the same name; NaN never is.
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        if self.higher_is_better {
+            self.value > other.value || (other.value.is_nan() && !self.value.is_nan())
+        } else {
+            self.value < other.value || (other.value.is_nan() && !self.value.is_nan())
+        }
+    }
+}
+
+/// The state of a run at the end of an evaluation interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Elapsed passes over the training data: 1 at the end of the first epoch, 1.5 in the middle of
+    /// the second.
+    pub epoch: f64,
+    /// Elapsed batches of the run.
+    pub batches: u64,
+    /// Elapsed samples of the run.
+    pub samples: u64,
+    /// The learning rate of the last batch.
+    pub learning_rate: f64,
+    /// The scores on the training batches since the last report, as the network saw them, and on
+    /// each evaluation set.
+    pub scores: Vec<Score>,
+    /// Whether an algorithm mixed the training targets. `train/accuracy` is then the share of each
+    /// mixed label on the predicted class, which is lower than accuracy on whole images.
+    pub mixed: bool,
+    /// Batches of the run whose update was skipped because it was not finite.
+    pub skipped: u64,
+    /// Seconds spent on training batches since the last report, without evaluation and saving.
+    pub train_seconds: f64,
+    /// Seconds of the run, with evaluation, and without the time between a stop and its resumption.
+    pub seconds: f64,
+}
+
+impl Report {
+    /// The score of this name, such as `val/accuracy`.
+    pub fn score(&self, name: &str) -> Option<&Score> {
+        self.scores.iter().find(|score| score.name == name)
+    }
+
+    /// The value of the score of this name; `None` where there is no such score.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.score(name).map(|score| score.value)
+    }
+}
+
+/// One line:
+///
+/// ```text
+/// epoch 1  train loss 1.9312  mixed accuracy 31.20  val loss 1.0412  val accuracy 66.20  11.2 s
+/// ```
+///
+/// In the middle of an epoch it starts with the batch.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.epoch.fract() == 0.0 {
+            write!(f, "epoch {}", self.epoch)?;
+        } else {
+            write!(f, "batch {}", self.batches)?;
+        }
+        for score in &self.scores {
+            match score.name.split_once('/') {
+                Some(("train", "accuracy")) if self.mixed => f.write_str("  mixed accuracy")?,
+                Some((set, metric)) => write!(f, "  {set} {metric}")?,
+                None => write!(f, "  {}", score.name)?,
+            }
+            if score.name.ends_with("/accuracy") {
+                write!(f, " {:.2} %", score.value)?;
+            } else {
+                write!(f, " {:.4}", score.value)?;
+            }
+        }
+        if self.skipped > 0 {
+            write!(f, "  {} skipped", self.skipped)?;
+        }
+        write!(f, "  {:.1} s", self.seconds)
+    }
+}
+
+/// The reports of a run, in order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// The reports, one for each evaluation interval.
+    pub reports: Vec<Report>,
+}
+
+impl History {
+    /// The value of a score in the last report.
+    pub fn last(&self, name: &str) -> Option<f64> {
+        self.reports.last().and_then(|report| report.value(name))
+    }
+
+    /// The report in which a score is best, the first of equals; `None` where no report has it as a
+    /// number.
+    pub fn best(&self, name: &str) -> Option<&Report> {
+        self.best_since(name, 0).map(|index| &self.reports[index])
+    }
+
+    /// The index of the best report among those from index `first` on.
+    pub(crate) fn best_since(&self, name: &str, first: usize) -> Option<usize> {
+        let scores = (self.reports.iter().enumerate().skip(first))
+            .filter_map(|(index, report)| Some((index, report.score(name)?)))
+            .filter(|(_, score)| !score.value.is_nan());
+        let best = scores.reduce(|best, next| {
+            if next.1.is_better_than(best.1) {
+                next
+            } else {
+                best
+            }
+        });
+        best.map(|(index, _)| index)
+    }
+}

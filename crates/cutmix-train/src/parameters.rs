@@ -1,0 +1,262 @@
+//! Arithmetic on all parameters of a module, and on their gradients.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{FloatDType, Tensor};
+
+use crate::Error;
+
+/// The values of the parameters of a module: handles, which share memory with it.
+pub(crate) fn values<M: Module>(module: &M) -> GradientsParams {
+    struct Collect(GradientsParams);
+
+    impl ModuleVisitor for Collect {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.register(param.id, param.val().without_autodiff());
+        }
+    }
+
+    let mut collect = Collect(GradientsParams::new());
+    module.visit(&mut collect);
+    collect.0
+}
+
+/// Replaces each parameter of `module` that `other` has a value for: `change` gets the parameter
+/// and that value.
+pub(crate) fn combine<M: Module>(module: M, other: GradientsParams, change: impl Combine) -> M {
+    struct Map<C>(GradientsParams, C);
+
+    impl<C: Combine> ModuleMapper for Map<C> {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let (id, own, mapper) = param.consume();
+            let Some(other) = self.0.remove::<D>(id) else {
+                return Param::from_mapped_value(id, own, mapper);
+            };
+            let tracked = own.is_require_grad();
+            let is_autodiff = own.is_autodiff();
+            let mut changed = self.1.combine(own.without_autodiff(), other);
+            if is_autodiff {
+                changed = changed.autodiff();
+            }
+            if tracked {
+                changed = changed.require_grad();
+            }
+            Param::from_mapped_value(id, changed, mapper)
+        }
+    }
+
+    module.map(&mut Map(other, change))
+}
+
+/// What [`combine`] does with a parameter and another tensor of its shape.
+pub(crate) trait Combine {
+    fn combine<const D: usize>(&self, own: Tensor<D>, other: Tensor<D>) -> Tensor<D>;
+}
+
+/// `own * keep + other * (1 - keep)`.
+pub(crate) struct Blend {
+    pub keep: f64,
+}
+
+impl Combine for Blend {
+    fn combine<const D: usize>(&self, own: Tensor<D>, other: Tensor<D>) -> Tensor<D> {
+        own * self.keep + other * (1.0 - self.keep)
+    }
+}
+
+/// `own + other * scale`, with a scale `[1]` on the device.
+pub(crate) struct AddScaled {
+    pub scale: Tensor<1>,
+}
+
+impl Combine for AddScaled {
+    fn combine<const D: usize>(&self, own: Tensor<D>, other: Tensor<D>) -> Tensor<D> {
+        let dtype = FloatDType::from(other.dtype());
+        let other = widen(other);
+        let scale = self.scale.clone().cast(FloatDType::from(other.dtype()));
+        // The scale of small numbers may be more than f16 can hold.
+        own + (other * scale.reshape([1; D])).cast(dtype)
+    }
+}
+
+/// `other`.
+pub(crate) struct Replace;
+
+impl Combine for Replace {
+    fn combine<const D: usize>(&self, _own: Tensor<D>, other: Tensor<D>) -> Tensor<D> {
+        other
+    }
+}
+
+/// The sum of the squares of all gradients, shape `[1]`, in f32 at least; `None` where there is no
+/// gradient.
+pub(crate) fn squared_norm<M: Module>(
+    module: &M,
+    gradients: &GradientsParams,
+) -> Option<Tensor<1>> {
+    struct Sum<'a>(&'a GradientsParams, Option<Tensor<1>>);
+
+    impl ModuleVisitor for Sum<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(gradient) = self.0.get::<D>(param.id) else {
+                return;
+            };
+            let gradient = widen(gradient);
+            let squares = (gradient.clone() * gradient).sum();
+            self.1 = Some(match self.1.take() {
+                Some(sum) => sum + squares,
+                None => squares,
+            });
+        }
+    }
+
+    let mut sum = Sum(gradients, None);
+    module.visit(&mut sum);
+    sum.1
+}
+
+/// f16 and bf16 to f32: sums need the range and the digits.
+pub(crate) fn widen<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if tensor.dtype().size() < 4 {
+        tensor.cast(FloatDType::F32)
+    } else {
+        tensor
+    }
+}
+
+/// Multiplies all gradients by `scale`, shape `[1]`.
+pub(crate) fn scale_gradients<M: Module>(
+    module: &M,
+    gradients: GradientsParams,
+    scale: &Tensor<1>,
+) -> GradientsParams {
+    map_gradients(module, gradients, Scale(scale))
+}
+
+struct Scale<'a>(&'a Tensor<1>);
+
+impl MapGradient for Scale<'_> {
+    fn map<const D: usize>(&mut self, _id: ParamId, gradient: Tensor<D>) -> Tensor<D> {
+        let scale = self.0.clone().cast(FloatDType::from(gradient.dtype()));
+        gradient * scale.reshape([1; D])
+    }
+}
+
+/// Adds the gradients `more` to `sum`.
+pub(crate) fn add_gradients<M: Module>(
+    module: &M,
+    sum: GradientsParams,
+    mut more: GradientsParams,
+) -> GradientsParams {
+    let sum = map_gradients(module, sum, Add(&mut more));
+    // Parameters that the parts before this one had no gradient for.
+    struct Rest<'a>(GradientsParams, &'a mut GradientsParams);
+
+    impl ModuleVisitor for Rest<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.1.remove::<D>(param.id) {
+                self.0.register(param.id, gradient);
+            }
+        }
+    }
+
+    let mut rest = Rest(sum, &mut more);
+    module.visit(&mut rest);
+    rest.0
+}
+
+struct Add<'a>(&'a mut GradientsParams);
+
+impl MapGradient for Add<'_> {
+    fn map<const D: usize>(&mut self, id: ParamId, gradient: Tensor<D>) -> Tensor<D> {
+        match self.0.remove::<D>(id) {
+            Some(more) => gradient + more,
+            None => gradient,
+        }
+    }
+}
+
+trait MapGradient {
+    fn map<const D: usize>(&mut self, id: ParamId, gradient: Tensor<D>) -> Tensor<D>;
+}
+
+fn map_gradients<M: Module>(
+    module: &M,
+    gradients: GradientsParams,
+    map: impl MapGradient,
+) -> GradientsParams {
+    struct Visit<T>(GradientsParams, T);
+
+    impl<T: MapGradient> ModuleVisitor for Visit<T> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.0.remove::<D>(param.id) {
+                let gradient = self.1.map(param.id, gradient);
+                self.0.register(param.id, gradient);
+            }
+        }
+    }
+
+    let mut visit = Visit(gradients, map);
+    module.visit(&mut visit);
+    visit.0
+}
+
+/// The running statistics of a module and its other values without gradients: what a forward pass
+/// may change.
+pub(crate) fn buffers<M: Module>(module: &M) -> GradientsParams {
+    struct Collect(GradientsParams);
+
+    impl ModuleVisitor for Collect {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if !param.is_require_grad() {
+                self.0.register(param.id, param.val().without_autodiff());
+            }
+        }
+    }
+
+    sync_statistics(module);
+    let mut collect = Collect(GradientsParams::new());
+    module.visit(&mut collect);
+    collect.0
+}
+
+/// Gives a module the values that [`buffers`] has collected of it.
+pub(crate) fn restore_buffers<M: Module>(module: M, buffers: GradientsParams) -> M {
+    sync_statistics(&module);
+    combine(module, buffers, Replace)
+}
+
+/// Brings the running statistics of a module up to date: a forward pass leaves its update beside the
+/// value that a visitor sees.
+fn sync_statistics<M: Module>(module: &M) {
+    module.valid();
+}
+
+/// Whether all parameters of a module are finite numbers; one read from the device.
+pub(crate) fn are_finite<M: Module>(module: &M) -> Result<bool, Error> {
+    struct Sum(Option<Tensor<1>>);
+
+    impl ModuleVisitor for Sum {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            // Finite numbers become 0, all others NaN.
+            let marks = (widen(param.val().without_autodiff()) * 0.0).sum();
+            self.0 = Some(match self.0.take() {
+                Some(sum) => sum + marks,
+                None => marks,
+            });
+        }
+    }
+
+    let mut sum = Sum(None);
+    module.visit(&mut sum);
+    match sum.0 {
+        Some(sum) => is_finite(sum),
+        None => Ok(true),
+    }
+}
+
+/// Whether a number on the device, shape `[1]`, is finite.
+pub(crate) fn is_finite(number: Tensor<1>) -> Result<bool, Error> {
+    let number = number.try_into_scalar::<f64>().map_err(Error::device)?;
+    Ok(number.is_finite())
+}

@@ -1,0 +1,246 @@
+//! A record of the samples that a run was trained on.
+
+mod changes;
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Dataset, Splits};
+
+pub use changes::{Change, Changes};
+
+/// The set to which a sample belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// Training set.
+    Train,
+    /// Validation set.
+    Val,
+    /// Test set.
+    Test,
+    /// None of the sets: the sample was left out, by [`Splits::truncate`] for example.
+    Unused,
+}
+
+impl std::fmt::Display for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+            Self::Unused => "unused",
+        })
+    }
+}
+
+/// A sample in a [`Manifest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Path of the file relative to the data folder, or `#` and the number of the sample in its
+    /// file.
+    pub name: String,
+    /// Size in bytes of the file, or of the pixels of a sample that has no file of its own.
+    pub bytes: u64,
+    /// Class of the sample, an index into [`Manifest::classes`].
+    pub label: usize,
+    /// Set to which the sample belongs.
+    pub split: Split,
+}
+
+/// The samples of a run: names, sizes, labels, sets and class names.
+///
+/// A run that is resumed or evaluated later opens its data again and compares: [`apply`] gives the
+/// sets of the run and names what has changed. The content of the files is not compared, so an
+/// image that was edited without changing its size is not noticed.
+///
+/// ```
+/// use cutmix_vision::{Manifest, fashion_mnist};
+///
+/// let splits = fashion_mnist().split_val(0.1, 42)?;
+/// let manifest = Manifest::of(&splits);
+/// // Later, opened with another seed: the sets are still those of the run.
+/// let (splits, changes) = manifest.apply(&fashion_mnist().split_val(0.1, 7)?);
+/// assert!(changes.is_empty());
+/// assert_eq!(Manifest::of(&splits), manifest);
+/// # Ok::<(), cutmix_vision::DataError>(())
+/// ```
+///
+/// [`apply`]: Self::apply
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Samples of the training, validation and test set, each in its order, and then the samples
+    /// that are in none of them.
+    pub samples: Vec<Sample>,
+}
+
+impl Manifest {
+    /// The manifest of `splits`.
+    pub fn of(splits: &Splits) -> Self {
+        let sets = [
+            (Some(&splits.train), Split::Train),
+            (splits.val.as_ref(), Split::Val),
+            (splits.test.as_ref(), Split::Test),
+        ];
+        let mut samples = Vec::new();
+        for (set, split) in sets {
+            if let Some(set) = set {
+                samples.extend(set.indices().iter().map(|&at| sample(set, at, split)));
+            }
+        }
+        for set in sources(splits) {
+            let mut is_used = vec![false; set.source().len()];
+            for other in splits.sets().filter(|other| other.shares_source(set)) {
+                other.indices().iter().for_each(|&at| is_used[at] = true);
+            }
+            let unused = (0..is_used.len()).filter(|&at| !is_used[at]);
+            samples.extend(unused.map(|at| sample(set, at, Split::Unused)));
+        }
+        Self {
+            classes: splits.train.classes().to_vec(),
+            samples,
+        }
+    }
+
+    /// Number of samples in a set.
+    pub fn count(&self, split: Split) -> usize {
+        let inside = self.samples.iter().filter(|sample| sample.split == split);
+        inside.count()
+    }
+
+    /// Digest of the manifest: 64 hexadecimal digits. Equal manifests have equal digests.
+    pub fn digest(&self) -> String {
+        let mut digest = DataDigest::new(&self.classes);
+        for sample in &self.samples {
+            digest.add(sample);
+        }
+        digest.finish()
+    }
+
+    /// The changes from this manifest to `now`, that of the data as they are now.
+    ///
+    /// Classes are compared by name. A class whose images are all there under another class name was
+    /// renamed; an image that is there under another class was relabelled.
+    pub fn compare(&self, now: &Self) -> Changes {
+        changes::compare(self, now)
+    }
+
+    /// The sets of this manifest among the samples of `opened`, and the changes of the data. In
+    /// which sets the samples of `opened` are makes no difference.
+    ///
+    /// Samples that are gone are left out, and so are samples that the manifest does not name. Labels
+    /// are those of `opened`. Where there are changes, the caller decides whether the sets are still
+    /// of use.
+    pub fn apply(&self, opened: &Splits) -> (Splits, Changes) {
+        let changes = self.compare(&Self::of(opened)).without_moves();
+        let renames = changes.renames();
+        let pools: Vec<_> = sources(opened).into_iter().map(Pool::of).collect();
+        let select = |split| {
+            let names = (self.samples.iter())
+                .filter(|sample| sample.split == split)
+                .map(|sample| renames.name(sample, &self.classes));
+            let names: Vec<_> = names.collect();
+            let found = pools.iter().map(|pool| pool.select(&names));
+            // All samples of a set come from one source; that with most of them is the right one.
+            let best = found.rev().max_by_key(Dataset::len);
+            best.filter(|_| !names.is_empty())
+        };
+        let splits = Splits {
+            train: select(Split::Train).unwrap_or_else(|| opened.train.with_indices(Vec::new())),
+            val: select(Split::Val),
+            test: select(Split::Test),
+            ..opened.clone()
+        };
+        (splits, changes)
+    }
+}
+
+/// Sets that between them have each source of `splits` once.
+fn sources(splits: &Splits) -> Vec<&Dataset> {
+    let mut sources: Vec<&Dataset> = Vec::new();
+    for set in splits.sets() {
+        if !sources.iter().any(|known| known.shares_source(set)) {
+            sources.push(set);
+        }
+    }
+    sources
+}
+
+/// All samples of a source by name.
+struct Pool<'a> {
+    set: &'a Dataset,
+    by_name: HashMap<String, usize>,
+}
+
+impl<'a> Pool<'a> {
+    fn of(set: &'a Dataset) -> Self {
+        let source = set.source();
+        Self {
+            set,
+            by_name: (0..source.len()).map(|at| (source.name(at), at)).collect(),
+        }
+    }
+
+    fn select(&self, names: &[String]) -> Dataset {
+        let found = names.iter().filter_map(|name| self.by_name.get(name));
+        self.set.with_indices(found.copied().collect())
+    }
+}
+
+fn sample(set: &Dataset, at: usize, split: Split) -> Sample {
+    let source = set.source();
+    Sample {
+        name: source.name(at),
+        bytes: source.bytes(at),
+        label: source.label(at),
+        split,
+    }
+}
+
+/// Digest of the samples of one set, in order.
+pub(super) fn digest(set: &Dataset) -> String {
+    let mut digest = DataDigest::new(set.classes());
+    for &at in set.indices() {
+        digest.add(&sample(set, at, Split::Train));
+    }
+    digest.finish()
+}
+
+/// A running digest. Lengths come before texts, so that different data have different bytes.
+struct DataDigest(Sha256);
+
+impl DataDigest {
+    fn new(classes: &[String]) -> Self {
+        let mut digest = Self(Sha256::new());
+        digest.number(classes.len() as u64);
+        classes.iter().for_each(|class| digest.text(class));
+        digest
+    }
+
+    fn add(&mut self, sample: &Sample) {
+        self.text(&sample.name);
+        self.number(sample.bytes);
+        self.number(sample.label as u64);
+        self.number(sample.split as u64);
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.update(number.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.0.update(text);
+    }
+
+    fn finish(self) -> String {
+        let bytes = self.0.finalize();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}

@@ -1,0 +1,93 @@
+//! Training, validation and test set.
+
+use std::path::PathBuf;
+
+use super::{DataError, Dataset};
+
+/// The three sets of a training run: one to train on, one to choose the best model by, and one that
+/// decides nothing and is measured at the end.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Splits {
+    /// Training set.
+    pub train: Dataset,
+    /// Validation set.
+    pub val: Option<Dataset>,
+    /// Test set.
+    pub test: Option<Dataset>,
+    /// Images left out because they are bad ([`OnBadImage::Skip`](crate::OnBadImage::Skip)), in
+    /// path order.
+    pub skipped: Vec<SkippedImage>,
+    /// Folder `test` that holds images without class folders. They have no labels, so they are not
+    /// a test set.
+    pub unlabelled: Option<PathBuf>,
+}
+
+/// An image file that was left out of a data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedImage {
+    /// Path of the file.
+    pub path: PathBuf,
+    /// Why the file could not be decoded.
+    pub reason: String,
+}
+
+impl Splits {
+    /// A training set alone.
+    pub fn new(train: Dataset) -> Self {
+        Self {
+            train,
+            val: None,
+            test: None,
+            skipped: Vec::new(),
+            unlabelled: None,
+        }
+    }
+
+    /// Sets the validation set.
+    pub fn with_val(self, val: Dataset) -> Self {
+        Self {
+            val: Some(val),
+            ..self
+        }
+    }
+
+    /// Sets the test set.
+    pub fn with_test(self, test: Dataset) -> Self {
+        Self {
+            test: Some(test),
+            ..self
+        }
+    }
+
+    /// Makes about `fraction` of the training images the validation set, as [`Dataset::split`]
+    /// does, unless there is a validation set already. The test set is never part of it.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::split`].
+    pub fn split_val(mut self, fraction: f64, seed: u64) -> Result<Self, DataError> {
+        if self.val.is_none() {
+            let (train, val) = self.train.split(fraction, seed)?;
+            self.train = train;
+            self.val = Some(val);
+        }
+        Ok(self)
+    }
+
+    /// At most `n` samples of each set, chosen as by [`Dataset::truncate`].
+    pub fn truncate(self, n: usize) -> Self {
+        Self {
+            train: self.train.truncate(n),
+            val: self.val.map(|val| val.truncate(n)),
+            test: self.test.map(|test| test.truncate(n)),
+            ..self
+        }
+    }
+
+    /// The sets that there are.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &Dataset> {
+        [Some(&self.train), self.val.as_ref(), self.test.as_ref()]
+            .into_iter()
+            .flatten()
+    }
+}

@@ -1,0 +1,47 @@
+//! Errors of models.
+
+/// Reason why a network could not be made. Every message is one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// No network has this name.
+    #[error("unknown network `{name}`, expected {}", known.join(", "))]
+    Unknown {
+        /// Name that was given.
+        name: String,
+        /// Names that exist.
+        known: Vec<&'static str>,
+    },
+    /// An argument is out of range.
+    #[error("{argument} is {value}, expected {expected}")]
+    Argument {
+        /// Name of the argument.
+        argument: &'static str,
+        /// Value that was given.
+        value: String,
+        /// Values that are accepted.
+        expected: String,
+    },
+}
+
+impl ModelError {
+    pub(super) fn argument(
+        argument: &'static str,
+        value: impl ToString,
+        expected: impl ToString,
+    ) -> Self {
+        Self::Argument {
+            argument,
+            value: value.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+
+    /// Checks that the sizes that are named are above 0.
+    pub(super) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Self> {
+        match sizes.iter().find(|(_, size)| *size == 0) {
+            Some((argument, size)) => Err(Self::argument(argument, size, "at least 1")),
+            None => Ok(()),
+        }
+    }
+}

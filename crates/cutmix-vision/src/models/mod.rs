@@ -1,0 +1,15 @@
+//! Networks that turn images `[N, C, H, W]` into logits `[N, K]`.
+//!
+//! [`ModelConfig`] makes a network by its name, as [`AnyNetwork`]; [`architectures`] lists the
+//! names, each with its training [`Recipe`]s. A program that always trains the same network makes it
+//! from its own configuration, such as [`ResNetConfig`].
+
+mod error;
+mod recipe;
+mod registry;
+mod resnet;
+
+pub use error::ModelError;
+pub use recipe::{Optimizer, Recipe, Scaling};
+pub use registry::{AnyNetwork, Architecture, ModelConfig, architectures, find, names};
+pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};

@@ -1,0 +1,220 @@
+//! The networks by name. A new family is a file with a module that implements [`Network`] and a
+//! list `ARCHITECTURES`, and a line in the call of `families!` below.
+
+use burn::module::{
+    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
+};
+use burn::tensor::{Device, Tensor};
+use cutmix_train::Network;
+use serde::{Deserialize, Serialize};
+
+use super::{ModelError, Optimizer, Recipe};
+
+/// A network with a name, and how it is trained.
+#[derive(Debug)]
+pub struct Architecture {
+    /// Name of the network, such as `resnet8`.
+    pub name: &'static str,
+    /// What the network is for, in a few words.
+    pub about: &'static str,
+    /// Optimizer that is used unless another is asked for.
+    pub optimizer: Optimizer,
+    /// Recipe for SGD.
+    pub sgd: Recipe,
+    /// Recipe for AdamW.
+    pub adamw: Recipe,
+    pub(super) init: fn(&ModelConfig, &Device) -> Result<AnyNetwork, ModelError>,
+}
+
+impl Architecture {
+    /// The recipe for an optimizer.
+    pub fn recipe(&self, optimizer: Optimizer) -> Recipe {
+        match optimizer {
+            Optimizer::Sgd => self.sgd,
+            Optimizer::AdamW => self.adamw,
+        }
+    }
+}
+
+/// All architectures, family by family and from small to large.
+pub fn architectures() -> impl Iterator<Item = &'static Architecture> {
+    FAMILIES.iter().copied().flatten()
+}
+
+/// The names of all architectures.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    architectures().map(|architecture| architecture.name)
+}
+
+/// The architecture with this name.
+///
+/// # Errors
+/// [`ModelError::Unknown`] where there is none.
+pub fn find(name: &str) -> Result<&'static Architecture, ModelError> {
+    let mut all = architectures();
+    let found = all.find(|architecture| architecture.name == name);
+    found.ok_or_else(|| ModelError::Unknown {
+        name: name.into(),
+        known: names().collect(),
+    })
+}
+
+/// A network by its name.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use cutmix_train::Network;
+/// use cutmix_vision::ModelConfig;
+///
+/// let device = Device::default();
+/// device.seed(42);
+/// let model = ModelConfig::new("resnet8", 10).with_channels(1).init(&device)?;
+/// let logits = model.forward(Tensor::zeros([2, 1, 28, 28], &device));
+/// assert_eq!(logits.dims(), [2, 10]);
+/// # Ok::<(), cutmix_vision::ModelError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Name of the network, one of [`names`].
+    pub name: String,
+    /// Number of classes.
+    pub num_classes: usize,
+    /// Number of channels of the images: 1 for grey, 3 for RGB. Default 3.
+    #[serde(default = "rgb")]
+    pub channels: usize,
+}
+
+fn rgb() -> usize {
+    3
+}
+
+impl ModelConfig {
+    /// The network `name` for RGB images of `num_classes` classes.
+    pub fn new(name: impl Into<String>, num_classes: usize) -> Self {
+        Self {
+            name: name.into(),
+            num_classes,
+            channels: rgb(),
+        }
+    }
+
+    /// Sets the number of channels of the images.
+    pub fn with_channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
+    }
+
+    /// Makes the network with random weights from the random numbers of `device`: a call of
+    /// `device.seed(seed)` before it makes them repeatable.
+    ///
+    /// # Errors
+    /// [`ModelError::Unknown`] where no network has this name, [`ModelError::Argument`] where a
+    /// number is 0.
+    pub fn init(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
+        (find(&self.name)?.init)(self, device)
+    }
+}
+
+/// Declares [`AnyNetwork`], which holds a network of any of the families, and `FAMILIES`.
+macro_rules! families {
+    ($($file:ident::$network:ident,)+) => {
+        /// A network of any family.
+        ///
+        /// Parameters have the names that they have in the family's own type.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum AnyNetwork {
+            $(
+                #[doc = concat!("A network of the family [`", stringify!($network), "`](super::", stringify!($network), ").")]
+                $network(super::$file::$network),
+            )+
+        }
+
+        static FAMILIES: &[&[Architecture]] = &[$(super::$file::ARCHITECTURES,)+];
+
+        $(
+            impl From<super::$file::$network> for AnyNetwork {
+                fn from(network: super::$file::$network) -> Self {
+                    Self::$network(network)
+                }
+            }
+        )+
+
+        impl Network for AnyNetwork {
+            fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+                match self {
+                    $(Self::$network(network) => Network::forward(network, images),)+
+                }
+            }
+        }
+
+        // Burn's derive would put the name of the variant before the names of the parameters.
+        impl Module for AnyNetwork {
+            fn collect_devices(&self, devices: Devices) -> Devices {
+                match self {
+                    $(Self::$network(network) => network.collect_devices(devices),)+
+                }
+            }
+
+            fn fork(self, device: &Device) -> Self {
+                match self {
+                    $(Self::$network(network) => Self::$network(network.fork(device)),)+
+                }
+            }
+
+            fn to_device(self, device: &Device) -> Self {
+                match self {
+                    $(Self::$network(network) => Self::$network(network.to_device(device)),)+
+                }
+            }
+
+            fn train(self) -> Self {
+                match self {
+                    $(Self::$network(network) => Self::$network(network.train()),)+
+                }
+            }
+
+            fn valid(&self) -> Self {
+                match self {
+                    $(Self::$network(network) => Self::$network(network.valid()),)+
+                }
+            }
+
+            fn materialize(self) -> Self {
+                match self {
+                    $(Self::$network(network) => Self::$network(network.materialize()),)+
+                }
+            }
+
+            fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+                match self {
+                    $(Self::$network(network) => network.visit(visitor),)+
+                }
+            }
+
+            fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+                match self {
+                    $(Self::$network(network) => Self::$network(network.map(mapper)),)+
+                }
+            }
+        }
+
+        impl ModuleDisplayDefault for AnyNetwork {
+            fn content(&self, content: Content) -> Option<Content> {
+                match self {
+                    $(Self::$network(network) => network.content(content),)+
+                }
+            }
+
+            fn num_params(&self) -> usize {
+                Module::num_params(self)
+            }
+        }
+
+        impl ModuleDisplay for AnyNetwork {}
+    };
+}
+
+families! {
+    resnet::ResNet,
+}

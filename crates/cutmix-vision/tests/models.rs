@@ -1,0 +1,289 @@
+//! The networks: published parameter counts, shapes, gradients, recipes, and weights that a seed
+//! decides.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Distribution, Tensor};
+use cutmix_train::Network;
+use cutmix_vision::models::{Optimizer, Scaling, architectures, find, names};
+use cutmix_vision::{AnyNetwork, ModelConfig, ModelError, ResNetConfig};
+use std::sync::Mutex;
+
+/// The random numbers of a device are shared by the process.
+static RANDOM: Mutex<()> = Mutex::new(());
+
+fn init(name: &str, classes: usize, channels: usize, device: &Device) -> AnyNetwork {
+    let config = ModelConfig::new(name, classes).with_channels(channels);
+    config.init(device).unwrap()
+}
+
+/// The parameters that are trained: all but the running statistics.
+#[derive(Default)]
+struct Trained {
+    tensors: usize,
+    values: usize,
+}
+
+impl ModuleVisitor for Trained {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if param.is_require_grad() {
+            self.tensors += 1;
+            self.values += param.shape().num_elements();
+        }
+    }
+}
+
+fn trained(model: &impl Module) -> Trained {
+    let mut trained = Trained::default();
+    model.visit(&mut trained);
+    trained
+}
+
+#[test]
+fn parameter_counts_are_the_published_ones() {
+    let _random = RANDOM.lock();
+    let device = Device::default().autodiff();
+    for (name, classes, count) in [
+        ("resnet8", 10, 75_290),
+        ("resnet20", 10, 269_722),
+        ("resnet18", 1000, 11_689_512),
+        ("resnet34", 1000, 21_797_672),
+        ("resnet50", 1000, 25_557_032),
+    ] {
+        let model = init(name, classes, 3, &device);
+        assert_eq!(trained(&model).values, count, "{name}");
+    }
+}
+
+#[test]
+fn any_image_size_gives_logits() {
+    let _random = RANDOM.lock();
+    let device = Device::default();
+    for name in names() {
+        for shape in [[2, 1, 28, 28], [1, 3, 32, 48], [3, 3, 33, 17], [1, 1, 1, 1]] {
+            let model = init(name, 7, shape[1], &device);
+            let logits = model.forward(Tensor::random(shape, Distribution::Default, &device));
+            assert_eq!(logits.dims(), [shape[0], 7], "{name} {shape:?}");
+        }
+    }
+}
+
+#[test]
+fn every_parameter_of_a_trained_network_gets_a_gradient() {
+    let _random = RANDOM.lock();
+    let device = Device::default().autodiff();
+    for name in names() {
+        let model = init(name, 5, 1, &device);
+        let images = Tensor::random([4, 1, 28, 28], Distribution::Default, &device);
+        let loss = model.forward(images).powf_scalar(2.0).mean();
+        let grads = loss.backward();
+        let grads = GradientsParams::from_grads(grads, &model);
+        assert_eq!(grads.len(), trained(&model).tensors, "{name}");
+    }
+}
+
+#[test]
+fn the_seed_of_the_device_decides_the_weights() {
+    let _random = RANDOM.lock();
+    let device = Device::default();
+    let image = Tensor::<4>::ones([1, 3, 28, 28], &device);
+    let logits = |seed, first_use_last: bool| {
+        device.seed(seed);
+        let model = init("resnet8", 10, 3, &device);
+        if first_use_last {
+            // Random numbers drawn between making and using the network do not change it.
+            let _ = Tensor::<1>::random([100], Distribution::Default, &device);
+        }
+        model.forward(image.clone()).into_data()
+    };
+    let first = logits(1, false);
+    assert_eq!(first, logits(1, true));
+    assert_ne!(first, logits(2, false));
+}
+
+#[test]
+fn convolutions_start_with_the_variance_of_he() {
+    let _random = RANDOM.lock();
+    let device = Device::default();
+    device.seed(0);
+    let model = init("resnet18", 10, 3, &device);
+    struct Std(Vec<(usize, f64)>);
+    impl ModuleVisitor for Std {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let [out, _, kernel, ..] = param.dims()[..] else {
+                return;
+            };
+            let std = param.val().var(0).mean().sqrt().into_scalar::<f64>();
+            self.0.push((out * kernel * kernel, std));
+        }
+    }
+    let mut stds = Std(Vec::new());
+    model.visit(&mut stds);
+    assert_eq!(stds.0.len(), 20);
+    for (fan_out, std) in stds.0 {
+        let expected = (2.0 / fan_out as f64).sqrt();
+        assert!(
+            (std / expected - 1.0).abs() < 0.05,
+            "{fan_out} {std} {expected}"
+        );
+    }
+}
+
+/// The trained parameters of a model by name.
+fn values(model: &impl Module) -> Vec<(String, Vec<f32>)> {
+    struct Values {
+        found: Vec<(String, Vec<f32>)>,
+        path: Vec<String>,
+    }
+
+    impl ModuleVisitor for Values {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.is_require_grad() {
+                let values = param.val().into_data().iter::<f32>().collect();
+                self.found.push((self.path.join("."), values));
+            }
+        }
+
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.into());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+    }
+
+    let mut values = Values {
+        found: Vec::new(),
+        path: Vec::new(),
+    };
+    model.visit(&mut values);
+    values.found
+}
+
+/// The factors of the normalisations by name.
+fn gammas(model: &impl Module) -> Vec<(String, Vec<f32>)> {
+    let mut gammas = values(model);
+    gammas.retain(|(name, _)| name.ends_with("gamma"));
+    gammas
+}
+
+#[test]
+fn normalisations_start_at_1() {
+    let _random = RANDOM.lock();
+    for name in names() {
+        let model = init(name, 10, 3, &Device::default().autodiff());
+        let gammas = gammas(&model);
+        assert!(gammas.len() > 6, "{name}");
+        for (gamma, values) in gammas {
+            assert!(values.iter().all(|value| *value == 1.0), "{name} {gamma}");
+        }
+    }
+}
+
+#[test]
+fn zero_init_residual_makes_each_block_its_shortcut() {
+    let _random = RANDOM.lock();
+    let config = ResNetConfig::resnet8(10).with_zero_init_residual(true);
+    let model = config.init(&Device::default().autodiff()).unwrap();
+    let zeros: Vec<_> = (gammas(&model).into_iter())
+        .filter(|(_, gamma)| gamma.iter().all(|value| *value == 0.0))
+        .map(|(name, _)| name)
+        .collect();
+    let expected = [0, 1, 2].map(|block| format!("blocks.{block}.body.1.norm.gamma"));
+    assert_eq!(zeros, expected);
+}
+
+/// Model files of older runs have these names.
+#[test]
+fn parameters_of_any_network_have_the_names_of_its_family() {
+    let _random = RANDOM.lock();
+    let device = Device::default().autodiff();
+    let own = ResNetConfig::resnet18(10).init(&device).unwrap();
+    let any = init("resnet18", 10, 3, &device);
+    let paths = |values: Vec<(String, Vec<f32>)>| -> Vec<_> {
+        values.into_iter().map(|(name, _)| name).collect()
+    };
+    let (own, any) = (paths(values(&own)), paths(values(&any)));
+    assert_eq!(own, any);
+    for name in [
+        "stem.conv.weight",
+        "blocks.0.body.0.norm.gamma",
+        "classifier.bias",
+    ] {
+        assert!(any.iter().any(|path| path == name), "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_name_is_an_error_that_lists_the_names() {
+    match find("resnet19").unwrap_err() {
+        ModelError::Unknown { name, known } => {
+            assert_eq!(name, "resnet19");
+            let all = ["resnet8", "resnet20", "resnet18", "resnet34", "resnet50"];
+            assert_eq!(known, all);
+        }
+        other => panic!("{other}"),
+    }
+    assert!(ModelConfig::new("", 10).init(&Device::default()).is_err());
+}
+
+#[test]
+fn numbers_of_0_are_errors() {
+    let device = Device::default();
+    let argument = |config: ResNetConfig| match config.init(&device).unwrap_err() {
+        ModelError::Argument { argument, .. } => argument,
+        other => panic!("{other}"),
+    };
+    let config = ResNetConfig::resnet8(10);
+    assert_eq!(argument(ResNetConfig::resnet8(0)), "num_classes");
+    assert_eq!(argument(config.clone().with_channels(0)), "channels");
+    assert_eq!(argument(config.with_width(0)), "width");
+    assert_eq!(argument(ResNetConfig::new(10, vec![])), "blocks");
+    assert_eq!(argument(ResNetConfig::new(10, vec![1, 0])), "blocks");
+}
+
+#[test]
+fn the_learning_rate_follows_the_batch_size() {
+    for architecture in architectures() {
+        for recipe in Optimizer::ALL.map(|optimizer| architecture.recipe(optimizer)) {
+            let own = recipe.learning_rate_for(recipe.batch_size);
+            assert_eq!(own, recipe.learning_rate);
+            let ratio = recipe.learning_rate_for(128) / recipe.learning_rate_for(32);
+            let expected = match recipe.scaling {
+                Scaling::Linear => 4.0,
+                Scaling::SquareRoot => 2.0,
+            };
+            assert!((ratio - expected).abs() < 1e-9, "{}", architecture.name);
+        }
+    }
+}
+
+#[test]
+fn networks_have_recipes_of_their_own() {
+    let rate = |name| find(name).unwrap().sgd.learning_rate_for(32);
+    assert_eq!(rate("resnet8"), 0.2);
+    assert_eq!(rate("resnet50"), 0.0125);
+}
+
+/// Without a gradient, only weight decay changes a parameter.
+#[test]
+fn norms_and_biases_do_not_decay() {
+    let _random = RANDOM.lock();
+    let device = Device::default().autodiff();
+    for optimizer in Optimizer::ALL {
+        let model = init("resnet8", 10, 1, &device).train();
+        let images = Tensor::<4>::zeros([2, 1, 8, 8], &device);
+        let loss = model.forward(images).mul_scalar(0.0).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        let before = values(&model);
+        let after = values(&optimizer.init(0.1).step(0.5, model, gradients));
+        for ((name, before), (_, after)) in before.iter().zip(&after) {
+            if name.ends_with("weight") {
+                assert_ne!(before, after, "{name}");
+            } else {
+                assert_eq!(before, after, "{name}");
+            }
+        }
+    }
+}

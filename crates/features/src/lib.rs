@@ -1,0 +1,1 @@
+//! Nothing: see `Cargo.toml`, whose dependencies are the purpose of this crate.
