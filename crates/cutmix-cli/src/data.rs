@@ -22,7 +22,9 @@ impl Settings {
 
     /// Opens the data of a new run.
     pub fn open_data(&mut self) -> Result<Splits, Error> {
-        let splits = self.open_whole_data()?.split_val(self.val_fraction, self.seed)?;
+        let splits = self
+            .open_whole_data()?
+            .split_val(self.val_fraction, self.seed)?;
         Ok(match self.limit {
             Some(limit) => splits.truncate(limit),
             None => splits,

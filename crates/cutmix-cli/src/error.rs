@@ -47,9 +47,15 @@ pub enum Error {
     #[error(transparent)]
     Train(cutmix_train::Error),
     #[error("cannot read {}: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("cannot write {}: {source}", path.display())]
-    Write { path: PathBuf, source: std::io::Error },
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// A configuration file with a mistake in it.
     #[error("{}: {reason}", path.display())]
     Config { path: PathBuf, reason: String },
@@ -175,13 +181,15 @@ impl Error {
 fn option_of(argument: &str) -> String {
     match argument {
         "max_duration" => "duration".into(),
+        "algorithms" => "algorithm".into(),
         "name" => "model".into(),
         _ => argument.replace('_', "-"),
     }
 }
 
 /// Arguments of the trainer that are options here.
-const TRAINER_OPTIONS: [&str; 10] = [
+const TRAINER_OPTIONS: [&str; 11] = [
+    "algorithms",
     "max_duration",
     "eval_interval",
     "save_interval",

@@ -1,5 +1,7 @@
 //! Metrics by name.
 
+use std::fmt;
+
 use burn::train::metric::{
     Adaptor, AurocMetric, ClassReduction, FBetaScoreMetric, Metric, Numeric, PrecisionMetric,
     RecallMetric, TopKAccuracyMetric,
@@ -38,9 +40,14 @@ impl MetricName {
         Ok(())
     }
 
+    /// Whether Burn counts in the device's default type, whose precision has to suffice for that.
+    pub fn counts_on_device(self) -> bool {
+        matches!(self, Self::FScore | Self::Precision | Self::Recall)
+    }
+
     /// Adds the metric to `target`.
     pub fn add_to<T: AddMetric>(self, target: T) -> T {
-        let name = (self.to_possible_value()).map_or(String::new(), |value| value.get_name().into());
+        let name = self.to_string();
         match self {
             Self::Top5 => target.add(name, TopKAccuracyMetric::new(5)),
             Self::FScore => target.add(name, FBetaScoreMetric::multiclass(1.0, 1, CLASSES)),
@@ -48,6 +55,13 @@ impl MetricName {
             Self::Precision => target.add(name, PrecisionMetric::multiclass(1, CLASSES)),
             Self::Recall => target.add(name, RecallMetric::multiclass(1, CLASSES)),
         }
+    }
+}
+
+impl fmt::Display for MetricName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
     }
 }
 

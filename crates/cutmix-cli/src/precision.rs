@@ -23,30 +23,34 @@ pub enum Precision {
 impl Precision {
     /// Makes it the type of new tensors on a device; possible only before there is any.
     pub fn set(self, chosen: &Chosen) -> Result<(), Error> {
-        let Some(dtype) = self.dtype() else {
+        if self == Self::F32 {
             return Ok(());
-        };
+        }
         let mut device = chosen.device.clone();
         let cannot = |reason: &str| {
             let name = &chosen.name;
-            Error::Device(format!("device \"{name}\" cannot compute in {self}: {reason}"))
+            Error::Device(format!(
+                "device \"{name}\" cannot compute in {self}: {reason}"
+            ))
         };
         if !self.is_supported(chosen) {
             return Err(cannot("it does not have the type; leave out --precision"));
         }
-        device.configure(dtype).map_err(|error| cannot(&error.to_string()))
+        device
+            .configure(self.dtype())
+            .map_err(|error| cannot(&error.to_string()))
     }
 
     /// Whether a device has this type.
     pub fn is_supported(self, chosen: &Chosen) -> bool {
-        self.dtype().is_none_or(|dtype| chosen.device.supports_dtype(dtype))
+        self == Self::F32 || chosen.device.supports_dtype(self.dtype())
     }
 
-    fn dtype(self) -> Option<FloatDType> {
+    pub fn dtype(self) -> FloatDType {
         match self {
-            Self::F32 => None,
-            Self::Bf16 => Some(FloatDType::BF16),
-            Self::F16 => Some(FloatDType::F16),
+            Self::F32 => FloatDType::F32,
+            Self::Bf16 => FloatDType::BF16,
+            Self::F16 => FloatDType::F16,
         }
     }
 }

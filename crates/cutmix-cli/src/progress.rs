@@ -120,7 +120,11 @@ impl Progress {
 
 impl Logger for Progress {
     fn start(&mut self, run: &RunStart) -> Result<(), Error> {
-        self.accuracy = if run.mixes_targets { "mixed acc" } else { "acc" };
+        self.accuracy = if run.mixes_targets {
+            "mixed acc"
+        } else {
+            "acc"
+        };
         self.start = (Instant::now(), run.time.progress);
         self.since_report = Means::new();
         Ok(())
@@ -146,7 +150,11 @@ impl Logger for Progress {
             means.loss / count,
             self.accuracy,
             means.accuracy / count,
-            if done > 1e-9 { clock(left) } else { "-:--".into() },
+            if done > 1e-9 {
+                clock(left)
+            } else {
+                "-:--".into()
+            },
         ));
         Ok(())
     }

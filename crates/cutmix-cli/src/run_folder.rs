@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::precision::cast;
+use crate::precision::{Precision, cast};
 use crate::settings::Settings;
 use crate::terminal::{line, warning};
 
@@ -229,16 +229,23 @@ impl RunFolder {
     pub fn save_model(&self, model: &AnyNetwork, card: &ModelCard) -> Result<(), Error> {
         let path = self.model();
         let card = serde_json::to_string(card).expect("texts and numbers are JSON");
-        let mut store = SafetensorsStore::from_bytes(None).clear_metadata().metadata(CARD, card);
+        let mut store = SafetensorsStore::from_bytes(None)
+            .clear_metadata()
+            .metadata(CARD, card);
         // `valid` brings running statistics up to date, and a clone would share them.
         let model = cast(model.valid(), FloatDType::F32);
         let bytes = model.save_into(&mut store).and_then(|()| store.get_bytes());
-        let bytes = bytes.map_err(|error| Error::write(&path, io::Error::other(error.to_string())))?;
+        let bytes =
+            bytes.map_err(|error| Error::write(&path, io::Error::other(error.to_string())))?;
         write_whole(&path, &bytes)
     }
 
-    /// Reads the model to `device`, with weights of the type of its new tensors.
-    pub fn load_model(&self, device: &Device) -> Result<(ModelCard, AnyNetwork), Error> {
+    /// Reads the model to `device`, which has been set to this precision.
+    pub fn load_model(
+        &self,
+        device: &Device,
+        precision: Precision,
+    ) -> Result<(ModelCard, AnyNetwork), Error> {
         let path = self.model();
         let damaged = |reason: String| Error::ModelFile {
             path: path.clone(),
@@ -254,8 +261,10 @@ impl RunFolder {
         }
         let mut model = card.network(device).map_err(|e| damaged(e.to_string()))?;
         let mut store = SafetensorsStore::from_bytes(Some(bytes));
-        model.load_from(&mut store).map_err(|e| damaged(e.to_string()))?;
-        Ok((card, model))
+        model
+            .load_from(&mut store)
+            .map_err(|e| damaged(e.to_string()))?;
+        Ok((card, cast(model, precision.dtype())))
     }
 }
 
@@ -277,7 +286,9 @@ fn is_started(folder: &Path) -> io::Result<bool> {
 
 /// Writes a file whole or not at all, also after a power failure.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
         let mut builder = tempfile::Builder::new();
@@ -285,8 +296,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         // As readable as other files: temporary ones are their owner's alone.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(bytes)?;
+        let file = builder.tempfile_in(folder)?;
+        // By the file itself, as errors would name the temporary one.
+        file.as_file().write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         if cfg!(unix) {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Parser, ValueEnum, value_parser};
-use config::{Config, File, FileFormat};
+use config::Config;
 use cutmix_train::algorithms::Effects;
 use cutmix_train::{Duration, Schedule, TrainerConfig};
 use cutmix_vision::models::{self, Architecture, Optimizer};
@@ -38,10 +38,22 @@ pub struct Settings {
     pub size: Option<usize>,
     /// Share of the training images that becomes the validation set, where the data have none;
     /// above 0 and below 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, help_heading = "Data", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.1,
+        help_heading = "Data",
+        allow_negative_numbers = true
+    )]
     pub val_fraction: f64,
-    /// What to do with an image that cannot be decoded: stop, or leave it out and count it
-    #[arg(long, value_name = "WHAT", default_value = "fail", help_heading = "Data")]
+    /// What to do with an image that cannot be decoded: end the run, or leave it out and count it
+    #[arg(
+        long,
+        value_name = "fail|skip",
+        default_value = "fail",
+        hide_possible_values = true,
+        help_heading = "Data"
+    )]
     pub on_bad_image: OnBadImage,
     /// Use at most N images of each set, spread over the data, for a quick try [default: all]
     #[arg(long, value_name = "N", help_heading = "Data")]
@@ -64,15 +76,30 @@ pub struct Settings {
     #[arg(long, value_name = "TIME", default_value = "5ep", help_heading = "Training", value_parser = library::<Duration>)]
     pub duration: Duration,
     /// Images in a training step, 1 to the number of training images
-    #[arg(long, value_name = "N", default_value_t = 32, help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 32,
+        help_heading = "Training"
+    )]
     pub batch_size: usize,
     /// Peak learning rate, above 0; see --schedule [default: what suits the network, the optimizer
     /// and the batch size]
-    #[arg(long, value_name = "RATE", help_heading = "Training", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "RATE",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
     pub learning_rate: Option<f64>,
     /// Pull of the weights of convolutions and linear layers towards 0, at least 0 [default: what
     /// suits the network and the optimizer]
-    #[arg(long, value_name = "DECAY", help_heading = "Training", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "DECAY",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
     pub weight_decay: Option<f64>,
     /// Optimizer: SGD with Nesterov momentum of 0.9, or AdamW [default: what suits the network]
     #[arg(long, value_name = "NAME", help_heading = "Training")]
@@ -90,13 +117,28 @@ pub struct Settings {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Training")]
     pub accumulate: usize,
     /// Type of weights and activations, where the device has it; for f16 the loss is not scaled
-    #[arg(long, value_name = "TYPE", default_value = "f32", help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "f32",
+        help_heading = "Training"
+    )]
     pub precision: Precision,
     /// What to do when a loss or gradient is not a finite number: stop, or skip the batch
-    #[arg(long, value_name = "WHAT", default_value = "stop", help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "stop",
+        help_heading = "Training"
+    )]
     pub on_nan: OnNan,
     /// Mirror and shift training images at random [default: for colour images]
-    #[arg(long, num_args = 0, default_missing_value = "true", help_heading = "Training")]
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        help_heading = "Training"
+    )]
     pub augment: Option<bool>,
 
     /// How often to evaluate: a time like 1ep, 500ba, 0.1dur (a share of the run) or 10m
@@ -129,7 +171,12 @@ pub struct Settings {
     pub seed: u64,
     /// Where to compute: auto (the first GPU or else the CPU), cpu, vulkan, vulkan:1, cuda, rocm,
     /// metal, webgpu or wgpu
-    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Run")]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Run"
+    )]
     pub device: String,
 }
 
@@ -195,7 +242,10 @@ impl Settings {
         table.retain(|key, _| {
             let id = key.replace('-', "_");
             // Options that are hidden from a command are none of its arguments.
-            let source = matches.try_contains_id(&id).ok().and_then(|_| matches.value_source(&id));
+            let source = matches
+                .try_contains_id(&id)
+                .ok()
+                .and_then(|_| matches.value_source(&id));
             source == Some(ValueSource::CommandLine)
         });
         table
@@ -236,11 +286,19 @@ impl Settings {
         if let Some(decay) = self.weight_decay
             && !(decay.is_finite() && decay >= 0.0)
         {
-            return Err(Error::option("weight-decay", decay, "a number of at least 0"));
+            return Err(Error::option(
+                "weight-decay",
+                decay,
+                "a number of at least 0",
+            ));
         }
         self.trainer(self.learning_rate.unwrap_or(1.0)).check()?;
         if self.save_interval.is_zero() {
-            return Err(Error::option("save-interval", self.save_interval, "a duration above 0"));
+            return Err(Error::option(
+                "save-interval",
+                self.save_interval,
+                "a duration above 0",
+            ));
         }
         if !self.batch_size.is_multiple_of(self.accumulate) {
             let expected = format!("a divisor of the batch size, {}", self.batch_size);
@@ -253,7 +311,32 @@ impl Settings {
                             still";
             return Err(Error::option("precision", self.precision, expected));
         }
-        Ok(())
+        self.check_scores()
+    }
+
+    /// Checks the metrics, and the score of `--best`.
+    fn check_scores(&self) -> Result<(), Error> {
+        let counts = |metric: &&MetricName| metric.counts_on_device();
+        if self.precision != Precision::F32
+            && let Some(metric) = self.metric.iter().find(counts)
+        {
+            let expected = format!("f32 with the metric {metric}, which counts in this type");
+            return Err(Error::option("precision", self.precision, expected));
+        }
+        let Some(best) = &self.best else {
+            return Ok(());
+        };
+        let metrics = self.metric.iter().map(|metric| format!("val/{metric}"));
+        let usual = ["val/accuracy", "val/loss", "train/accuracy", "train/loss"];
+        let known: Vec<_> = usual.map(String::from).into_iter().chain(metrics).collect();
+        if known.contains(best) {
+            return Ok(());
+        }
+        Err(Error::unknown(
+            "score for --best",
+            best,
+            known.iter().map(String::as_str),
+        ))
     }
 
     /// The effects of all algorithms together.
@@ -286,7 +369,11 @@ impl Settings {
 
     /// Fills in what depends on the network and on images of the shape `[C, H, W]`, and checks what
     /// depends on them.
-    pub fn resolve(&mut self, [channels, height, width]: [usize; 3], samples: usize) -> Result<Resolved, Error> {
+    pub fn resolve(
+        &mut self,
+        [channels, height, width]: [usize; 3],
+        samples: usize,
+    ) -> Result<Resolved, Error> {
         let small = height.max(width) <= SMALL;
         let usual = if small { "resnet8" } else { "resnet18" };
         let architecture = models::find(self.model.as_deref().unwrap_or(usual))?;
@@ -296,7 +383,7 @@ impl Settings {
             architecture,
             optimizer,
             learning_rate: (self.learning_rate)
-                .unwrap_or_else(|| recipe.learning_rate_for(self.batch_size)),
+                .unwrap_or_else(|| rounded(recipe.learning_rate_for(self.batch_size))),
             weight_decay: self.weight_decay.unwrap_or(recipe.weight_decay),
             // Mirrored digits or letters are other signs, and most grey data sets are of those.
             augment: self.augment.unwrap_or(channels == 3),
@@ -318,18 +405,41 @@ impl Settings {
     }
 }
 
+/// A number with three digits, which can be read and typed.
+fn rounded(number: f64) -> f64 {
+    format!("{number:.2e}").parse().unwrap_or(number)
+}
+
 /// Reads a configuration file and puts other settings in the place of its own.
 fn read(path: &Path, given: toml::Table) -> Result<Settings, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
-    let layered = || -> Result<Settings, config::ConfigError> {
-        let given = Config::try_from(&given)?;
-        let file = File::from_str(&text, FileFormat::Toml);
-        Config::builder().add_source(file).add_source(given).build()?.try_deserialize()
-    };
-    layered().map_err(|error| Error::Config {
+    let wrong = |reason: String| Error::Config {
         path: path.into(),
-        // Messages of the parser have several lines, the first of which tells where.
-        reason: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
+    let file: toml::Table = toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        wrong(format!("line {line}: {}", error.message()))
+    })?;
+    let layered = || -> Result<toml::Table, config::ConfigError> {
+        let (file, given) = (Config::try_from(&file)?, Config::try_from(&given)?);
+        Config::builder()
+            .add_source(file)
+            .add_source(given)
+            .build()?
+            .try_deserialize()
+    };
+    let layered = layered().map_err(|error| wrong(error.to_string()))?;
+    layered.try_into().map_err(|error: toml::de::Error| {
+        wrong(
+            error
+                .to_string()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
     })
 }
 

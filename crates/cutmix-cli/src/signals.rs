@@ -29,7 +29,9 @@ mod system {
     pub fn install(handle: impl Fn() + Send + 'static) -> io::Result<()> {
         let ignored = ignored();
         let is_ignored = |signal: i32| ignored & (1 << (signal - 1)) != 0;
-        let handled = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal));
+        let handled = [SIGHUP, SIGINT, SIGTERM]
+            .into_iter()
+            .filter(|signal| !is_ignored(*signal));
         let mut signals = Signals::new(handled)?;
         let thread = std::thread::Builder::new().name("signals".into());
         thread.spawn(move || signals.forever().for_each(|_| handle()))?;
@@ -41,7 +43,8 @@ mod system {
     fn ignored() -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .unwrap_or(0)
     }
 }
 

@@ -58,7 +58,11 @@ pub fn width(text: &str) -> usize {
 pub fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     // A path that starts with a dash would be taken for an option.
-    let path = if path.starts_with('-') { format!("./{path}") } else { path };
+    let path = if path.starts_with('-') {
+        format!("./{path}")
+    } else {
+        path
+    };
     match shlex::try_quote(&path) {
         Ok(quoted) => quoted.into_owned(),
         // A path with a NUL byte, which no system has.

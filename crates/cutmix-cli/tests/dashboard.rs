@@ -201,6 +201,9 @@ fn without_a_terminal_it_is_refused() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
-    assert!(message.starts_with("error: --dashboard needs a terminal"), "{message}");
+    assert!(
+        message.starts_with("error: --dashboard needs a terminal"),
+        "{message}"
+    );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -22,7 +22,7 @@ impl<const D: usize> Batch<D> {
     }
 
     /// The batch on `device`, tracked by autodiff where `device` is.
-    pub(crate) fn to_device(self, device: &Device) -> Self {
+    pub(crate) fn on_device(self, device: &Device) -> Self {
         Self {
             images: move_to(self.images, device),
             targets: match self.targets {
@@ -144,6 +144,6 @@ impl<const D: usize> Loader<D> for BurnLoader<D> {
     fn batches<'a>(&'a self, _epoch: u64, skip: usize, device: &Device) -> Batches<'a, D> {
         let device = device.clone();
         let batches = self.loader.iter().skip(skip);
-        Box::new(batches.map(move |batch| Ok(batch?.to_device(&device))))
+        Box::new(batches.map(move |batch| Ok(batch?.on_device(&device))))
     }
 }

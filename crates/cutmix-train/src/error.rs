@@ -54,8 +54,8 @@ pub enum Error {
     },
     /// The loss, the gradients or the weights of a batch were not finite numbers.
     #[error(
-        "the {what} of batch {batch} is not a finite number; try a lower learning rate, or skip \
-         such batches{}",
+        "there is a number that is not finite in the {what} of batch {batch}; try a lower learning \
+         rate, or skip such batches{}",
         last_good(checkpoint)
     )]
     NotFinite {

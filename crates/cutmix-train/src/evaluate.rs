@@ -97,7 +97,7 @@ impl Evaluator {
                 set: set.into(),
                 source,
             })?;
-            let batch = batch.to_device(device);
+            let batch = batch.on_device(device);
             done += batch.size();
             let logits = model.forward(batch.images);
             let loss = self.loss.forward(logits.clone(), batch.targets.clone())?;

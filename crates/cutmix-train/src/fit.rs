@@ -209,12 +209,12 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         }
         let device = self.state.device().clone();
         let skip = counts.epoch_parts as usize;
+        let mut started = Instant::now();
         let mut parts = train.batches(counts.epochs, skip, &device).peekable();
         if parts.peek().is_none() {
             return Err(no_batch(skip));
         }
         loop {
-            let started = Instant::now();
             let batch = self.next_batch(&mut parts)?;
             self.batch(batch)?;
             let epoch_is_over = parts.peek().is_none();
@@ -234,6 +234,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             if self.has_lost_patience() {
                 return self.emit(Event::EpochEnd);
             }
+            started = Instant::now();
         }
     }
 
@@ -248,7 +249,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
                 set: "train".into(),
                 source,
             })?;
-            let part = part.to_device(self.state.device()).truncate(left - samples);
+            let part = part.on_device(self.state.device()).truncate(left - samples);
             samples += part.size();
             batch.push(part);
         }

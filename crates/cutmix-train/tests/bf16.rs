@@ -18,9 +18,18 @@ fn accuracy_in_bf16_is_that_of_a_count() {
     let model = Tiny::new(&device);
     let logits = model.forward(data.whole().images);
     assert_eq!(logits.dtype(), DType::BF16);
-    let predicted: Vec<i64> = logits.cast(FloatDType::F32).argmax(1).into_data().try_into_vec_as().unwrap();
+    let predicted: Vec<i64> = logits
+        .cast(FloatDType::F32)
+        .argmax(1)
+        .into_data()
+        .try_into_vec_as()
+        .unwrap();
     let classes: Vec<i64> = data.classes().into_data().try_into_vec_as().unwrap();
-    let hits = predicted.iter().zip(&classes).filter(|(predicted, class)| predicted == class).count();
+    let hits = predicted
+        .iter()
+        .zip(&classes)
+        .filter(|(predicted, class)| predicted == class)
+        .count();
     // In bf16, which has 8 binary digits, it would be a multiple of a quarter of a percent.
     let expected = 100.0 * hits as f64 / classes.len() as f64;
 

@@ -82,7 +82,11 @@ fn refusals() -> Vec<Error> {
 
 #[test]
 fn messages_are_one_line_each() {
-    let messages: Vec<_> = errors().iter().chain(&refusals()).map(ToString::to_string).collect();
+    let messages: Vec<_> = errors()
+        .iter()
+        .chain(&refusals())
+        .map(ToString::to_string)
+        .collect();
     assert!(messages.iter().all(|message| message.lines().count() == 1));
     insta::assert_snapshot!(messages.join("\n"));
 }

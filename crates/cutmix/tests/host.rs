@@ -1,5 +1,7 @@
 //! The operations on plain slices, against their definitions element by element.
 
+// The region of a sequence is a single range.
+#![allow(clippy::single_range_in_vec_init)]
 #![cfg(feature = "host")]
 
 mod common;

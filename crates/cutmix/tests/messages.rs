@@ -1,5 +1,8 @@
 //! The sentences of the errors; every other test checks their variant and argument alone.
 
+// The region of a sequence is a single range.
+#![allow(clippy::single_range_in_vec_init)]
+
 use burn::tensor::{Device, Int, Tensor};
 use cutmix::functional::{check_smoothing, check_value, cutmix_batch, mixup_batch, smooth_labels};
 use cutmix::loss::{CrossEntropy, interpolate};

@@ -398,7 +398,7 @@ fn mixtures_out_of_range_are_refused() {
         stored
             .unwrap_err()
             .to_string()
-            .contains("`lambdas` is 0 lambdas")
+            .contains("`lambdas` is a list of 0")
     );
 }
 

@@ -1,5 +1,8 @@
 //! ResizeMix.
 
+// The region of a sequence is a single range.
+#![allow(clippy::single_range_in_vec_init)]
+
 mod common;
 
 use burn::tensor::kind::Basic;

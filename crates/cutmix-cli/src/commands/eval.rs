@@ -84,11 +84,13 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
         precision.set(&chosen)?;
     } else {
         let name = &chosen.name;
-        warning(format!("device {name} does not have {precision}, the type of the run; f32 is used"));
+        warning(format!(
+            "device {name} does not have {precision}, the type of the run; f32 is used"
+        ));
         settings.precision = Precision::F32;
     }
     let device = chosen.device;
-    let (card, model) = folder.load_model(&device)?;
+    let (card, model) = folder.load_model(&device, settings.precision)?;
     let splits = open_data(&args, &mut settings, &folder, &card)?;
     let (set, data) = choose_set(args.split, &splits)?;
     let name = data::name(args.data.as_deref().or(settings.data.as_deref()));
@@ -109,7 +111,11 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     let evaluator = evaluator(&settings).metric(CountClasses::NAME, table.clone());
     let mut scores = evaluator.run(set.name(), &model, &loader, &device)?;
     scores.retain(|score| !score.name.ends_with(CountClasses::NAME));
-    line(format!("{name}, {}: {}", set.title(), count(images, "image")));
+    line(format!(
+        "{name}, {}: {}",
+        set.title(),
+        count(images, "image")
+    ));
     line(named_scores(scores.iter()));
     line("");
     table.into_table().print(&card.classes);
@@ -134,7 +140,10 @@ fn open_data(
         .with_val_fraction(None);
     let splits = open(dir, &config).map_err(|error| Error::from(error).without_advice())?;
     if config.on_bad_image == OnBadImage::Skip && !splits.skipped.is_empty() {
-        warning(format!("{} skipped", count(splits.skipped.len(), "bad image")));
+        warning(format!(
+            "{} skipped",
+            count(splits.skipped.len(), "bad image")
+        ));
     }
     Ok(splits)
 }
@@ -146,10 +155,16 @@ fn choose_set(asked: Option<Set>, splits: &Splits) -> Result<(Set, Dataset), Err
     let names: Vec<_> = found.iter().map(|(set, _)| set.name()).collect();
     let at = match asked {
         None => 0,
-        Some(asked) => found.iter().position(|(set, _)| *set == asked).ok_or_else(|| {
-            let expected = format!("{}, the sets of the data", crate::terminal::alternatives(names));
-            Error::option("split", asked.name(), expected)
-        })?,
+        Some(asked) => found
+            .iter()
+            .position(|(set, _)| *set == asked)
+            .ok_or_else(|| {
+                let expected = format!(
+                    "{}, the sets of the data",
+                    crate::terminal::alternatives(names)
+                );
+                Error::option("split", asked.name(), expected)
+            })?,
     };
     Ok(found.swap_remove(at))
 }
@@ -183,7 +198,9 @@ struct Relabelled {
 impl Relabelled {
     fn relabel(&self, batch: Batch, device: &Device) -> Result<Batch, cutmix_train::LoaderError> {
         let labels = batch.targets.into_indices("evaluation")?.try_into_data()?;
-        let labels = labels.iter::<i64>().map(|label| self.classes[label as usize] as i64);
+        let labels = labels
+            .iter::<i64>()
+            .map(|label| self.classes[label as usize] as i64);
         let labels: Vec<_> = labels.collect();
         let shape = [labels.len()];
         Ok(Batch {
@@ -221,7 +238,10 @@ impl CountClasses {
     }
 
     fn into_table(self) -> ClassTable {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

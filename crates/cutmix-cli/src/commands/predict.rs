@@ -10,6 +10,7 @@ use cutmix_vision::{AnyNetwork, load_image, to_tensor};
 
 use crate::device;
 use crate::error::Error;
+use crate::precision::Precision;
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::terminal::{self, line};
 
@@ -33,7 +34,7 @@ pub struct PredictArgs {
 pub fn run(args: PredictArgs) -> Result<(), Error> {
     let device = device::choose(&args.device)?.device;
     let folder = RunFolder::open(&args.run)?;
-    let (card, model) = folder.load_model(&device)?;
+    let (card, model) = folder.load_model(&device, Precision::F32)?;
     let [_, height, width] = card.shape;
     if height != width {
         return Err(Error::ModelFile {
@@ -45,7 +46,11 @@ pub fn run(args: PredictArgs) -> Result<(), Error> {
     let mut failed = 0;
     for path in &args.images {
         match shares(path, &card, &model, &device) {
-            Ok(shares) => line(format!("{}  {}", path.display(), most_likely(&card, &shares, top))),
+            Ok(shares) => line(format!(
+                "{}  {}",
+                path.display(),
+                most_likely(&card, &shares, top)
+            )),
             Err(error) => {
                 failed += 1;
                 terminal::error(error.without_advice());

@@ -55,7 +55,12 @@ pub fn run(args: PreviewArgs) -> Result<(), Error> {
 
     let changed = changes(&args.algorithm, &samples, &normalize, args.seed)?;
     let mut rows = vec![originals(&samples, "original", 0..samples.len())?];
-    let mut title = format!("{} of {}, seed {}", args.algorithm, settings.data_name(), args.seed);
+    let mut title = format!(
+        "{} of {}, seed {}",
+        args.algorithm,
+        settings.data_name(),
+        args.seed
+    );
     let mut logged = Vec::new();
     for Change { label, state } in &changed {
         if let Some(mixture) = &state.mixture {
@@ -67,7 +72,9 @@ pub fn run(args: PreviewArgs) -> Result<(), Error> {
             tiles: tiles(state, samples.classes(), &normalize, samples.len())?,
         });
         let numbers = state.logged().iter();
-        let numbers: Vec<_> = numbers.map(|one| format!("{} {:.4}", one.name, one.value)).collect();
+        let numbers: Vec<_> = numbers
+            .map(|one| format!("{} {:.4}", one.name, one.value))
+            .collect();
         title += &format!("\n{}", numbers.join(", "));
         logged.push(numbers.join(", "));
     }
@@ -103,7 +110,8 @@ struct Change {
 /// chooses between several, each is shown.
 const BATCHES: u64 = 32;
 
-/// The first batch that the algorithm changes; where it chooses between several ways, one for each.
+/// The first batch that the algorithm changes so that it shows; where it chooses between several ways,
+/// one for each.
 fn changes(
     algorithm: &AlgorithmSpec,
     samples: &Dataset,
@@ -118,7 +126,9 @@ fn changes(
     let [channels, ..] = samples.shape();
     let classes = samples.classes().len();
     // The state of a run has a network; algorithms that change images do not look at it.
-    let model = ModelConfig::new("resnet8", classes).with_channels(channels).init(&device)?;
+    let model = ModelConfig::new("resnet8", classes)
+        .with_channels(channels)
+        .init(&device)?;
     let mut pixels = Vec::new();
     for index in 0..samples.len() {
         pixels.extend(samples.pixels(index)?);
@@ -135,19 +145,39 @@ fn changes(
         };
         let mut state = State::preview(model.clone(), batch, classes, seed, position);
         running.apply(Event::BeforeForward, &mut state)?;
+        if !is_changed(&original, &values(state.images())?, samples.len()) {
+            continue;
+        }
         let label = way(&state);
-        let is_known = changes.iter().any(|change| change.label == label);
-        if !is_known && is_changed(&original, &values(state.images())?, samples.len()) {
-            changes.push(Change { label, state });
+        match changes.iter_mut().find(|change| change.label == label) {
+            None => changes.push(Change { label, state }),
+            Some(known) if !is_mixed(&known.state) && is_mixed(&state) => known.state = state,
+            Some(_) => {}
         }
     }
     Ok(changes)
 }
 
+/// Whether half of the samples or more show both images of which they are mixed.
+fn is_mixed(state: &State<AnyNetwork>) -> bool {
+    state.mixture.as_ref().is_none_or(|mixture| {
+        let samples = 0..mixture.batch();
+        let shows_both = |&sample: &usize| {
+            mixture.partners()[sample] != sample && (0.1..0.9).contains(&mixture.lambda(sample))
+        };
+        2 * samples.filter(shows_both).count() >= mixture.batch()
+    })
+}
+
 /// The name of the algorithm that has changed a batch, as far as it has logged something.
 fn way(state: &State<AnyNetwork>) -> String {
-    let names = state.logged().iter().filter_map(|logged| logged.name.split_once('/'));
-    let mut names = names.map(|(algorithm, _)| algorithm).filter(|name| *name != "one-of");
+    let names = state
+        .logged()
+        .iter()
+        .filter_map(|logged| logged.name.split_once('/'));
+    let mut names = names
+        .map(|(algorithm, _)| algorithm)
+        .filter(|name| *name != "one-of");
     names.next().unwrap_or("changed").into()
 }
 
@@ -162,7 +192,10 @@ fn is_changed(before: &[f32], after: &[f32], samples: usize) -> bool {
 }
 
 fn values(images: &Tensor<4>) -> Result<Vec<f32>, Error> {
-    let data = images.clone().try_into_data().map_err(cutmix_train::Error::other)?;
+    let data = images
+        .clone()
+        .try_into_data()
+        .map_err(cutmix_train::Error::other)?;
     Ok(data.iter::<f32>().collect())
 }
 

@@ -9,9 +9,7 @@ use clap::ArgMatches;
 use cutmix::loss::CrossEntropy;
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
 use cutmix_train::{Checkpoint, Checkpoints, Evaluator, Event, Fit, State, Stop, Trainer};
-use cutmix_vision::{
-    AnyNetwork, Augment, ImageLoader, LoaderConfig, Manifest, Normalize, Splits,
-};
+use cutmix_vision::{AnyNetwork, Augment, ImageLoader, LoaderConfig, Manifest, Normalize, Splits};
 use indicatif::ProgressBar;
 
 #[cfg(feature = "dashboard")]
@@ -99,7 +97,10 @@ fn resume(
     view: View,
 ) -> Result<ExitCode, Error> {
     let given = options.given(matches);
-    if let Some(other) = given.keys().find(|key| !WITH_RESUME.contains(&key.as_str())) {
+    if let Some(other) = given
+        .keys()
+        .find(|key| !WITH_RESUME.contains(&key.as_str()))
+    {
         return Err(Error::ResumeSetting(other.clone()));
     }
     let folder = RunFolder::resume(run)?;
@@ -108,7 +109,11 @@ fn resume(
     let device = device::choose(&settings.device)?;
     folder.remove_temporary();
     let checkpoint = folder.latest_checkpoint()?;
-    let splits = own_splits(&mut settings, &folder.read_manifest()?, "restore them, or start a new run")?;
+    let splits = own_splits(
+        &mut settings,
+        &folder.read_manifest()?,
+        "restore them, or start a new run",
+    )?;
     let mut prepared = Prepared::new(settings, splits, device)?;
     if given.contains_key("duration") {
         let stored = Settings::read(&folder.config())?;
@@ -171,10 +176,11 @@ impl Prepared {
             Augment::NONE
         };
         // Batch normalisation learns nothing good from a last batch of a few.
-        let config = LoaderConfig::new(settings.batch_size / settings.accumulate, normalize.clone())
-            .with_seed(settings.seed)
-            .with_augment(augment)
-            .with_drop_last(true);
+        let config =
+            LoaderConfig::new(settings.batch_size / settings.accumulate, normalize.clone())
+                .with_seed(settings.seed)
+                .with_augment(augment)
+                .with_drop_last(true);
         let eval = |set: &Option<cutmix_vision::Dataset>| {
             let loader = set.clone().map(|set| {
                 let batch_size = eval_batch_size(&set);
@@ -220,8 +226,12 @@ impl Prepared {
             device,
             ..
         } = &self;
-        let (settings, card, test, device) =
-            (settings.clone(), card.clone(), test.clone(), device.device.clone());
+        let (settings, card, test, device) = (
+            settings.clone(),
+            card.clone(),
+            test.clone(),
+            device.device.clone(),
+        );
         let warnings = Arc::default();
         let fit = self.trainer(&folder, from, view, &warnings).fit();
         print_warnings(&warnings);
@@ -230,7 +240,9 @@ impl Prepared {
         if !fit.is_complete {
             line("");
             let run = quoted(folder.path());
-            line(format!("stopped and saved; resume with: cutmix train --resume {run}"));
+            line(format!(
+                "stopped and saved; resume with: cutmix train --resume {run}"
+            ));
             return Ok(ExitCode::from(STOPPED));
         }
         let scores = match test {
@@ -324,7 +336,9 @@ fn store(
 pub type Warnings = Arc<Mutex<Vec<String>>>;
 
 fn print_warnings(warnings: &Warnings) {
-    let warnings = warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let warnings = warnings
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     warnings.iter().for_each(warning);
 }
 

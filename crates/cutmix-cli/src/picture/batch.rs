@@ -31,7 +31,10 @@ impl<M> Callback<M> for FirstBatch {
         }
         if let Err(reason) = self.draw(state) {
             let warning = format!("cannot write {}: {reason}", self.path.display());
-            self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(warning);
+            self.warnings
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .push(warning);
         }
         Ok(())
     }
@@ -65,10 +68,12 @@ pub fn tiles<M>(
     let images = state.images().clone().slice_dim(0, 0..count);
     let values = read(images.try_into_data())?;
     let images = values.chunks_exact(channels * height * width);
-    let tiles = images.zip(captions(state, classes, count)?).map(|(values, caption)| Tile {
-        picture: Picture::denormalize(values, [channels, height, width], normalize),
-        caption,
-    });
+    let tiles = images
+        .zip(captions(state, classes, count)?)
+        .map(|(values, caption)| Tile {
+            picture: Picture::denormalize(values, [channels, height, width], normalize),
+            caption,
+        });
     Ok(tiles.collect())
 }
 
@@ -94,7 +99,10 @@ fn captions<M>(
         named.sort_by(|a, b| b.0.total_cmp(a.0));
         match named.as_slice() {
             [(_, class)] => vec![class.to_string()],
-            named => named.iter().map(|(share, class)| format!("{share:.2} {class}")).collect(),
+            named => named
+                .iter()
+                .map(|(share, class)| format!("{share:.2} {class}"))
+                .collect(),
         }
     });
     Ok(captions.collect())

@@ -48,7 +48,12 @@ struct Layout {
 
 impl Layout {
     fn row_height(&self, row: &Row) -> usize {
-        let lines = row.tiles.iter().map(|tile| tile.caption.len()).max().unwrap_or(0);
+        let lines = row
+            .tiles
+            .iter()
+            .map(|tile| tile.caption.len())
+            .max()
+            .unwrap_or(0);
         self.tile + PAD + LINE * lines + GAP
     }
 }
@@ -58,8 +63,17 @@ impl Grid {
     pub fn write(&self, path: &Path) -> Result<()> {
         let layout = self.layout().ok_or("there is nothing to draw")?;
         let titles: Vec<_> = self.title.lines().collect();
-        let title_width = titles.iter().map(|line| text_width(TITLE, line)).max().unwrap_or(0);
-        let columns = self.rows.iter().map(|row| row.tiles.len()).max().unwrap_or(0);
+        let title_width = titles
+            .iter()
+            .map(|line| text_width(TITLE, line))
+            .max()
+            .unwrap_or(0);
+        let columns = self
+            .rows
+            .iter()
+            .map(|row| row.tiles.len())
+            .max()
+            .unwrap_or(0);
         let content = layout.left + columns * (layout.column + GAP) - GAP;
         let top = MARGIN + titles.len() * (TITLE + 8) + 4;
         let rows: usize = self.rows.iter().map(|row| layout.row_height(row)).sum();
@@ -107,7 +121,10 @@ fn draw_row(page: &mut Page, row: &Row, top: usize, layout: &Layout) {
     for (index, tile) in row.tiles.iter().enumerate() {
         let x = layout.left + index * (layout.column + GAP);
         let [_, height, width] = tile.picture.shape.map(|side| layout.scale.of(side));
-        let corner = (x + (layout.column - width) / 2, top + (layout.tile - height) / 2);
+        let corner = (
+            x + (layout.column - width) / 2,
+            top + (layout.tile - height) / 2,
+        );
         page.picture(corner, &tile.picture, layout.scale);
         for (line, text) in tile.caption.iter().enumerate() {
             let text = fit(CAPTION, layout.column, text);

@@ -38,7 +38,12 @@ pub fn write(path: &Path, history: &History, mixes_targets: bool) -> Result<()> 
         let (panels, _) = root.split_vertically(height as i32);
         let panels = panels.split_evenly((height / HEIGHT, 2));
         for (area, metric) in panels.iter().zip(&metrics) {
-            panel(area, metric, &curves(history, metric, mixes_targets), history)?;
+            panel(
+                area,
+                metric,
+                &curves(history, metric, mixes_targets),
+                history,
+            )?;
         }
         root.present().map_err(|error| error.to_string())?;
     }
@@ -112,7 +117,10 @@ fn panel(
     curves: &[Curve],
     history: &History,
 ) -> Result<()> {
-    let values = curves.iter().flat_map(|curve| &curve.points).map(|point| point.1);
+    let values = curves
+        .iter()
+        .flat_map(|curve| &curve.points)
+        .map(|point| point.1);
     let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| {
         (low.min(value), high.max(value))
     });
@@ -170,7 +178,9 @@ fn panel(
     } in curves
     {
         let color = *color;
-        let dots = points.iter().map(|&point| Circle::new(point, 3, color.filled()));
+        let dots = points
+            .iter()
+            .map(|&point| Circle::new(point, 3, color.filled()));
         chart.draw_series(dots).map_err(fail)?;
         let series = LineSeries::new(points.iter().copied(), color.stroke_width(2));
         chart

@@ -30,9 +30,16 @@ pub fn print_header(header: &Header) {
     } = header;
     print_data(settings, resolved, header.splits);
     let parameters = grouped(header.parameters);
-    line(format!("model      {}, {parameters} parameters", resolved.architecture.name));
+    line(format!(
+        "model      {}, {parameters} parameters",
+        resolved.architecture.name
+    ));
     for (index, algorithm) in in_order(&settings.algorithm, "\n").lines().enumerate() {
-        let label = if index == 0 { "algorithm  " } else { "           then " };
+        let label = if index == 0 {
+            "algorithm  "
+        } else {
+            "           then "
+        };
         line(format!("{label}{algorithm}"));
     }
     line(format!(
@@ -53,7 +60,11 @@ pub fn print_header(header: &Header) {
 fn print_data(settings: &Settings, resolved: &Resolved, splits: &Splits) {
     let [channels, height, width] = splits.train.shape();
     let size = |set: &Option<Dataset>| set.as_ref().map_or("none".into(), |set| grouped(set.len()));
-    let augmented = if resolved.augment { ", mirrored and shifted" } else { "" };
+    let augmented = if resolved.augment {
+        ", mirrored and shifted"
+    } else {
+        ""
+    };
     line(format!("data       {}", settings.data_name()));
     line(format!(
         "           {} to train, {} to validate, {} to test; {} classes; {channels} x {height} x \
@@ -66,7 +77,9 @@ fn print_data(settings: &Settings, resolved: &Resolved, splits: &Splits) {
     if let Some(first) = splits.skipped.first() {
         let (path, reason) = (first.path.display(), &first.reason);
         let skipped = count(splits.skipped.len(), "bad image");
-        line(format!("           {skipped} skipped, the first {path}: {reason}"));
+        line(format!(
+            "           {skipped} skipped, the first {path}: {reason}"
+        ));
     }
     if let Some(folder) = &splits.unlabelled {
         warning(format!(
@@ -78,7 +91,10 @@ fn print_data(settings: &Settings, resolved: &Resolved, splits: &Splits) {
 
 /// Prints where a run is resumed and, if it has another length now, what the schedule does.
 fn print_resumed(checkpoint: &Checkpoint, settings: &Settings, resolved: &Resolved) {
-    line(format!("resumed    after batch {}", grouped(checkpoint.batches() as usize)));
+    line(format!(
+        "resumed    after batch {}",
+        grouped(checkpoint.batches() as usize)
+    ));
     let (before, now) = (checkpoint.max_duration(), settings.duration);
     if before == now {
         return;
@@ -102,7 +118,11 @@ fn print_resumed(checkpoint: &Checkpoint, settings: &Settings, resolved: &Resolv
 pub fn print_result(settings: &Settings, history: &History, test: &[Score], folder: &Path) {
     line("");
     if let Some(last) = history.reports.last() {
-        let seconds: f64 = history.reports.iter().map(|report| report.train_seconds).sum();
+        let seconds: f64 = history
+            .reports
+            .iter()
+            .map(|report| report.train_seconds)
+            .sum();
         line(format!(
             "trained on {} in {}: {} images/s, with evaluation {} in all",
             count(last.samples as usize, "image"),
@@ -113,7 +133,11 @@ pub fn print_result(settings: &Settings, history: &History, test: &[Score], fold
         print_validation(settings, history, last);
     }
     if !test.is_empty() {
-        let model = if settings.best.is_some() { "best" } else { "last" };
+        let model = if settings.best.is_some() {
+            "best"
+        } else {
+            "last"
+        };
         let scores = named_scores(test.iter());
         line(format!("test       {scores} ({model} model)"));
     }
@@ -130,23 +154,41 @@ pub fn print_result(settings: &Settings, history: &History, test: &[Score], fold
 }
 
 fn print_validation(settings: &Settings, history: &History, last: &Report) {
-    let scores: Vec<_> = (last.scores.iter()).filter(|score| score.name.starts_with("val/")).collect();
+    let scores: Vec<_> = (last.scores.iter())
+        .filter(|score| score.name.starts_with("val/"))
+        .collect();
     if scores.is_empty() {
         return;
     }
     let name = settings.best.as_deref().unwrap_or("val/accuracy");
-    let best = history.best(name).and_then(|report| Some((report, report.score(name)?)));
+    let best = history
+        .best(name)
+        .and_then(|report| Some((report, report.score(name)?)));
     let best = best.map_or(String::new(), |(report, score)| {
-        let verb = if settings.best.is_some() { "kept" } else { "best" };
-        format!(" ({verb}: {} {})", score_text(score, &score.name), when(report))
+        let verb = if settings.best.is_some() {
+            "kept"
+        } else {
+            "best"
+        };
+        format!(
+            " ({verb}: {} {})",
+            score_text(score, &score.name),
+            when(report)
+        )
     });
-    line(format!("validation {}{best}", named_scores(scores.into_iter())));
+    line(format!(
+        "validation {}{best}",
+        named_scores(scores.into_iter())
+    ));
 }
 
 /// Scores without the name of their set: `loss 0.3412, accuracy 87.31 %`.
 pub fn named_scores<'a>(scores: impl Iterator<Item = &'a Score>) -> String {
     let scores = scores.map(|score| {
-        let metric = score.name.split_once('/').map_or(score.name.as_str(), |(_, metric)| metric);
+        let metric = score
+            .name
+            .split_once('/')
+            .map_or(score.name.as_str(), |(_, metric)| metric);
         score_text(score, metric)
     });
     scores.collect::<Vec<_>>().join(", ")

@@ -23,8 +23,16 @@ impl ClassTable {
     /// Prints a row for each class that has images.
     pub fn print(&self, classes: &[String]) {
         const HEAD: &str = "class";
-        let widest = classes.iter().map(|name| width(name)).max().unwrap_or(0).max(HEAD.len());
-        line(format!("{}  images  accuracy  most often taken for", padded(HEAD, widest)));
+        let widest = classes
+            .iter()
+            .map(|name| width(name))
+            .max()
+            .unwrap_or(0)
+            .max(HEAD.len());
+        line(format!(
+            "{}  images  accuracy  most often taken for",
+            padded(HEAD, widest)
+        ));
         for (class, counts) in self.counts.iter().enumerate() {
             let total: usize = counts.iter().sum();
             if total == 0 {
@@ -35,7 +43,11 @@ impl ClassTable {
             let right = share(counts[class]);
             let other = match self.most_frequent_error(class) {
                 Some(other) => {
-                    format!("{} ({:.1} %)", escaped(&classes[other]), share(counts[other]))
+                    format!(
+                        "{} ({:.1} %)",
+                        escaped(&classes[other]),
+                        share(counts[other])
+                    )
                 }
                 None => "-".into(),
             };
@@ -47,6 +59,9 @@ impl ClassTable {
     fn most_frequent_error(&self, class: usize) -> Option<usize> {
         let others = self.counts[class].iter().enumerate();
         let wrong = others.filter(|&(other, &count)| other != class && count > 0);
-        wrong.rev().max_by_key(|(_, count)| **count).map(|(other, _)| other)
+        wrong
+            .rev()
+            .max_by_key(|(_, count)| **count)
+            .map(|(other, _)| other)
     }
 }

@@ -70,7 +70,9 @@ fn extra_memory_is_what_a_call_allocates() {
     let rows = report["rows"].as_array().unwrap();
     let extra = |operation: &str| {
         let is_it = |row: &&Value| row["operation"] == operation && row["mode"] == "batch";
-        rows.iter().find(is_it).unwrap()["extra_bytes"].as_u64().unwrap()
+        rows.iter().find(is_it).unwrap()["extra_bytes"]
+            .as_u64()
+            .unwrap()
     };
     // A new batch takes at least its size.
     assert!(extra("paste, shared") >= 4 * 2 * 9 * 7);

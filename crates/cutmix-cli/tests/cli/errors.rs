@@ -100,9 +100,15 @@ fn settings(messages: &mut Messages) {
         &["--device", "auto:1"],
         &["--algorithm", "cutout:length=29"],
         &["--algorithm", "one-of(cutmix|cutout:length=29)"],
-        &["--algorithm", "cutmix:interpolate-loss", "--algorithm", "label-smoothing"],
+        &[
+            "--algorithm",
+            "cutmix:interpolate-loss",
+            "--algorithm",
+            "label-smoothing",
+        ],
         &["--algorithm", "ema", "--algorithm", "ema:0.9"],
         &["--algorithm", "ema", "--precision", "bf16"],
+        &["--metric", "f-score", "--precision", "bf16"],
         &["--size", "32"],
     ];
     let refused = refused.map(|options| error(folder.path(), &train(options)));
@@ -172,15 +178,15 @@ fn data(messages: &mut Messages) {
     pets(path);
     let plain = "train --data pets --duration 1ba --output run";
     let options = [
-        ["--val-fraction", "0"],
-        ["--val-fraction", "-0.5"],
-        ["--batch-size", "100"],
-        ["--size", "0"],
-        ["--limit", "0"],
-        ["--metric", "top5"],
+        &["--val-fraction", "0"][..],
+        &["--val-fraction", "-0.5"],
+        &["--batch-size", "100"],
+        &["--size", "0"],
+        &["--limit", "0"],
+        &["--batch-size", "8", "--metric", "top5"],
     ];
     let refused = options.map(|options| {
-        let plain = plain.split(' ').chain(options);
+        let plain = plain.split(' ').chain(options.iter().copied());
         error(path, &plain.collect::<Vec<_>>())
     });
     messages.section("options that do not fit the data", refused);
@@ -228,7 +234,14 @@ fn runs(messages: &mut Messages) {
     messages.section("runs", refused);
 
     output(path, &tiny(&["--output", "own"]));
-    let wild = ["--learning-rate", "1e30", "--save-interval", "1ba", "--warmup", "0ba"];
+    let wild = [
+        "--learning-rate",
+        "1e30",
+        "--save-interval",
+        "1ba",
+        "--warmup",
+        "0ba",
+    ];
     let mut refused = vec![
         error(path, &tiny(&[&wild[..], &["--output", "wild"]].concat())),
         error(path, &["train", "--resume", "own", "--duration", "3ba"]),
@@ -237,7 +250,10 @@ fn runs(messages: &mut Messages) {
     images(&path.join("pets/cat"), 1);
     images(&path.join("pets/dog"), 1);
     refused.push(error(path, &["eval", "own", "--data", "pets"]));
-    refused.push(error(path, &["eval", "own", "--data", "pets", "--split", "test"]));
+    refused.push(error(
+        path,
+        &["eval", "own", "--data", "pets", "--split", "test"],
+    ));
     fs::write(path.join("bad.png"), "no image").unwrap();
     let predicted = cutmix(path, &["predict", "own", "bad.png", "gone.png"]);
     assert_eq!(predicted.status.code(), Some(1));
@@ -271,5 +287,8 @@ fn a_device_that_is_not_in_the_build_lists_those_that_are() {
 #[test]
 fn a_dashboard_that_is_not_in_the_build_is_refused() {
     let message = error(scratch().path(), &["train", "--dashboard"]);
-    assert!(message.ends_with("--features dashboard to add it"), "{message}");
+    assert!(
+        message.ends_with("--features dashboard to add it"),
+        "{message}"
+    );
 }

@@ -21,28 +21,41 @@ fn eval_repeats_the_last_evaluation_of_the_training_in_every_precision() {
     for precision in ["f32", "bf16"] {
         let folder = scratch();
         let path = folder.path();
-        let more = ["--precision", precision, "--metric", "top5,f-score,auroc", "--output", "run"];
+        let more = [
+            "--precision",
+            precision,
+            "--metric",
+            "top5,auroc",
+            "--output",
+            "run",
+        ];
         output(path, &tiny(&more));
-        let names = ["loss", "accuracy", "top5", "f-score", "auroc"];
+        let names = ["loss", "accuracy", "top5", "auroc"];
         let columns = names.map(|name| format!("val/{name}"));
         let columns: Vec<_> = columns.iter().map(String::as_str).collect();
         let scores = last_scores(&path.join("run"), &columns);
 
         let shown = output(path, &["eval", "run", "--split", "val", "--device", "cpu"]);
         let lines: Vec<_> = shown.lines().collect();
-        assert_eq!(lines[0], "Fashion-MNIST (embedded), validation set: 64 images");
-        let [loss, accuracy, top5, f_score, auroc] = scores[..] else {
+        assert_eq!(
+            lines[0],
+            "Fashion-MNIST (embedded), validation set: 64 images"
+        );
+        let [loss, accuracy, top5, auroc] = scores[..] else {
             panic!("{scores:?}");
         };
-        let expected = format!(
-            "loss {loss:.4}, accuracy {accuracy:.2} %, top5 {top5:.4}, f-score {f_score:.4}, auroc \
-             {auroc:.4}"
-        );
+        let expected =
+            format!("loss {loss:.4}, accuracy {accuracy:.2} %, top5 {top5:.4}, auroc {auroc:.4}");
         assert_eq!(lines[1], expected, "{precision}");
         assert_eq!(lines.len(), 4 + 10, "{shown}");
         assert!(lines[4].starts_with("T-shirt/top"));
         let counts = lines[4..].iter().map(|line| {
-            line[12..].split_whitespace().next().unwrap().parse::<usize>().unwrap()
+            line[12..]
+                .split_whitespace()
+                .next()
+                .unwrap()
+                .parse::<usize>()
+                .unwrap()
         });
         assert_eq!(counts.sum::<usize>(), 64);
     }
@@ -61,12 +74,18 @@ fn predict_continues_after_a_bad_file() {
     let shown = output(path, &["predict", run, "a.png", "b.png", "--top", "2"]);
     let lines: Vec<_> = shown.lines().collect();
     assert_eq!(lines.len(), 2);
-    assert!(lines[0].starts_with("a.png  ") && lines[0].matches('%').count() == 2, "{shown}");
+    assert!(
+        lines[0].starts_with("a.png  ") && lines[0].matches('%').count() == 2,
+        "{shown}"
+    );
     // More than there are classes shows all of them.
     let all = output(path, &["predict", run, "a.png", "--top", "99"]);
     assert_eq!(all.matches('%').count(), 10);
 
-    let mixed = cutmix(path, &["predict", run, "a.png", "bad.png", "gone.png", "b.png"]);
+    let mixed = cutmix(
+        path,
+        &["predict", run, "a.png", "bad.png", "gone.png", "b.png"],
+    );
     assert_eq!(mixed.status.code(), Some(1));
     assert_eq!(String::from_utf8(mixed.stdout).unwrap().lines().count(), 2);
     assert_eq!(String::from_utf8(mixed.stderr).unwrap().lines().count(), 3);
@@ -97,14 +116,20 @@ fn photographs_train_evaluate_and_predict() {
         }
     }
     let shown = output(path, &["eval", "run", "--data", "pets"]);
-    assert!(shown.starts_with("pets, training set: 24 images"), "{shown}");
+    assert!(
+        shown.starts_with("pets, training set: 24 images"),
+        "{shown}"
+    );
     let accuracy = format!("accuracy {:.2} %", 100.0 * right as f64 / 24.0);
     assert!(shown.contains(&accuracy), "{accuracy}: {shown}");
 
     images(&path.join("others/cat"), 1);
     images(&path.join("others/dogs"), 1);
     let message = error(path, &["eval", "run", "--data", "others"]);
-    assert!(message.contains("`dogs` (did you mean `dog`?)"), "{message}");
+    assert!(
+        message.contains("`dogs` (did you mean `dog`?)"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -130,5 +155,8 @@ fn numbered_folders_keep_their_classes_in_eval() {
     images(&path.join("other/0"), 1);
     images(&path.join("other/3"), 1);
     let message = error(path, &["eval", "run", "--data", "other"]);
-    assert!(message.starts_with("unknown class of the data `3`"), "{message}");
+    assert!(
+        message.starts_with("unknown class of the data `3`"),
+        "{message}"
+    );
 }

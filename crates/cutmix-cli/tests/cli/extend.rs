@@ -61,7 +61,11 @@ fn a_stopped_run_that_is_extended_continues_as_if_it_had_been_that_long() {
         if by_file {
             let config = path.join("run/config.toml");
             let text = fs::read_to_string(&config).unwrap();
-            fs::write(config, text.replace("duration = \"4ba\"", "duration = \"8ba\"")).unwrap();
+            fs::write(
+                config,
+                text.replace("duration = \"4ba\"", "duration = \"8ba\""),
+            )
+            .unwrap();
         } else {
             resume.extend(["--duration", "8ba"]);
         }
@@ -74,7 +78,8 @@ fn a_stopped_run_that_is_extended_continues_as_if_it_had_been_that_long() {
             "{shown}"
         );
         output(path, &options("8ba", &["--output", "whole"]));
-        let [extended, whole] = ["run", "whole"].map(|run| column(&path.join(run), "learning_rate"));
+        let [extended, whole] =
+            ["run", "whole"].map(|run| column(&path.join(run), "learning_rate"));
         assert_eq!(extended[2..], whole[2..]);
     }
 }
@@ -87,7 +92,10 @@ fn a_length_that_has_elapsed_is_refused_and_changes_nothing() {
     let config = fs::read_to_string(path.join("run/config.toml")).unwrap();
     let message = error(path, &["train", "--resume", "run", "--duration", "3ba"]);
     assert!(message.starts_with("--duration is 3ba"), "{message}");
-    assert_eq!(fs::read_to_string(path.join("run/config.toml")).unwrap(), config);
+    assert_eq!(
+        fs::read_to_string(path.join("run/config.toml")).unwrap(),
+        config
+    );
 }
 
 #[test]
@@ -96,6 +104,9 @@ fn commands_are_quoted_for_the_shell() {
     let path = folder.path();
     let shown = output(path, &tiny(&["--output", "my run [1]"]));
     for command in ["eval", "predict"] {
-        assert!(shown.contains(&format!("cutmix {command} 'my run [1]'")), "{shown}");
+        assert!(
+            shown.contains(&format!("cutmix {command} 'my run [1]'")),
+            "{shown}"
+        );
     }
 }

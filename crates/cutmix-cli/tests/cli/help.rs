@@ -6,7 +6,9 @@ use crate::{cutmix, output, scratch};
 fn help_shows_options_with_what_they_accept_and_their_defaults() {
     let folder = scratch();
     let help = ["", "train", "eval", "predict", "preview", "bench"].map(|command| {
-        let arguments = [command, "--help"].into_iter().filter(|argument| !argument.is_empty());
+        let arguments = [command, "--help"]
+            .into_iter()
+            .filter(|argument| !argument.is_empty());
         output(folder.path(), &arguments.collect::<Vec<_>>())
     });
     insta::assert_snapshot!(help.join("\n----\n\n"));
@@ -22,6 +24,10 @@ fn mistyped_commands_are_usage_errors() {
         &["train", "--resume", "run", "--output", "other"],
         &[],
     ] {
-        assert_eq!(cutmix(folder.path(), arguments).status.code(), Some(2), "{arguments:?}");
+        assert_eq!(
+            cutmix(folder.path(), arguments).status.code(),
+            Some(2),
+            "{arguments:?}"
+        );
     }
 }

@@ -24,13 +24,24 @@ const SETTINGS: [(&str, usize); 4] = [
          --best val/loss --accumulate 2",
         12,
     ),
-    ("--algorithm fmix --algorithm sam:interval=2 --algorithm gradient-clipping:0.5", 4),
-    ("--algorithm resizemix --algorithm progressive-resizing --metric auroc --optimizer adamw", 4),
-    ("--algorithm cutmix --precision bf16 --on-nan skip --patience 9 --schedule one-cycle", 4),
+    (
+        "--algorithm fmix --algorithm sam:interval=2 --algorithm gradient-clipping:0.5",
+        4,
+    ),
+    (
+        "--algorithm resizemix --algorithm progressive-resizing --metric auroc --optimizer adamw",
+        4,
+    ),
+    (
+        "--algorithm cutmix --precision bf16 --on-nan skip --patience 9 --schedule one-cycle",
+        4,
+    ),
 ];
 
 fn arguments(settings: &'static str) -> Vec<&'static str> {
-    LONG.split_whitespace().chain(settings.split_whitespace()).collect()
+    LONG.split_whitespace()
+        .chain(settings.split_whitespace())
+        .collect()
 }
 
 /// Starts a command whose output nobody reads.
@@ -49,7 +60,9 @@ pub fn weights(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let bytes = fs::read(run.join("model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let tensors = tensors.tensors().into_iter();
-    tensors.map(|(name, tensor)| (name, tensor.data().to_vec())).collect()
+    tensors
+        .map(|(name, tensor)| (name, tensor.data().to_vec()))
+        .collect()
 }
 
 /// The batches before the last checkpoint of a run.
@@ -145,12 +158,18 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_it_is_used() {
     let resumed = cutmix(path, &resume);
     assert!(resumed.status.success());
     let warning = String::from_utf8(resumed.stderr).unwrap();
-    assert!(warning.starts_with("warning: ") && warning.contains("batch-00000006"), "{warning}");
+    assert!(
+        warning.starts_with("warning: ") && warning.contains("batch-00000006"),
+        "{warning}"
+    );
     assert!(weights(&path.join("run")) == before);
     spoil(4);
     spoil(6);
     let message = error(path, &resume);
-    assert!(message.contains("batch-00000006") && message.contains("damaged"), "{message}");
+    assert!(
+        message.contains("batch-00000006") && message.contains("damaged"),
+        "{message}"
+    );
     assert!(checkpoint(path, 6).exists() && checkpoint(path, 4).exists());
 }
 
@@ -158,9 +177,16 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_it_is_used() {
 fn a_loss_that_is_not_finite_names_the_command_that_resumes_the_run() {
     let folder = scratch();
     let path = folder.path();
-    let wild = ["--learning-rate", "1e30", "--save-interval", "1ba", "--warmup", "0ba"];
+    let wild = [
+        "--learning-rate",
+        "1e30",
+        "--save-interval",
+        "1ba",
+        "--warmup",
+        "0ba",
+    ];
     let message = error(path, &tiny(&[&wild[..], &["--output", "my run"]].concat()));
-    assert!(message.contains("is not a finite number"), "{message}");
+    assert!(message.contains("not finite"), "{message}");
     assert!(!path.join("my run/model.safetensors").exists());
     let command = "cutmix train --resume 'my run' --on-nan skip";
     let has_checkpoint = saved(&path.join("my run")) > 0;
@@ -174,7 +200,10 @@ fn a_run_by_the_clock_ends_by_itself() {
     let start = Instant::now();
     let arguments = "train --limit 64 --batch-size 16 --model resnet8 --device cpu --duration 1s \
                      --output run";
-    output(folder.path(), &arguments.split_whitespace().collect::<Vec<_>>());
+    output(
+        folder.path(),
+        &arguments.split_whitespace().collect::<Vec<_>>(),
+    );
     assert!(start.elapsed() >= Duration::from_secs(1));
     assert!(folder.path().join("run/model.safetensors").is_file());
 }

@@ -54,7 +54,12 @@ fn usage_error(folder: &Path, arguments: &[&str]) -> String {
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
     assert!(!error.contains("panicked"), "{error}");
-    let paragraph = error.strip_prefix("error: ").unwrap().split("\n\n").next().unwrap();
+    let paragraph = error
+        .strip_prefix("error: ")
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
     paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

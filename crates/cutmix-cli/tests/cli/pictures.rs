@@ -35,7 +35,13 @@ fn preview_shows_every_algorithm_that_changes_images() {
     // Rows of originals, partners and results; without partners one less, and of a choice two
     // more.
     let cutmix = height("cutmix");
-    for mixer in ["mixup:alpha=1", "fmix", "resizemix", "cutmix:probability=0.5", "cutmix:mode=pair"] {
+    for mixer in [
+        "mixup:alpha=1",
+        "fmix",
+        "resizemix",
+        "cutmix:probability=0.5",
+        "cutmix:mode=pair",
+    ] {
         assert_eq!(height(mixer), cutmix, "{mixer}");
     }
     for alone in ["cutout", "progressive-resizing"] {
@@ -53,11 +59,23 @@ fn preview_needs_no_more_than_two_images() {
     images(&path.join("few/cat"), 1);
     images(&path.join("few/dog"), 1);
     output(path, &["preview", "--data", "few"]);
-    output(path, &["preview", "--data", "few", "--algorithm", "cutmix:mode=sample"]);
+    output(
+        path,
+        &[
+            "preview",
+            "--data",
+            "few",
+            "--algorithm",
+            "cutmix:mode=sample",
+        ],
+    );
 
     std::fs::write(path.join("few/dog/bad.png"), "no image").unwrap();
     let message = error(path, &["preview", "--data", "few"]);
-    assert!(message.contains("bad.png") && !message.contains("--on-bad-image"), "{message}");
+    assert!(
+        message.contains("bad.png") && !message.contains("--on-bad-image"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -73,7 +91,10 @@ fn a_run_draws_its_curves_and_its_first_batch() {
 #[test]
 fn curves_have_a_panel_for_each_metric() {
     let folder = scratch();
-    output(folder.path(), &tiny(&["--metric", "top5", "--output", "run"]));
+    output(
+        folder.path(),
+        &tiny(&["--metric", "top5", "--output", "run"]),
+    );
     let curves = image::open(folder.path().join("run/curves.png")).unwrap();
     assert_eq!((curves.width(), curves.height()), (1200, 1036));
 }

@@ -22,7 +22,10 @@ const FILES: [&str; 8] = [
 /// The rows of a run's table.
 fn rows(run: &Path) -> Vec<Vec<String>> {
     let table = fs::read_to_string(run.join("metrics.csv")).unwrap();
-    table.lines().map(|row| row.split(',').map(String::from).collect()).collect()
+    table
+        .lines()
+        .map(|row| row.split(',').map(String::from).collect())
+        .collect()
 }
 
 /// The rows of a run's table without the time, which no seed repeats.
@@ -37,26 +40,36 @@ pub fn metrics(run: &Path) -> Vec<Vec<String>> {
 pub fn column(run: &Path, name: &str) -> Vec<f64> {
     let rows = rows(run);
     let at = rows[0].iter().position(|column| column == name).unwrap();
-    rows[1..].iter().map(|row| row[at].parse().unwrap()).collect()
+    rows[1..]
+        .iter()
+        .map(|row| row[at].parse().unwrap())
+        .collect()
 }
 
 #[test]
 fn a_run_leaves_its_files() {
     let run = trained().join("run");
     let files = fs::read_dir(&run).unwrap();
-    let mut files: Vec<_> =
-        files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut files: Vec<_> = files
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     files.sort();
     assert_eq!(files, FILES);
 
     let rows = metrics(&run);
-    let header = "epoch,batches,samples,learning_rate,train/loss,train/accuracy,val/loss,val/accuracy";
+    let header =
+        "epoch,batches,samples,learning_rate,train/loss,train/accuracy,val/loss,val/accuracy";
     assert_eq!(rows[0].join(","), header);
     // Six batches are one epoch of four and half of a second one.
     assert_eq!(rows[1][..3], ["1", "4", "64"]);
     assert_eq!(rows[2][..3], ["1.5", "6", "96"]);
     let cells = rows[1..].iter().flatten();
-    assert!(cells.clone().all(|cell| cell.parse::<f64>().unwrap().is_finite()), "{rows:?}");
+    assert!(
+        cells
+            .clone()
+            .all(|cell| cell.parse::<f64>().unwrap().is_finite()),
+        "{rows:?}"
+    );
 
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
     let mut lines = config.lines();
@@ -68,7 +81,7 @@ fn a_run_leaves_its_files() {
         "duration = \"6ba\"",
         // What follows from the network and the data is written down.
         "augment = false",
-        "learning-rate = 0.05",
+        "learning-rate = 0.141",
         "model = \"resnet8\"",
         "optimizer = \"sgd\"",
         "weight-decay = 0.0005",
@@ -96,15 +109,29 @@ fn config_toml_repeats_the_run_and_options_win_over_it() {
     let repeat = ["train", "--config", config, "--output", "again"];
     let shown = output(folder.path(), &repeat);
     assert!(shown.contains("mixed accuracy"));
-    assert_eq!(metrics(&folder.path().join("again")), metrics(&trained().join("run")));
+    assert_eq!(
+        metrics(&folder.path().join("again")),
+        metrics(&trained().join("run"))
+    );
 
-    let other = ["train", "--config", config, "--seed", "1", "--algorithm", "none"];
+    let other = [
+        "train",
+        "--config",
+        config,
+        "--seed",
+        "1",
+        "--algorithm",
+        "none",
+    ];
     let shown = output(folder.path(), &other);
     assert!(!shown.contains("mixed accuracy"));
     assert!(shown.contains("cutmix eval runs/001"), "{shown}");
     let resolved = fs::read_to_string(folder.path().join("runs/001/config.toml")).unwrap();
     assert!(resolved.contains("seed = 1\n") && resolved.contains("algorithm = [\"none\"]"));
-    assert_ne!(metrics(&folder.path().join("runs/001")), metrics(&trained().join("run")));
+    assert_ne!(
+        metrics(&folder.path().join("runs/001")),
+        metrics(&trained().join("run"))
+    );
 }
 
 /// The option is given, although its value is the default.
@@ -116,7 +143,10 @@ fn an_option_with_its_default_value_wins_over_the_file() {
     let more = ["--config", "run.toml", "--keep", "2", "--output", "run"];
     output(path, &tiny(&more));
     let config = fs::read_to_string(path.join("run/config.toml")).unwrap();
-    assert!(config.contains("keep = 2\n") && config.contains("seed = 3\n"), "{config}");
+    assert!(
+        config.contains("keep = 2\n") && config.contains("seed = 3\n"),
+        "{config}"
+    );
 }
 
 #[test]
@@ -131,7 +161,9 @@ fn several_algorithms_act_in_the_order_that_is_shown_from_options_or_a_file() {
     let options = algorithms.map(|algorithm| ["--algorithm", algorithm]);
     let options = [&options.concat()[..], &["--output", "options"]].concat();
     let shown = output(path, &tiny(&options));
-    let lines = shown.lines().skip_while(|line| !line.starts_with("algorithm  "));
+    let lines = shown
+        .lines()
+        .skip_while(|line| !line.starts_with("algorithm  "));
     let starts = [
         "algorithm  mixup-or-cutmix:",
         "           then cutout:",
@@ -146,7 +178,16 @@ fn several_algorithms_act_in_the_order_that_is_shown_from_options_or_a_file() {
     fs::write(path.join("run.toml"), file).unwrap();
     output(path, &tiny(&["--config", "run.toml", "--output", "file"]));
     assert_eq!(metrics(&path.join("file")), metrics(&path.join("options")));
-    output(path, &["train", "--config", "options/config.toml", "--output", "again"]);
+    output(
+        path,
+        &[
+            "train",
+            "--config",
+            "options/config.toml",
+            "--output",
+            "again",
+        ],
+    );
     assert_eq!(metrics(&path.join("again")), metrics(&path.join("options")));
 }
 
@@ -172,10 +213,16 @@ fn every_setting_is_kept_in_the_configuration_and_repeats_the_run() {
         ("--log", "jsonl,tensorboard"),
         ("--output", "run"),
     ];
-    let options: Vec<_> = settings.iter().flat_map(|&(name, value)| [name, value]).collect();
+    let options: Vec<_> = settings
+        .iter()
+        .flat_map(|&(name, value)| [name, value])
+        .collect();
     let shown = output(path, &tiny(&options));
     assert!(shown.contains(" (kept: val/recall "), "{shown}");
-    assert!(shown.contains("checkpoints/  log.jsonl  tensorboard/\n"), "{shown}");
+    assert!(
+        shown.contains("checkpoints/  log.jsonl  tensorboard/\n"),
+        "{shown}"
+    );
     let config = fs::read_to_string(path.join("run/config.toml")).unwrap();
     for line in [
         "schedule = \"step:every=2ba,factor=0.5\"",
@@ -193,14 +240,20 @@ fn every_setting_is_kept_in_the_configuration_and_repeats_the_run() {
         "best = \"val/recall\"",
         "patience = 9",
     ] {
-        assert!(config.lines().any(|given| given == line), "{line}: {config}");
+        assert!(
+            config.lines().any(|given| given == line),
+            "{line}: {config}"
+        );
     }
     let repeat = ["train", "--config", "run/config.toml", "--output", "again"];
     output(path, &repeat);
     assert_eq!(metrics(&path.join("again")), metrics(&path.join("run")));
     let log = fs::read_to_string(path.join("run/log.jsonl")).unwrap();
     assert_eq!(log.matches("\"kind\":\"batch\"").count(), 6);
-    assert_eq!(fs::read_dir(path.join("run/tensorboard")).unwrap().count(), 1);
+    assert_eq!(
+        fs::read_dir(path.join("run/tensorboard")).unwrap().count(),
+        1
+    );
 }
 
 #[test]
@@ -210,14 +263,23 @@ fn the_model_file_is_in_f32_whatever_the_precision() {
     output(path, &tiny(&["--precision", "bf16", "--output", "half"]));
     let bytes = fs::read(path.join("half/model.safetensors")).unwrap();
     let model = SafeTensors::deserialize(&bytes).unwrap();
-    assert!(model.tensors().into_iter().all(|(_, tensor)| tensor.dtype() == Dtype::F32));
+    assert!(
+        model
+            .tensors()
+            .into_iter()
+            .all(|(_, tensor)| tensor.dtype() == Dtype::F32)
+    );
 }
 
 #[test]
 fn runs_are_numbered() {
     let folder = scratch();
     let short = ["train", "--duration", "16sp", "--config", "short.toml"];
-    fs::write(folder.path().join("short.toml"), "limit = 16\nbatch-size = 16\n").unwrap();
+    fs::write(
+        folder.path().join("short.toml"),
+        "limit = 16\nbatch-size = 16\n",
+    )
+    .unwrap();
     for _ in 0..2 {
         output(folder.path(), &short);
     }
@@ -245,9 +307,16 @@ fn pictures_that_cannot_be_written_are_warnings_and_the_model_is_written() {
     start();
     for _ in 0..2 {
         let resumed = cutmix(path, &["train", "--resume", "run"]);
-        assert!(resumed.status.success(), "{:?}", String::from_utf8(resumed.stderr));
+        assert!(
+            resumed.status.success(),
+            "{:?}",
+            String::from_utf8(resumed.stderr)
+        );
         let warnings = String::from_utf8(resumed.stderr).unwrap();
-        assert!(warnings.contains("warning: cannot write run/curves.png: "), "{warnings}");
+        assert!(
+            warnings.contains("warning: cannot write run/curves.png: "),
+            "{warnings}"
+        );
         assert!(path.join("run/model.safetensors").is_file());
     }
 }
@@ -257,23 +326,34 @@ fn pictures_that_cannot_be_written_are_warnings_and_the_model_is_written() {
 #[test]
 fn a_disk_that_fills_up_ends_the_run_with_one_line() {
     let folder = scratch();
+    // The list of a few images is no large file, unlike a checkpoint.
+    crate::pets(folder.path());
+    let train = "train --data pets --size 16 --batch-size 8 --duration 2ba --output run";
     // An ignored signal makes the write fail instead of ending the process.
     let script = "trap '' XFSZ; ulimit -f 400; exec \"$0\" \"$@\"";
     let output = std::process::Command::new("sh")
         .args(["-c", script, env!("CARGO_BIN_EXE_cutmix")])
-        .args(tiny(&["--output", "run"]))
+        .args(train.split(' '))
         .current_dir(folder.path())
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
-    assert!(message.starts_with("error: cannot write run/checkpoints/batch-"), "{message}");
+    assert!(
+        message.starts_with("error: cannot write run/checkpoints/batch-"),
+        "{message}"
+    );
     assert_eq!(message.lines().count(), 1, "{message}");
     // Nothing is left half written.
-    let is_temporary = |entry: fs::DirEntry| {
-        entry.file_name().to_string_lossy().ends_with(".tmp")
-    };
-    for folder in [folder.path().join("run"), folder.path().join("run/checkpoints")] {
-        assert!(!fs::read_dir(folder).unwrap().any(|entry| is_temporary(entry.unwrap())));
+    let is_temporary = |entry: fs::DirEntry| entry.file_name().to_string_lossy().ends_with(".tmp");
+    for folder in [
+        folder.path().join("run"),
+        folder.path().join("run/checkpoints"),
+    ] {
+        assert!(
+            !fs::read_dir(folder)
+                .unwrap()
+                .any(|entry| is_temporary(entry.unwrap()))
+        );
     }
 }

@@ -33,7 +33,10 @@ fn next_report(lines: &mut BufReader<ChildStdout>) {
     let mut line = String::new();
     while !line.starts_with("epoch ") {
         line.clear();
-        assert!(lines.read_line(&mut line).unwrap() > 0, "the run ended early");
+        assert!(
+            lines.read_line(&mut line).unwrap() > 0,
+            "the run ended early"
+        );
     }
 }
 
@@ -46,7 +49,12 @@ fn start(folder: &Path, arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
 fn finish(mut child: Child, mut lines: BufReader<ChildStdout>) -> Output {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     lines.read_to_end(&mut stdout).unwrap();
-    child.stderr.take().unwrap().read_to_end(&mut stderr).unwrap();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_end(&mut stderr)
+        .unwrap();
     Output {
         status: child.wait().unwrap(),
         stdout,
@@ -89,7 +97,11 @@ fn ctrl_c_saves_the_run_and_shows_how_to_resume_it() {
 fn signals_that_were_ignored_at_the_start_stay_ignored() {
     let folder = scratch();
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_cutmix")]);
+    command.args([
+        "-c",
+        "trap '' HUP INT; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_cutmix"),
+    ]);
     command.args(hour());
     let (child, mut lines) = wait_for_report(command, folder.path());
     for name in ["HUP", "INT"] {
@@ -110,7 +122,10 @@ fn two_processes_cannot_write_one_run() {
     let message = error(folder.path(), &resume);
     assert_eq!(message, "run folder run is in use by another process");
     let message = error(folder.path(), &tiny(&["--output", "run"]));
-    assert!(message.starts_with("output folder run exists and is not empty"), "{message}");
+    assert!(
+        message.starts_with("output folder run exists and is not empty"),
+        "{message}"
+    );
     signal(&child, "KILL");
     finish(child, lines);
     // The lock ended with the process.
@@ -128,7 +143,10 @@ fn a_folder_that_was_left_before_a_run_started_can_be_used_again() {
         fs::write(path.join("run").join(file), "").unwrap();
     }
     let message = error(path, &["train", "--resume", "run"]);
-    assert!(message.contains("was stopped before it started"), "{message}");
+    assert!(
+        message.contains("was stopped before it started"),
+        "{message}"
+    );
     assert!(message.ends_with("cutmix train --output run"), "{message}");
     crate::output(path, &tiny(&["--output", "run"]));
     assert!(path.join("run/model.safetensors").is_file());

@@ -31,7 +31,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
     /// Evaluates and reports; whether the model is the best so far. `is_whole` tells whether a whole
     /// evaluation interval has elapsed.
     pub(super) fn report(&mut self, is_whole: bool) -> Result<bool, Error> {
-        self.read_pending()?;
+        self.finish_batches()?;
         let sums = std::mem::take(&mut self.progress.sums);
         if sums.is_empty() && is_whole {
             // Every batch was skipped: nothing will get better.
@@ -115,7 +115,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             return Ok(());
         }
         // The numbers of the batches before it belong to the checkpoint, and have to be finite.
-        self.read_pending()?;
+        self.finish_batches()?;
         self.emit(Event::Save)?;
         self.loggers.flush()?;
         let Some(writer) = &mut self.checkpoints else {
@@ -123,6 +123,15 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         };
         writer.write(&self.state, &self.progress, &self.config)?;
         self.saved = Some(self.state.clock.counts.batches);
+        Ok(())
+    }
+
+    /// Reads the numbers of all pending batches where no training follows. What a GPU still has to do
+    /// for them counts as training.
+    fn finish_batches(&mut self) -> Result<(), Error> {
+        let started = Instant::now();
+        self.read_pending()?;
+        self.progress.train_seconds += started.elapsed().as_secs_f64();
         Ok(())
     }
 

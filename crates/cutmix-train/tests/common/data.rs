@@ -25,7 +25,9 @@ impl Samples {
     pub fn new(samples: usize, batch: usize) -> Self {
         let device = Device::default();
         let images = random([samples, 1, 4, 4], 2, &device);
-        let classes: Vec<_> = (0..samples as i64).map(|index| index % CLASSES as i64).collect();
+        let classes: Vec<_> = (0..samples as i64)
+            .map(|index| index % CLASSES as i64)
+            .collect();
         let targets = Tensor::<1, Int>::from_data(classes.as_slice(), &device);
         Self::of(images, targets, batch)
     }

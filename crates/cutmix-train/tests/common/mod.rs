@@ -83,12 +83,18 @@ pub fn refused(
     argument(error)
 }
 
+/// Elapsed batches, samples and the named scores of a report.
+pub type ReportScores = (u64, f64, Vec<(String, f64)>);
+
 /// Everything of a run's reports but the time that it took.
-pub fn scores<M>(fit: &Fit<M>) -> Vec<(u64, f64, Vec<(String, f64)>)> {
+pub fn scores<M>(fit: &Fit<M>) -> Vec<ReportScores> {
     let reports = fit.history.reports.iter();
     reports
         .map(|report| {
-            let scores = report.scores.iter().map(|score| (score.name.clone(), score.value));
+            let scores = report
+                .scores
+                .iter()
+                .map(|score| (score.name.clone(), score.value));
             (report.batches, report.learning_rate, scores.collect())
         })
         .collect()
@@ -98,7 +104,10 @@ pub fn scores<M>(fit: &Fit<M>) -> Vec<(u64, f64, Vec<(String, f64)>)> {
 pub fn assert_close(values: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(values.len(), expected.len());
     let is_close = |(value, expected): (&f64, &f64)| (value - expected).abs() <= tolerance;
-    assert!(values.iter().zip(expected).all(is_close), "{values:?}, not {expected:?}");
+    assert!(
+        values.iter().zip(expected).all(is_close),
+        "{values:?}, not {expected:?}"
+    );
 }
 
 /// Uniform numbers from a seed alone, as the generator of the device is shared by the tests.

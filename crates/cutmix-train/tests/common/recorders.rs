@@ -52,7 +52,10 @@ impl<M> Algorithm<M> for Recorder {
             }
             _ => format!("{event} {}/{}/{}", time.epoch, time.batch, time.samples),
         };
-        self.log.lock().unwrap().push(format!("{}{entry}", self.label));
+        self.log
+            .lock()
+            .unwrap()
+            .push(format!("{}{entry}", self.label));
         Ok(())
     }
 }
@@ -85,7 +88,11 @@ where
     }
 
     fn apply(&mut self, event: Event, state: &mut State<M>) -> Result<(), Error> {
-        if event == self.0 { (self.1)(state) } else { Ok(()) }
+        if event == self.0 {
+            (self.1)(state)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -116,7 +123,10 @@ pub fn gradients_seen(seen: &Shared<Vec<f32>>) -> impl Callback<Tiny> + use<> {
     move |event: Event, state: &State<Tiny>| {
         if event == Event::BeforeStep {
             let id = state.model().linear.weight.id;
-            let gradient = state.gradients.get::<2>(id).expect("the weights have a gradient");
+            let gradient = state
+                .gradients
+                .get::<2>(id)
+                .expect("the weights have a gradient");
             seen.lock().unwrap().push(values(gradient));
         }
         Ok(())
@@ -138,11 +148,17 @@ impl LogRecorder {
     }
 
     pub fn losses(&self) -> Vec<f64> {
-        super::read(&self.batches).iter().map(|batch| batch.loss).collect()
+        super::read(&self.batches)
+            .iter()
+            .map(|batch| batch.loss)
+            .collect()
     }
 
     pub fn rates(&self) -> Vec<f64> {
-        super::read(&self.batches).iter().map(|batch| batch.learning_rate).collect()
+        super::read(&self.batches)
+            .iter()
+            .map(|batch| batch.learning_rate)
+            .collect()
     }
 
     pub fn history(&self) -> History {
@@ -219,4 +235,3 @@ impl Logger for FullDisk {
         self.at("end")
     }
 }
-

@@ -20,8 +20,14 @@ fn json_lines_hold_every_batch_and_report_once() {
     assert_eq!(kinds, expected);
 
     let fourth = &of_whole[4];
-    assert_eq!((&fourth["batch"], &fourth["samples"]), (&3.into(), &11.into()));
-    assert_eq!((&fourth["epoch"], &fourth["learning_rate"]), (&1.0.into(), &0.5.into()));
+    assert_eq!(
+        (&fourth["batch"], &fourth["samples"]),
+        (&3.into(), &11.into())
+    );
+    assert_eq!(
+        (&fourth["epoch"], &fourth["learning_rate"]),
+        (&1.0.into(), &0.5.into())
+    );
     let logged = &fourth["logged"];
     assert!((0.0..=1.0).contains(&logged["cutmix/lambda"].as_f64().unwrap()));
     // The mean over two parts.
@@ -38,8 +44,14 @@ fn json_lines_hold_every_batch_and_report_once() {
 #[test]
 fn a_line_is_in_the_file_as_soon_as_its_batch_has_been_read() {
     let folder = tempfile::tempdir().unwrap();
-    run(folder.path(), "7ba").callback(kill_at(Event::BatchStart, 3)).fit().unwrap_err();
-    let kinds: Vec<_> = lines(folder.path()).iter().map(|line| line["kind"].clone()).collect();
+    run(folder.path(), "7ba")
+        .callback(kill_at(Event::BatchStart, 3))
+        .fit()
+        .unwrap_err();
+    let kinds: Vec<_> = lines(folder.path())
+        .iter()
+        .map(|line| line["kind"].clone())
+        .collect();
     assert_eq!(kinds, ["batch", "batch", "batch", "report"]);
 }
 
@@ -65,14 +77,23 @@ fn the_table_holds_every_report_once() {
         "val/accuracy",
     ];
     assert_eq!(rows_of_whole[0], header);
-    let starts: Vec<_> = rows_of_whole[1..].iter().map(|row| row[..4].join(",")).collect();
-    let expected = ["1,3,11,0.500000000", "2,6,22,0.500000000", "2.3636,7,26,0.500000000"];
+    let starts: Vec<_> = rows_of_whole[1..]
+        .iter()
+        .map(|row| row[..4].join(","))
+        .collect();
+    let expected = [
+        "1,3,11,0.500000000",
+        "2,6,22,0.500000000",
+        "2.3636,7,26,0.500000000",
+    ];
     assert_eq!(starts, expected);
 }
 
 fn csv_rows(folder: &Path) -> Vec<Vec<String>> {
     let text = fs::read_to_string(folder.join("metrics.csv")).unwrap();
-    text.lines().map(|row| row.split(',').map(String::from).collect()).collect()
+    text.lines()
+        .map(|row| row.split(',').map(String::from).collect())
+        .collect()
 }
 
 fn without_seconds(mut row: Vec<String>) -> Vec<String> {
@@ -119,22 +140,39 @@ fn a_score_that_is_not_finite_is_null_in_json() {
 fn a_full_disk_is_reported_with_the_path() {
     let full = || Path::new("/dev/full").to_path_buf();
     let errors = [
-        trainer(config("1ep"), eleven()).logger(Csv::new(full())).fit(),
-        trainer(config("1ep"), eleven()).logger(JsonLines::new(full())).fit(),
-        trainer(config("1ep"), eleven()).logger(TensorBoard::new(full())).fit(),
+        trainer(config("1ep"), eleven())
+            .logger(Csv::new(full()))
+            .fit(),
+        trainer(config("1ep"), eleven())
+            .logger(JsonLines::new(full()))
+            .fit(),
+        trainer(config("1ep"), eleven())
+            .logger(TensorBoard::new(full()))
+            .fit(),
     ];
     for error in errors {
         let error = error.unwrap_err();
-        assert!(matches!(&error, Error::Write { path, .. } if *path == full()), "{error:?}");
+        assert!(
+            matches!(&error, Error::Write { path, .. } if *path == full()),
+            "{error:?}"
+        );
     }
 }
 
 #[test]
 fn a_folder_that_does_not_exist_is_reported_with_the_path() {
-    let path = tempfile::tempdir().unwrap().path().join("nowhere").join("file");
+    let path = tempfile::tempdir()
+        .unwrap()
+        .path()
+        .join("nowhere")
+        .join("file");
     let errors = [
-        trainer(config("1ep"), eleven()).logger(Csv::new(&path)).fit(),
-        trainer(config("1ep"), eleven()).logger(JsonLines::new(&path)).fit(),
+        trainer(config("1ep"), eleven())
+            .logger(Csv::new(&path))
+            .fit(),
+        trainer(config("1ep"), eleven())
+            .logger(JsonLines::new(&path))
+            .fit(),
     ];
     for error in errors {
         assert!(matches!(error, Err(Error::Write { path: found, .. }) if found == path));

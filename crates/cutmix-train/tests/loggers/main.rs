@@ -20,11 +20,17 @@ use common::*;
 /// A run of batches of two parts, in epochs of 3.
 fn run(folder: &Path, max_duration: &str) -> Trainer<Tiny> {
     trainer(
-        config(max_duration).with_accumulate(2).with_learning_rate(0.5),
+        config(max_duration)
+            .with_accumulate(2)
+            .with_learning_rate(0.5),
         Samples::new(11, 2).fixed(),
     )
     .eval("val", Samples::new(5, 5).loader())
-    .algorithm(OneOf::new().with(1.0, CutMix::new()).with(1.0, CutMix::new()))
+    .algorithm(
+        OneOf::new()
+            .with(1.0, CutMix::new())
+            .with(1.0, CutMix::new()),
+    )
     .checkpoints(Checkpoints::new(folder.join("saved")).every(duration("2ba")))
     .logger(Csv::new(folder.join("metrics.csv")))
     .logger(JsonLines::new(folder.join("log.jsonl")))
@@ -33,7 +39,9 @@ fn run(folder: &Path, max_duration: &str) -> Trainer<Tiny> {
 
 /// The same, killed at batch 5, after the checkpoint of batch 4, and resumed.
 fn resumed(folder: &Path) {
-    let killed = run(folder, "7ba").callback(kill_at(Event::BatchStart, 5)).fit();
+    let killed = run(folder, "7ba")
+        .callback(kill_at(Event::BatchStart, 5))
+        .fit();
     assert_eq!(argument(killed.unwrap_err()).0, "power");
     // A process that is killed may leave half a line.
     let log = folder.join("log.jsonl");
@@ -45,7 +53,9 @@ fn resumed(folder: &Path) {
 }
 
 fn latest(folder: &Path) -> Checkpoint {
-    Checkpoint::latest(&folder.join("saved")).unwrap().checkpoint
+    Checkpoint::latest(&folder.join("saved"))
+        .unwrap()
+        .checkpoint
 }
 
 /// The lines of the log without the times, which differ from run to run.

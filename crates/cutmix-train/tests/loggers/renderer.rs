@@ -2,13 +2,13 @@
 
 use std::error::Error;
 
+use burn::train::LearnerSummary;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
 use burn::train::metric::{MetricDefinition, NumericEntry};
 use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining,
 };
-use burn::train::LearnerSummary;
 use cutmix_train::loggers::BurnRenderer;
 
 use super::*;
@@ -114,7 +114,11 @@ fn a_renderer_is_given_epochs_metrics_and_its_end() {
         assert_eq!(calls[0], start);
         assert_eq!(calls[calls.len() - 2..], ["end", "closed"]);
         let count = |start: &str| calls.iter().filter(|call| call.starts_with(start)).count();
-        assert_eq!(count("train "), 3 * 6, "loss, accuracy and learning rate of each batch");
+        assert_eq!(
+            count("train "),
+            3 * 6,
+            "loss, accuracy and learning rate of each batch"
+        );
         assert_eq!(count("valid "), 2 * 2, "loss and accuracy of each report");
     }
 }
@@ -122,11 +126,24 @@ fn a_renderer_is_given_epochs_metrics_and_its_end() {
 #[test]
 fn each_metric_is_registered_once_and_before_it_is_shown() {
     let calls = calls("2ep", &["val"]);
-    let registered: Vec<_> = calls.iter().filter(|call| call.starts_with("register")).collect();
-    let names = ["register Loss", "register Accuracy", "register Learning Rate"];
+    let registered: Vec<_> = calls
+        .iter()
+        .filter(|call| call.starts_with("register"))
+        .collect();
+    let names = [
+        "register Loss",
+        "register Accuracy",
+        "register Learning Rate",
+    ];
     assert_eq!(registered, names.iter().collect::<Vec<_>>());
-    let shown = calls.iter().position(|call| call.starts_with("train ")).unwrap();
-    let first = calls.iter().position(|call| call.starts_with("register")).unwrap();
+    let shown = calls
+        .iter()
+        .position(|call| call.starts_with("train "))
+        .unwrap();
+    let first = calls
+        .iter()
+        .position(|call| call.starts_with("register"))
+        .unwrap();
     assert!(first < shown);
 }
 
@@ -150,6 +167,12 @@ fn every_split_that_starts_ends_once() {
 #[test]
 fn the_first_evaluation_set_is_drawn_beside_training_and_others_under_their_names() {
     let calls = calls("1ep", &["val", "hard"]);
-    let registered: Vec<_> = calls.iter().filter(|call| call.starts_with("register")).collect();
-    assert_eq!(registered[3..], ["register hard/loss", "register hard/accuracy"]);
+    let registered: Vec<_> = calls
+        .iter()
+        .filter(|call| call.starts_with("register"))
+        .collect();
+    assert_eq!(
+        registered[3..],
+        ["register hard/loss", "register hard/accuracy"]
+    );
 }

@@ -138,9 +138,15 @@ fn event_files_hold_every_scalar_with_its_checksum() {
 #[test]
 fn a_resumed_run_starts_a_file_that_replaces_what_came_after_the_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    run(folder.path(), "7ba").callback(kill_at(Event::BatchStart, 5)).fit().unwrap_err();
+    run(folder.path(), "7ba")
+        .callback(kill_at(Event::BatchStart, 5))
+        .fit()
+        .unwrap_err();
     rename_first(&event_files(folder.path())[0]);
-    run(folder.path(), "7ba").resume(latest(folder.path())).fit().unwrap();
+    run(folder.path(), "7ba")
+        .resume(latest(folder.path()))
+        .fit()
+        .unwrap();
     let files = event_files(folder.path());
     assert_eq!(files.len(), 2);
     let (scalars, starts) = events(&files[1]);
@@ -184,7 +190,11 @@ fn is_killed_after_a_checkpoint() {
 fn event_files_keep_every_batch_before_a_checkpoint_when_the_process_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["tensorboard::is_killed_after_a_checkpoint", "--exact", "--ignored"])
+        .args([
+            "tensorboard::is_killed_after_a_checkpoint",
+            "--exact",
+            "--ignored",
+        ])
         .env("CUTMIX_TEST_FOLDER", folder.path())
         .output()
         .unwrap();

@@ -38,21 +38,45 @@ fn resume(folder: &Path, checkpoint: Checkpoint) -> Result<Fit<Tiny>, Error> {
 
 #[test]
 fn the_reasons_why_a_file_cannot_be_used_are_told_apart() {
+    let _alone = alone();
     let (folder, [first, second, third]) = killed();
     let problem = |path: &Path| problem(Checkpoint::read(path).unwrap_err()).1;
 
     let missing = folder.path().join("batch-00000099.checkpoint");
-    assert!(matches!(problem(&missing), CheckpointProblem::Unreadable(_)));
-    for foreign in ["", "PK\u{3}\u{4}", "CUTMIXCP", "a note of mine, not a checkpoint at all"] {
+    assert!(matches!(
+        problem(&missing),
+        CheckpointProblem::Unreadable(_)
+    ));
+    for foreign in [
+        "",
+        "PK\u{3}\u{4}",
+        "CUTMIXCP",
+        "a note of mine, not a checkpoint at all",
+    ] {
         fs::write(&first, foreign).unwrap();
-        assert!(matches!(problem(&first), CheckpointProblem::NotACheckpoint), "{foreign}");
+        assert!(
+            matches!(problem(&first), CheckpointProblem::NotACheckpoint),
+            "{foreign}"
+        );
     }
     fs::write(&first, "cutmix 1 and the rest of an old checkpoint").unwrap();
     let old = problem(&first);
-    assert!(matches!(old, CheckpointProblem::Version { found: 1, supported: 2 }), "{old:?}");
+    assert!(
+        matches!(
+            old,
+            CheckpointProblem::Version {
+                found: 1,
+                supported: 2
+            }
+        ),
+        "{old:?}"
+    );
     set_version(&second, 7);
     let newer = problem(&second);
-    assert!(matches!(newer, CheckpointProblem::Version { found: 7, .. }), "{newer:?}");
+    assert!(
+        matches!(newer, CheckpointProblem::Version { found: 7, .. }),
+        "{newer:?}"
+    );
 
     let whole = fs::read(&third).unwrap();
     let damages: [fn(&mut Vec<u8>); 5] = [
@@ -78,6 +102,7 @@ fn the_reasons_why_a_file_cannot_be_used_are_told_apart() {
 
 #[test]
 fn a_folder_without_a_checkpoint_is_told_from_one_that_cannot_be_read() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     assert!(!Checkpoint::exists(folder.path()));
     let (named, missing) = problem(Checkpoint::latest(folder.path()).unwrap_err());
@@ -90,12 +115,17 @@ fn a_folder_without_a_checkpoint_is_told_from_one_that_cannot_be_read() {
 
 #[test]
 fn damaged_checkpoints_are_named_and_the_one_before_them_is_used() {
+    let _alone = alone();
     let (folder, [first, second, third]) = killed();
     change(&third, |bytes| bytes.truncate(bytes.len() / 2));
     let latest = Checkpoint::latest(folder.path()).unwrap();
     assert_eq!(latest.checkpoint.path(), second);
-    let named: Vec<_> = latest.damaged.into_iter().map(|error| problem(error).0).collect();
-    assert_eq!(named, [third.clone()]);
+    let named: Vec<_> = latest
+        .damaged
+        .into_iter()
+        .map(|error| problem(error).0)
+        .collect();
+    assert_eq!(named, std::slice::from_ref(&third));
 
     for path in [&first, &second] {
         change(path, |bytes| bytes.push(0));
@@ -108,6 +138,7 @@ fn damaged_checkpoints_are_named_and_the_one_before_them_is_used() {
 
 #[test]
 fn a_checkpoint_of_a_newer_version_is_neither_skipped_nor_removed() {
+    let _alone = alone();
     let (folder, [_, second, third]) = killed();
     set_version(&third, 7);
     let newer = fs::read(&third).unwrap();
@@ -132,13 +163,22 @@ fn a_checkpoint_of_a_newer_version_is_neither_skipped_nor_removed() {
 
 #[test]
 fn resume_from_an_older_checkpoint_keeps_newer_files() {
+    let _alone = alone();
     let (folder, [first, second, third]) = killed();
     let before = [&second, &third].map(|path| fs::read(path).unwrap());
-    let to = Checkpoints::new(folder.path()).every(duration("100ba")).keep(1);
+    let to = Checkpoints::new(folder.path())
+        .every(duration("100ba"))
+        .keep(1);
     let killed = plain("9ba", folder.path()).checkpoints(to);
     let killed = killed.resume(Checkpoint::read(&first).unwrap());
-    killed.callback(kill_at(Event::BatchStart, 2)).fit().unwrap_err();
-    assert_eq!([&second, &third].map(|path| fs::read(path).unwrap()), before);
+    killed
+        .callback(kill_at(Event::BatchStart, 2))
+        .fit()
+        .unwrap_err();
+    assert_eq!(
+        [&second, &third].map(|path| fs::read(path).unwrap()),
+        before
+    );
 
     // It ends like the run that it was, with its newest checkpoint.
     let whole = tempfile::tempdir().unwrap();
@@ -150,17 +190,22 @@ fn resume_from_an_older_checkpoint_keeps_newer_files() {
 
 #[test]
 fn an_older_checkpoint_with_few_to_keep_removes_only_what_is_older() {
+    let _alone = alone();
     let (folder, [first, second, third]) = killed();
     let to = || every_batch(folder.path()).keep(1);
     let resumed = plain("9ba", folder.path()).checkpoints(to());
     let resumed = resumed.resume(Checkpoint::read(&first).unwrap());
     // Killed after the checkpoint of batch 2 was written.
-    resumed.callback(kill_at(Event::BatchStart, 2)).fit().unwrap_err();
+    resumed
+        .callback(kill_at(Event::BatchStart, 2))
+        .fit()
+        .unwrap_err();
     assert!(!first.exists() && second.exists() && third.exists());
 }
 
 #[test]
 fn old_checkpoints_are_removed() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let to = Checkpoints::new(folder.path()).every(duration("2ba"));
     plain("8ba", folder.path()).checkpoints(to).fit().unwrap();
@@ -169,6 +214,7 @@ fn old_checkpoints_are_removed() {
 
 #[test]
 fn files_that_a_run_did_not_write_are_never_removed() {
+    let _alone = alone();
     let (folder, _) = killed();
     let other = tempfile::tempdir().unwrap();
     plain("1ba", other.path()).fit().unwrap();
@@ -191,7 +237,11 @@ fn files_that_a_run_did_not_write_are_never_removed() {
         .fit()
         .unwrap();
     for name in foreign {
-        assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), "mine", "{name}");
+        assert_eq!(
+            fs::read_to_string(folder.path().join(name)).unwrap(),
+            "mine",
+            "{name}"
+        );
     }
     assert_eq!(fs::read(path(folder.path(), 1)).unwrap(), of_other);
     assert!(!path(folder.path(), 2).exists());
@@ -199,6 +249,7 @@ fn files_that_a_run_did_not_write_are_never_removed() {
 
 #[test]
 fn a_file_of_another_run_in_the_place_of_a_checkpoint_is_moved_aside() {
+    let _alone = alone();
     let (folder, [_, _, third]) = killed();
     let next = path(folder.path(), 4);
     fs::write(&next, "mine").unwrap();
@@ -213,11 +264,15 @@ fn a_file_of_another_run_in_the_place_of_a_checkpoint_is_moved_aside() {
 
 #[test]
 fn what_a_killed_process_left_half_written_is_removed() {
+    let _alone = alone();
     let (folder, _) = killed();
     let header = String::from_utf8_lossy(&fs::read(path(folder.path(), 3)).unwrap()).into_owned();
     // The identity of the run: 32 hexadecimal digits at the start of the header.
     let is_digit = |c: char| c.is_ascii_hexdigit();
-    let run = header.split(|c| !is_digit(c)).find(|text| text.len() == 32).unwrap();
+    let run = header
+        .split(|c| !is_digit(c))
+        .find(|text| text.len() == 32)
+        .unwrap();
     let half = folder.path().join(format!(".{run}-abc.tmp"));
     fs::write(&half, "half").unwrap();
     resume(folder.path(), latest(folder.path())).unwrap();
@@ -226,6 +281,7 @@ fn what_a_killed_process_left_half_written_is_removed() {
 
 #[test]
 fn no_temporary_file_is_left() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     plain("3ba", folder.path()).fit().unwrap();
     assert_eq!(files(folder.path()), batches(&[1, 2, 3]));
@@ -233,20 +289,28 @@ fn no_temporary_file_is_left() {
 
 #[test]
 fn a_new_run_does_not_touch_the_checkpoints_of_another_one() {
+    let _alone = alone();
     let (folder, paths) = killed();
     let before = paths.each_ref().map(|path| fs::read(path).unwrap());
     let (argument, value) = argument(plain("9ba", folder.path()).fit().unwrap_err());
     assert_eq!(argument, "checkpoints");
-    assert!(value.starts_with(folder.path().to_str().unwrap()), "{value}");
+    assert!(
+        value.starts_with(folder.path().to_str().unwrap()),
+        "{value}"
+    );
     assert_eq!(paths.map(|path| fs::read(path).unwrap()), before);
     // Not even damaged ones.
     let folder = tempfile::tempdir().unwrap();
     fs::write(path(folder.path(), 5), "spoiled").unwrap();
-    assert_eq!(super::argument(plain("9ba", folder.path()).fit().unwrap_err()).0, "checkpoints");
+    assert_eq!(
+        super::argument(plain("9ba", folder.path()).fit().unwrap_err()).0,
+        "checkpoints"
+    );
 }
 
 #[test]
 fn a_run_holds_a_lock_on_its_folder() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().to_path_buf();
     let path = inside.clone();
@@ -262,7 +326,10 @@ fn a_run_holds_a_lock_on_its_folder() {
     fit.unwrap();
     // The lock ends with the run.
     let lock = FolderLock::acquire(&path).unwrap();
-    assert!(matches!(FolderLock::acquire(&path), Err(Error::Locked { .. })));
+    assert!(matches!(
+        FolderLock::acquire(&path),
+        Err(Error::Locked { .. })
+    ));
     let error = resume(&path, latest(&path)).unwrap_err();
     assert!(matches!(error, Error::Locked { .. }), "{error:?}");
     drop(lock);
@@ -273,6 +340,7 @@ fn a_run_holds_a_lock_on_its_folder() {
 #[test]
 #[ignore = "needs a folder"]
 fn is_refused_by_the_lock() {
+    let _alone = alone();
     let folder = PathBuf::from(std::env::var_os("CUTMIX_TEST_FOLDER").unwrap());
     let error = plain("2ba", &folder).fit().unwrap_err();
     assert!(matches!(error, Error::Locked { path } if path == folder));
@@ -280,6 +348,7 @@ fn is_refused_by_the_lock() {
 
 #[test]
 fn another_process_is_refused_by_the_lock() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let _lock = FolderLock::acquire(folder.path()).unwrap();
     let other = Command::new(std::env::current_exe().unwrap())

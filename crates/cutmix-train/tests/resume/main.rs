@@ -1,7 +1,7 @@
 //! Checkpoints: a run that was stopped anywhere ends like one that was not, and nothing that another
 //! run wrote is lost.
 //!
-//! The runs with dropout take turns: the CPU has one generator for it, which every run seeds.
+//! The tests take turns: the CPU has one generator for dropout, which every run seeds.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -24,7 +24,7 @@ use cutmix_train::{
 
 use common::*;
 
-/// Held by each test whose runs use dropout.
+/// Held by each test.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -62,14 +62,26 @@ fn every_batch(folder: &Path) -> Checkpoints {
 #[allow(clippy::type_complexity)] // it is compared, not read
 fn outcome(
     fit: &Fit<Stateful>,
-) -> (Vec<f32>, Vec<f32>, Vec<(u64, f64, Vec<(String, f64)>)>, bool) {
+) -> (
+    Vec<f32>,
+    Vec<f32>,
+    Vec<(u64, f64, Vec<(String, f64)>)>,
+    bool,
+) {
     let model = &fit.model;
-    (model.tiny.weights(), model.statistics(), scores(fit), fit.is_complete)
+    (
+        model.tiny.weights(),
+        model.statistics(),
+        scores(fit),
+        fit.is_complete,
+    )
 }
 
 /// Ends a run in the middle of batch `at`, as if the process had been killed there.
 fn interrupted(folder: &Path, at: u64) {
-    let killed = run(folder).callback(kill_at(Event::BeforeForward, at)).fit();
+    let killed = run(folder)
+        .callback(kill_at(Event::BeforeForward, at))
+        .fit();
     assert_eq!(argument(killed.unwrap_err()).0, "power");
 }
 
@@ -97,7 +109,9 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 fn batches(batches: &[u64]) -> Vec<String> {
-    let names = batches.iter().map(|batch| format!("batch-{batch:08}.checkpoint"));
+    let names = batches
+        .iter()
+        .map(|batch| format!("batch-{batch:08}.checkpoint"));
     names.collect()
 }
 

@@ -38,7 +38,10 @@ fn a_run_that_was_killed_several_times_ends_like_one_that_was_not() {
     }
     // The second time, the run is over and has nothing left to do.
     for _ in 0..2 {
-        let fit = run(folder.path()).resume(latest(folder.path())).fit().unwrap();
+        let fit = run(folder.path())
+            .resume(latest(folder.path()))
+            .fit()
+            .unwrap();
         assert_eq!(outcome(&fit), expected);
         assert!(latest(folder.path()).is_complete());
     }
@@ -54,7 +57,10 @@ fn a_run_of_batches_in_parts_is_resumed() {
             .with_eval_interval(duration("8sp"))
             .with_seed(1);
         config
-            .init(Stateful::new(&Device::default()), Samples::new(11, 2).loader())
+            .init(
+                Stateful::new(&Device::default()),
+                Samples::new(11, 2).loader(),
+            )
             .logger(Quiet)
             .algorithm(CutMix::new().with_interpolate_loss(true))
             .checkpoints(every_batch(folder))
@@ -65,7 +71,10 @@ fn a_run_of_batches_in_parts_is_resumed() {
         let folder = tempfile::tempdir().unwrap();
         let killed = with_parts(folder.path()).callback(kill_at(Event::BeforeForward, batch));
         killed.fit().unwrap_err();
-        let fit = with_parts(folder.path()).resume(latest(folder.path())).fit().unwrap();
+        let fit = with_parts(folder.path())
+            .resume(latest(folder.path()))
+            .fit()
+            .unwrap();
         assert_eq!(outcome(&fit), expected, "killed at batch {batch}");
     }
 }
@@ -102,19 +111,32 @@ fn a_run_that_was_stopped_saves_itself() {
 
 #[test]
 fn an_epoch_starts_once_where_a_run_is_resumed_in_the_middle_of_it() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let log = Shared::default();
     let recorded = || plain("5ba", folder.path()).algorithm(Recorder::new(&log));
-    recorded().callback(kill_at(Event::BatchStart, 1)).fit().unwrap_err();
+    recorded()
+        .callback(kill_at(Event::BatchStart, 1))
+        .fit()
+        .unwrap_err();
     recorded().resume(latest(folder.path())).fit().unwrap();
-    let starts = read(&log).into_iter().filter(|entry| entry.starts_with("EpochStart"));
-    assert_eq!(starts.collect::<Vec<_>>(), ["EpochStart 0/0/0", "EpochStart 1/3/11"]);
+    let starts = read(&log)
+        .into_iter()
+        .filter(|entry| entry.starts_with("EpochStart"));
+    assert_eq!(
+        starts.collect::<Vec<_>>(),
+        ["EpochStart 0/0/0", "EpochStart 1/3/11"]
+    );
 }
 
 #[test]
 fn a_logger_is_given_the_reports_of_the_run_that_is_resumed() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    plain("7ba", folder.path()).callback(kill_at(Event::BatchStart, 4)).fit().unwrap_err();
+    plain("7ba", folder.path())
+        .callback(kill_at(Event::BatchStart, 4))
+        .fit()
+        .unwrap_err();
     let log = LogRecorder::default();
     let resumed = plain("7ba", folder.path()).resume(latest(folder.path()));
     resumed.logger(log.clone()).fit().unwrap();
@@ -126,12 +148,19 @@ fn a_logger_is_given_the_reports_of_the_run_that_is_resumed() {
 
 #[test]
 fn the_batches_before_a_checkpoint_have_been_logged_when_it_is_written() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let log = LogRecorder::default();
     let run = plain("9ba", folder.path()).checkpoints(Checkpoints::new(folder.path()));
-    let killed = run.logger(log.clone()).callback(kill_at(Event::BatchEnd, 3)).fit();
+    let killed = run
+        .logger(log.clone())
+        .callback(kill_at(Event::BatchEnd, 3))
+        .fit();
     killed.unwrap_err();
-    assert_eq!(read(&log.calls)[..5], ["start 0", "batch 0", "batch 1", "batch 2", "report 3"]);
+    assert_eq!(
+        read(&log.calls)[..5],
+        ["start 0", "batch 0", "batch 1", "batch 2", "report 3"]
+    );
     assert_eq!(read(&log.calls)[5], "flush");
     assert_eq!(latest(folder.path()).batches(), 3);
 }
@@ -147,7 +176,10 @@ impl Algorithm<Tiny> for Extreme {
     fn apply(&mut self, event: Event, state: &mut State<Tiny>) -> Result<(), Error> {
         if event == Event::EvalEnd {
             for report in &mut state.history.reports {
-                report.scores.iter_mut().for_each(|score| score.value = self.0);
+                report
+                    .scores
+                    .iter_mut()
+                    .for_each(|score| score.value = self.0);
             }
         }
         Ok(())
@@ -156,9 +188,13 @@ impl Algorithm<Tiny> for Extreme {
 
 #[test]
 fn scores_that_are_not_finite_survive_a_checkpoint() {
+    let _alone = alone();
     for value in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
         let folder = tempfile::tempdir().unwrap();
-        plain("3ba", folder.path()).algorithm(Extreme(value)).fit().unwrap();
+        plain("3ba", folder.path())
+            .algorithm(Extreme(value))
+            .fit()
+            .unwrap();
         let checkpoint = latest(folder.path());
         let read = checkpoint.history().last("train/loss").unwrap();
         assert_eq!(read.to_bits(), value.to_bits());
@@ -181,9 +217,14 @@ fn a_checkpoint_of_another_seed_data_or_model_is_refused() {
     let error = with(3, Samples::new(12, 4)).fit().unwrap_err();
     assert_eq!(argument(error), ("loader", "train, with 12 samples".into()));
     let error = with(3, eleven()).fit().unwrap_err();
-    assert_eq!(argument(error), ("algorithms", "without a moving average".into()));
+    assert_eq!(
+        argument(error),
+        ("algorithms", "without a moving average".into())
+    );
 
-    let other = trainer(config("8ba").with_seed(3), eleven()).resume(checkpoint()).fit();
+    let other = trainer(config("8ba").with_seed(3), eleven())
+        .resume(checkpoint())
+        .fit();
     let (path, problem) = problem(other.unwrap_err());
     assert_eq!(path, super::path(folder.path(), 3));
     let CheckpointProblem::OtherRun(reason) = problem else {
@@ -194,6 +235,7 @@ fn a_checkpoint_of_another_seed_data_or_model_is_refused() {
 
 #[test]
 fn a_run_on_changed_data_is_not_resumed() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let on = |fingerprint: Option<&str>| {
         let mut train = eleven();
@@ -202,18 +244,34 @@ fn a_run_on_changed_data_is_not_resumed() {
         }
         trainer(config("6ba"), train).checkpoints(every_batch(folder.path()))
     };
-    on(Some("cat,dog")).callback(kill_at(Event::BatchStart, 2)).fit().unwrap_err();
+    on(Some("cat,dog"))
+        .callback(kill_at(Event::BatchStart, 2))
+        .fit()
+        .unwrap_err();
     for changed in [Some("dog,cat"), None] {
         let error = on(changed).resume(latest(folder.path())).fit().unwrap_err();
-        assert_eq!(argument(error), ("loader", "train, with changed data".into()));
+        assert_eq!(
+            argument(error),
+            ("loader", "train, with changed data".into())
+        );
     }
-    assert!(on(Some("cat,dog")).resume(latest(folder.path())).fit().unwrap().is_complete);
+    assert!(
+        on(Some("cat,dog"))
+            .resume(latest(folder.path()))
+            .fit()
+            .unwrap()
+            .is_complete
+    );
 }
 
 #[test]
 fn a_loader_with_larger_batches_is_refused() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    plain("8ba", folder.path()).callback(kill_at(Event::BatchStart, 2)).fit().unwrap_err();
+    plain("8ba", folder.path())
+        .callback(kill_at(Event::BatchStart, 2))
+        .fit()
+        .unwrap_err();
     let error = trainer(config("8ba"), Samples::new(11, 11))
         .resume(latest(folder.path()))
         .fit()
@@ -252,6 +310,7 @@ fn a_loss_that_is_not_finite_names_the_last_good_checkpoint() {
 
 #[test]
 fn a_checkpoint_that_is_being_written_counts_as_the_last_good_one() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let poison = At(Event::BeforeLoss, |state: &mut State<Tiny>| {
         if state.time().batch == 3 {
@@ -259,7 +318,10 @@ fn a_checkpoint_that_is_being_written_counts_as_the_last_good_one() {
         }
         Ok(())
     });
-    let error = plain("9ba", folder.path()).algorithm(poison).fit().unwrap_err();
+    let error = plain("9ba", folder.path())
+        .algorithm(poison)
+        .fit()
+        .unwrap_err();
     assert!(
         matches!(&error, Error::NotFinite { checkpoint: Some(checkpoint), .. }
             if *checkpoint == path(folder.path(), 3)),
@@ -269,6 +331,7 @@ fn a_checkpoint_that_is_being_written_counts_as_the_last_good_one() {
 
 #[test]
 fn weights_that_are_not_finite_are_not_saved() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let spoil = At(Event::BatchEnd, |state: &mut State<Tiny>| {
         if state.time().batch == 1 {
@@ -280,7 +343,10 @@ fn weights_that_are_not_finite_are_not_saved() {
         }
         Ok(())
     });
-    let error = plain("9ba", folder.path()).algorithm(spoil).fit().unwrap_err();
+    let error = plain("9ba", folder.path())
+        .algorithm(spoil)
+        .fit()
+        .unwrap_err();
     assert!(matches!(error, Error::NotFinite { .. }), "{error:?}");
     assert_eq!(files(folder.path()), batches(&[1]));
     assert!(Checkpoint::exists(folder.path()));

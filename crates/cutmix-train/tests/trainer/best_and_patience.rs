@@ -9,29 +9,47 @@ use crate::common::*;
 
 /// A run whose first step is the best one.
 fn growing(change: impl FnOnce(TrainerConfig) -> TrainerConfig) -> Fit<Tiny> {
-    trainer(change(config("8ba").with_learning_rate(100.0).with_eval_interval(duration("1ba"))), eleven())
-        .eval("val", Samples::new(11, 11).loader())
-        .eval("other", Samples::new(5, 5).loader())
-        .metric("top2", TopKAccuracyMetric::new(2))
-        .fit()
-        .unwrap()
+    trainer(
+        change(
+            config("8ba")
+                .with_learning_rate(100.0)
+                .with_eval_interval(duration("1ba")),
+        ),
+        eleven(),
+    )
+    .eval("val", Samples::new(11, 11).loader())
+    .eval("other", Samples::new(5, 5).loader())
+    .metric("top2", TopKAccuracyMetric::new(2))
+    .fit()
+    .unwrap()
 }
 
 fn loss(model: &Tiny) -> f64 {
     let evaluator = Evaluator::new(CrossEntropy::new());
     let data = Samples::new(11, 11);
-    evaluator.run("val", model, &data, &Device::default()).unwrap()[0].value
+    evaluator
+        .run("val", model, &data, &Device::default())
+        .unwrap()[0]
+        .value
 }
 
 #[test]
 fn the_best_model_is_returned_where_it_is_asked_for() {
-    let (last, best) = (growing(|config| config), growing(|config| config.with_best("val/loss")));
+    let (last, best) = (
+        growing(|config| config),
+        growing(|config| config.with_best("val/loss")),
+    );
     assert_eq!(scores(&last), scores(&best));
     let reports = best.history.reports.iter();
-    let losses: Vec<_> = reports.map(|report| report.value("val/loss").unwrap()).collect();
+    let losses: Vec<_> = reports
+        .map(|report| report.value("val/loss").unwrap())
+        .collect();
     let lowest = losses.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(lowest < losses[7], "{losses:?}");
-    assert_eq!(best.history.best("val/loss").unwrap().value("val/loss"), Some(lowest));
+    assert_eq!(
+        best.history.best("val/loss").unwrap().value("val/loss"),
+        Some(lowest)
+    );
     assert_eq!(loss(&best.model), lowest);
     assert_eq!(loss(&last.model), losses[7]);
 }
@@ -49,7 +67,9 @@ fn the_best_model_is_chosen_by_any_score() {
 fn patience_counts_reports_without_a_better_score() {
     for score in ["train/accuracy", "val/loss", "val/top2"] {
         // No step changes anything.
-        let config = config("50ep").with_learning_rate(1e-30).with_patience(score, 3);
+        let config = config("50ep")
+            .with_learning_rate(1e-30)
+            .with_patience(score, 3);
         let log = Shared::default();
         let fit = trainer(config, eleven())
             .eval("val", Samples::new(3, 3).loader())
@@ -59,7 +79,10 @@ fn patience_counts_reports_without_a_better_score() {
             .unwrap();
         assert_eq!(fit.history.reports.len(), 4, "{score}");
         assert!(fit.is_complete);
-        let starts = read(&log).iter().filter(|entry| entry.starts_with("EpochStart")).count();
+        let starts = read(&log)
+            .iter()
+            .filter(|entry| entry.starts_with("EpochStart"))
+            .count();
         assert_eq!(starts, 4);
     }
 }

@@ -30,7 +30,11 @@ fn fitting_twice_on_one_loader_gives_equal_runs() {
     assert_eq!(fit(), first);
     // Looking at batches changes nothing.
     for epoch in 0..3 {
-        loader.batches(epoch, 1, &Device::default()).next().unwrap().unwrap();
+        loader
+            .batches(epoch, 1, &Device::default())
+            .next()
+            .unwrap()
+            .unwrap();
     }
     assert_eq!(fit(), first);
 }
@@ -39,10 +43,19 @@ fn fitting_twice_on_one_loader_gives_equal_runs() {
 fn a_run_asks_for_each_epoch_by_its_number() {
     let model = Tiny::new(&Device::default());
     let seen = model.seen.clone();
-    config("3ep").init(model, eleven().loader()).logger(Quiet).fit().unwrap();
+    config("3ep")
+        .init(model, eleven().loader())
+        .logger(Quiet)
+        .fit()
+        .unwrap();
     let batches = [0, 1, 2].map(|index| values(eleven().batch(index).images));
-    let expected: Vec<_> = (0..3).flat_map(|epoch| (0..3).map(move |i| (epoch + i) % 3)).collect();
-    let expected: Vec<_> = expected.iter().map(|&index: &usize| batches[index].clone()).collect();
+    let expected: Vec<_> = (0..3)
+        .flat_map(|epoch| (0..3).map(move |i| (epoch + i) % 3))
+        .collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|&index: &usize| batches[index].clone())
+        .collect();
     assert_eq!(read(&seen), expected);
 }
 
@@ -68,7 +81,10 @@ fn dense_targets_train_like_the_indices_that_they_stand_for() {
     let dense = eleven().whole().targets.into_dense(CLASSES).unwrap();
     let weights = |train| {
         let fit = trainer(config("2ep"), train).fit().unwrap();
-        (wide(&fit.model.weights()), fit.history.last("train/accuracy"))
+        (
+            wide(&fit.model.weights()),
+            fit.history.last("train/accuracy"),
+        )
     };
     let (indices, dense) = (weights(eleven()), weights(eleven().with_targets(dense)));
     assert_close(&indices.0, &dense.0, 1e-6);
@@ -82,8 +98,14 @@ fn a_batch_that_cannot_be_read_ends_the_run_with_the_name_of_the_set() {
     let Error::Data { set, source } = error else {
         panic!("{error:?}")
     };
-    assert_eq!((set.as_str(), source.to_string().as_str()), ("train", "image 7 is corrupt"));
-    let error = trainer(config("1ep"), eleven()).eval("dev", broken.loader()).fit().unwrap_err();
+    assert_eq!(
+        (set.as_str(), source.to_string().as_str()),
+        ("train", "image 7 is corrupt")
+    );
+    let error = trainer(config("1ep"), eleven())
+        .eval("dev", broken.loader())
+        .fit()
+        .unwrap_err();
     assert!(matches!(error, Error::Data { set, .. } if set == "dev"));
 }
 
@@ -98,7 +120,10 @@ fn a_class_out_of_range_is_refused() {
     let wrong = Samples::new(3, 3).with_classes(&[0, 1, 3]);
     let error = trainer(config("1ep"), wrong.clone()).fit().unwrap_err();
     assert_eq!(argument(error), ("targets", "class 3 for sample 2".into()));
-    let error = trainer(config("1ep"), wrong).algorithm(CutMix::new()).fit().unwrap_err();
+    let error = trainer(config("1ep"), wrong)
+        .algorithm(CutMix::new())
+        .fit()
+        .unwrap_err();
     assert!(matches!(&error, Error::Algorithm { algorithm, .. } if algorithm == "cutmix"));
     assert_eq!(argument(error), ("targets", "class 3 for sample 2".into()));
 }
@@ -112,8 +137,13 @@ fn empty() -> Samples {
 fn a_loader_without_samples_is_refused() {
     let error = trainer(config("1ep"), empty()).fit().unwrap_err();
     assert_eq!(argument(error), ("loader", "train, without samples".into()));
-    let (argument, value) = refused(config("1ep"), |trainer| trainer.eval("val", empty().loader()));
-    assert_eq!((argument, value.as_str()), ("loader", "val, without samples"));
+    let (argument, value) = refused(config("1ep"), |trainer| {
+        trainer.eval("val", empty().loader())
+    });
+    assert_eq!(
+        (argument, value.as_str()),
+        ("loader", "val, without samples")
+    );
 }
 
 #[test]
@@ -121,7 +151,10 @@ fn a_loader_that_promises_samples_and_gives_none_is_refused() {
     let nothing = Samples::new(3, 4).without_last();
     let error = trainer(config("1ep"), nothing.clone()).fit().unwrap_err();
     assert_eq!(argument(error), ("loader", "train, without a batch".into()));
-    let error = trainer(config("1ep"), eleven()).eval("val", nothing.loader()).fit().unwrap_err();
+    let error = trainer(config("1ep"), eleven())
+        .eval("val", nothing.loader())
+        .fit()
+        .unwrap_err();
     assert_eq!(argument(error), ("loader", "val, without samples".into()));
 }
 
@@ -196,6 +229,8 @@ fn a_loader_of_burns_trains_and_evaluates_like_one_of_this_library() {
     let model = Tiny::new(&Device::default());
     let broken = eleven().broken_at(2);
     let loader = of_burn(broken);
-    let error = evaluator.run("test", &model, loader.as_ref(), &Device::default()).unwrap_err();
+    let error = evaluator
+        .run("test", &model, loader.as_ref(), &Device::default())
+        .unwrap_err();
     assert!(matches!(error, Error::Data { set, .. } if set == "test"));
 }

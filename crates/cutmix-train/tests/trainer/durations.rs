@@ -19,7 +19,10 @@ fn durations_are_read_and_written() {
             assert_eq!(written, text);
         }
     }
-    assert_eq!(duration("1h30m"), Duration::Wall(time::Duration::from_secs(5400)));
+    assert_eq!(
+        duration("1h30m"),
+        Duration::Wall(time::Duration::from_secs(5400))
+    );
 }
 
 #[test]
@@ -59,7 +62,13 @@ fn every_kind_of_duration_counts_in_its_own_unit() {
         progress: 0.3,
         elapsed: time::Duration::from_secs(90),
     };
-    let cases = [("2ep", 1.25), ("60ba", 0.5), ("500sp", 2.0), ("0.1dur", 3.0), ("1m", 1.5)];
+    let cases = [
+        ("2ep", 1.25),
+        ("60ba", 0.5),
+        ("500sp", 2.0),
+        ("0.1dur", 3.0),
+        ("1m", 1.5),
+    ];
     for (text, times) in cases {
         let duration = duration(text);
         assert!((duration.times(&time) - times).abs() < 1e-12, "{text}");
@@ -100,7 +109,12 @@ fn a_run_ends_exactly_where_it_says() {
         seen.retain(|entry| entry.starts_with("BeforeForward"));
         assert_eq!(seen, expected, "{duration}");
 
-        let count = |event| read(&log).iter().filter(|entry| entry.starts_with(event)).count();
+        let count = |event| {
+            read(&log)
+                .iter()
+                .filter(|entry| entry.starts_with(event))
+                .count()
+        };
         assert_eq!(count("BatchEnd"), sizes.len(), "{duration}");
         let epochs = sizes.len().div_ceil(3);
         for event in ["EpochStart", "EpochEnd", "EvalStart", "EvalEnd"] {
@@ -123,8 +137,14 @@ fn reports(interval: &str) -> Vec<(u64, f64)> {
         .fit()
         .unwrap();
     let reports = fit.history.reports.iter();
-    assert!(reports.clone().all(|report| report.value("val/loss").is_some()));
-    reports.map(|report| (report.batches, report.epoch)).collect()
+    assert!(
+        reports
+            .clone()
+            .all(|report| report.value("val/loss").is_some())
+    );
+    reports
+        .map(|report| (report.batches, report.epoch))
+        .collect()
 }
 
 #[test]
@@ -137,7 +157,12 @@ fn evaluation_comes_at_its_interval_and_at_the_end() {
         [(2, 2.0 * part), (4, 1.0 + part), (6, 2.0), (7, 2.0 + part)]
     );
     // Samples after each batch: 4, 8, 11, 15, 19, 22, 26.
-    let at = |interval: &str| reports(interval).iter().map(|report| report.0).collect::<Vec<_>>();
+    let at = |interval: &str| {
+        reports(interval)
+            .iter()
+            .map(|report| report.0)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(at("8sp"), [2, 5, 7]);
     assert_eq!(at("1sp"), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(at("0.5dur"), [4, 7]);
@@ -159,7 +184,9 @@ fn an_epoch_may_be_one_batch() {
 fn a_run_by_the_clock_ends() {
     let begin = time::Instant::now();
     let max_duration = Duration::Wall(time::Duration::from_millis(50));
-    let fit = trainer(TrainerConfig::new(max_duration), eleven()).fit().unwrap();
+    let fit = trainer(TrainerConfig::new(max_duration), eleven())
+        .fit()
+        .unwrap();
     assert!(begin.elapsed() >= time::Duration::from_millis(50));
     assert!(fit.is_complete && fit.history.reports.last().unwrap().batches > 0);
 }
@@ -176,7 +203,9 @@ fn samples_are_counted_exactly_where_a_loader_drops_some() {
 #[test]
 fn an_epoch_does_not_count_before_its_last_part() {
     // The run ends between the second and the third part of the only batch.
-    let fit = trainer(config("8sp").with_accumulate(3), eleven().fixed()).fit().unwrap();
+    let fit = trainer(config("8sp").with_accumulate(3), eleven().fixed())
+        .fit()
+        .unwrap();
     let last = fit.history.reports.last().unwrap();
     assert_eq!((last.samples, last.batches), (8, 1));
     assert_eq!(last.epoch, 8.0 / 11.0);
@@ -188,11 +217,31 @@ fn wrong_durations_are_refused_before_training() {
     let refused = |config| refused(config, |trainer| trainer);
     let cases = [
         (TrainerConfig::new(share(0.5)), "max_duration", "0.5dur"),
-        (TrainerConfig::new(Duration::Epochs(0)), "max_duration", "0ep"),
-        (TrainerConfig::new(Duration::Batches(0)), "max_duration", "0ba"),
-        (TrainerConfig::new(Duration::Samples(0)), "max_duration", "0sp"),
-        (config("1ep").with_eval_interval(share(0.0)), "eval_interval", "0dur"),
-        (config("1ep").with_eval_interval(share(1.5)), "eval_interval", "1.5dur"),
+        (
+            TrainerConfig::new(Duration::Epochs(0)),
+            "max_duration",
+            "0ep",
+        ),
+        (
+            TrainerConfig::new(Duration::Batches(0)),
+            "max_duration",
+            "0ba",
+        ),
+        (
+            TrainerConfig::new(Duration::Samples(0)),
+            "max_duration",
+            "0sp",
+        ),
+        (
+            config("1ep").with_eval_interval(share(0.0)),
+            "eval_interval",
+            "0dur",
+        ),
+        (
+            config("1ep").with_eval_interval(share(1.5)),
+            "eval_interval",
+            "1.5dur",
+        ),
         (config("1ep").with_warmup(share(1.5)), "warmup", "1.5dur"),
     ];
     for (config, argument, value) in cases {

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use burn::tensor::Device;
 use burn::module::Module;
+use burn::tensor::Device;
 use cutmix::loss::{BinaryCrossEntropy, CrossEntropy};
 use cutmix_train::{Batches, Evaluator, Event, Loader, Network, State};
 
@@ -13,7 +13,10 @@ use crate::common::*;
 fn evaluate(model: &impl Network, data: &Samples) -> Vec<(String, f64)> {
     let scores = Evaluator::new(CrossEntropy::new());
     let scores = scores.run("val", model, data, &Device::default()).unwrap();
-    scores.into_iter().map(|score| (score.name, score.value)).collect()
+    scores
+        .into_iter()
+        .map(|score| (score.name, score.value))
+        .collect()
 }
 
 /// The loss and the accuracy of a model, counted by hand in f64.
@@ -25,7 +28,9 @@ fn by_hand(model: &Tiny, data: &Samples) -> [f64; 2] {
     for (row, &class) in logits.chunks(CLASSES).zip(&classes) {
         let class = class as usize;
         loss += row.iter().map(|logit| logit.exp()).sum::<f64>().ln() - row[class];
-        let best = (0..CLASSES).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+        let best = (0..CLASSES)
+            .max_by(|&a, &b| row[a].total_cmp(&row[b]))
+            .unwrap();
         hits += usize::from(best == class);
     }
     let samples = classes.len() as f64;
@@ -52,7 +57,10 @@ fn every_sample_of_a_set_counts_the_same() {
     let fit = fit.fit().unwrap();
     let scores = ["val/loss", "val/accuracy"].map(|name| fit.history.last(name).unwrap());
     assert_close(&scores, &by_hand(&fit.model, &val), 1e-5);
-    let evaluated: Vec<_> = evaluate(&fit.model, &val).into_iter().map(|score| score.1).collect();
+    let evaluated: Vec<_> = evaluate(&fit.model, &val)
+        .into_iter()
+        .map(|score| score.1)
+        .collect();
     assert_eq!(evaluated, scores);
 }
 
@@ -62,8 +70,13 @@ fn accuracy_counts_every_one_of_many_samples() {
     let data = Samples::new(10_007, 1_000);
     let model = Tiny::new(&Device::default());
     let [_, expected] = by_hand(&model, &data);
-    assert_eq!(evaluate(&model, &data)[1], ("val/accuracy".into(), expected));
-    let fit = trainer(config("1ep").with_learning_rate(1e-30), data).fit().unwrap();
+    assert_eq!(
+        evaluate(&model, &data)[1],
+        ("val/accuracy".into(), expected)
+    );
+    let fit = trainer(config("1ep").with_learning_rate(1e-30), data)
+        .fit()
+        .unwrap();
     assert_eq!(fit.history.last("train/accuracy"), Some(expected));
 }
 
@@ -72,8 +85,12 @@ fn evaluation_uses_the_running_statistics_whatever_device_it_is_given() {
     let device = Device::default();
     let model = Stateful::new(&device).train();
     let evaluator = Evaluator::new(CrossEntropy::new());
-    let plain = evaluator.run("val", &model.valid(), &eleven(), &device).unwrap();
-    let autodiff = evaluator.run("val", &model, &eleven(), &device.clone().autodiff()).unwrap();
+    let plain = evaluator
+        .run("val", &model.valid(), &eleven(), &device)
+        .unwrap();
+    let autodiff = evaluator
+        .run("val", &model, &eleven(), &device.clone().autodiff())
+        .unwrap();
     assert_eq!(plain, autodiff);
     // Neither changed them.
     assert_eq!(model.statistics(), [0.0, 1.0]);
@@ -87,7 +104,11 @@ fn several_sets_have_scores_of_their_own() {
         .fit()
         .unwrap();
     let report = &fit.history.reports[1];
-    let names: Vec<_> = report.scores.iter().map(|score| score.name.as_str()).collect();
+    let names: Vec<_> = report
+        .scores
+        .iter()
+        .map(|score| score.name.as_str())
+        .collect();
     let expected = [
         "train/loss",
         "train/accuracy",
@@ -113,7 +134,9 @@ fn evaluation_measures_the_loss_that_is_trained() {
         .fit()
         .unwrap();
     let evaluator = Evaluator::new(BinaryCrossEntropy::new());
-    let scores = evaluator.run("val", &fit.model, &val, &Device::default()).unwrap();
+    let scores = evaluator
+        .run("val", &fit.model, &val, &Device::default())
+        .unwrap();
     assert_eq!(fit.history.last("val/loss"), Some(scores[0].value));
     let other = evaluate(&fit.model, &val)[0].1;
     assert_ne!(fit.history.last("val/loss"), Some(other));
@@ -123,7 +146,10 @@ fn evaluation_measures_the_loss_that_is_trained() {
 fn the_scores_of_an_interval_are_those_of_its_batches() {
     let log = LogRecorder::default();
     let config = config("6ba").with_eval_interval(duration("2ba"));
-    let fit = trainer(config, eleven().fixed()).logger(log.clone()).fit().unwrap();
+    let fit = trainer(config, eleven().fixed())
+        .logger(log.clone())
+        .fit()
+        .unwrap();
     let sizes = [4.0, 4.0, 3.0, 4.0, 4.0, 3.0];
     let batches = read(&log.batches);
     for (index, report) in fit.history.reports.iter().enumerate() {
@@ -131,7 +157,10 @@ fn the_scores_of_an_interval_are_those_of_its_batches() {
         let samples = sizes[pair.clone()].iter().sum::<f64>();
         let pairs = || batches[pair.clone()].iter().zip(&sizes[pair.clone()]);
         let loss = pairs().map(|(batch, size)| batch.loss * size).sum::<f64>() / samples;
-        let accuracy = pairs().map(|(batch, size)| batch.accuracy * size).sum::<f64>() / samples;
+        let accuracy = pairs()
+            .map(|(batch, size)| batch.accuracy * size)
+            .sum::<f64>()
+            / samples;
         assert!((report.value("train/loss").unwrap() - loss).abs() < 1e-9);
         assert!((report.value("train/accuracy").unwrap() - accuracy).abs() < 1e-9);
     }
@@ -150,7 +179,11 @@ impl Loader for Slow {
     }
 
     fn batches<'a>(&'a self, epoch: u64, skip: usize, device: &Device) -> Batches<'a> {
-        Box::new(self.0.batches(epoch, skip, device).inspect(|_| busy(self.1)))
+        Box::new(
+            self.0
+                .batches(epoch, skip, device)
+                .inspect(|_| busy(self.1)),
+        )
     }
 }
 
@@ -178,7 +211,10 @@ fn seconds_of_training_are_without_evaluation_and_saving() {
         .unwrap();
     let report = &fit.history.reports[0];
     assert!(report.seconds >= 3.0 * slow.as_secs_f64(), "{report:?}");
-    assert!(report.train_seconds > 0.0 && report.train_seconds < slow.as_secs_f64(), "{report:?}");
+    assert!(
+        report.train_seconds > 0.0 && report.train_seconds < slow.as_secs_f64(),
+        "{report:?}"
+    );
 }
 
 #[test]
@@ -186,7 +222,10 @@ fn seconds_of_training_include_waiting_for_the_data() {
     let slow = Duration::from_millis(100);
     let train = std::sync::Arc::new(Slow(eleven(), slow));
     let fit = config("1ep")
-        .init(Tiny::new(&Device::default()), train as std::sync::Arc<dyn Loader>)
+        .init(
+            Tiny::new(&Device::default()),
+            train as std::sync::Arc<dyn Loader>,
+        )
         .logger(Quiet)
         .fit()
         .unwrap();

@@ -10,7 +10,12 @@ fn batch(number: u64, size: usize, epoch: u64, samples: u64) -> Vec<String> {
     let part = part(number, size);
     let ends = ["BeforeStep", "BatchEnd"];
     let ends = ends.map(|event| format!("{event} {epoch}/{number}/{samples}"));
-    [vec![format!("BatchStart {number} of {size}")], part, ends.to_vec()].concat()
+    [
+        vec![format!("BatchStart {number} of {size}")],
+        part,
+        ends.to_vec(),
+    ]
+    .concat()
 }
 
 /// The entries for a part of a batch.
@@ -23,7 +28,9 @@ fn part(number: u64, size: usize) -> Vec<String> {
         "BeforeBackward",
         "AfterBackward",
     ];
-    events.map(|event| format!("{event} {number} of {size}")).to_vec()
+    events
+        .map(|event| format!("{event} {number} of {size}"))
+        .to_vec()
 }
 
 fn lines(lines: &[&str]) -> Vec<String> {
@@ -43,11 +50,21 @@ fn events_come_in_order_and_in_number() {
         batch(0, 4, 0, 0),
         batch(1, 4, 0, 4),
         batch(2, 3, 0, 8),
-        lines(&["EpochEnd 1/3/11", "EvalStart 1/3/11", "EvalEnd 1/3/11", "EpochStart 1/3/11"]),
+        lines(&[
+            "EpochEnd 1/3/11",
+            "EvalStart 1/3/11",
+            "EvalEnd 1/3/11",
+            "EpochStart 1/3/11",
+        ]),
         batch(3, 4, 1, 11),
         batch(4, 4, 1, 15),
         batch(5, 3, 1, 19),
-        lines(&["EpochEnd 2/6/22", "EvalStart 2/6/22", "EvalEnd 2/6/22", "FitEnd 2/6/22"]),
+        lines(&[
+            "EpochEnd 2/6/22",
+            "EvalStart 2/6/22",
+            "EvalEnd 2/6/22",
+            "FitEnd 2/6/22",
+        ]),
     ];
     assert_eq!(read(&log), expected.concat());
 }
@@ -66,7 +83,12 @@ fn a_batch_of_parts_has_the_events_of_each_part_and_one_step() {
         lines(&["BeforeStep 0/0/0", "BatchEnd 0/0/0", "BatchStart 1 of 3"]),
         part(1, 3),
         lines(&["BeforeStep 0/1/8", "BatchEnd 0/1/8"]),
-        lines(&["EpochEnd 1/2/11", "EvalStart 1/2/11", "EvalEnd 1/2/11", "FitEnd 1/2/11"]),
+        lines(&[
+            "EpochEnd 1/2/11",
+            "EvalStart 1/2/11",
+            "EvalEnd 1/2/11",
+            "FitEnd 1/2/11",
+        ]),
     ];
     assert_eq!(read(&log), expected.concat());
 }
@@ -149,14 +171,22 @@ fn the_scores_of_a_report_are_in_the_history_when_evaluation_ends() {
         .eval("val", Samples::new(5, 5).loader())
         .callback(move |event: Event, state: &State<Tiny>| {
             if event == Event::EvalEnd {
-                values.lock().unwrap().push(state.history.last("val/loss").unwrap());
+                values
+                    .lock()
+                    .unwrap()
+                    .push(state.history.last("val/loss").unwrap());
             }
             Ok(())
         })
         .fit()
         .unwrap();
     let reports = fit.history.reports.iter();
-    assert_eq!(read(&seen), reports.map(|r| r.value("val/loss").unwrap()).collect::<Vec<_>>());
+    assert_eq!(
+        read(&seen),
+        reports
+            .map(|r| r.value("val/loss").unwrap())
+            .collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -217,7 +247,10 @@ fn a_run_that_was_stopped_before_it_started_trains_nothing() {
     stop.request();
     let fit = trainer(config("1ep"), eleven()).stop(stop).fit().unwrap();
     assert!(!fit.is_complete);
-    assert_eq!(fit.model.weights(), Tiny::new(&Default::default()).weights());
+    assert_eq!(
+        fit.model.weights(),
+        Tiny::new(&Default::default()).weights()
+    );
 }
 
 #[test]
@@ -239,8 +272,17 @@ fn an_error_of_an_algorithm_ends_the_run_and_names_the_place() {
             panic!("{error:?}")
         };
         assert_eq!((algorithm.as_str(), at, number), ("failing", event, batch));
-        assert!(matches!(**source, Error::Argument { argument: "mood", .. }));
-        let ends = read(&log).iter().filter(|entry| entry.starts_with("BatchEnd")).count();
+        assert!(matches!(
+            **source,
+            Error::Argument {
+                argument: "mood",
+                ..
+            }
+        ));
+        let ends = read(&log)
+            .iter()
+            .filter(|entry| entry.starts_with("BatchEnd"))
+            .count();
         assert_eq!(ends as u64, batch);
         assert!(!read(&log).iter().any(|entry| entry.starts_with("FitEnd")));
     }
@@ -261,7 +303,10 @@ fn an_algorithm_that_loses_the_images_is_named() {
         let _ = state.map_images(|_| Err(Error::argument("mood", "bad", "a good one")));
         Ok(())
     });
-    let error = trainer(config("1ep"), eleven()).algorithm(careless).fit().unwrap_err();
+    let error = trainer(config("1ep"), eleven())
+        .algorithm(careless)
+        .fit()
+        .unwrap_err();
     let place = (Event::BeforeForward, 0);
     assert!(matches!(&error, Error::Algorithm { event, batch, .. } if (*event, *batch) == place));
     assert_eq!(argument(error), ("images", "lost".into()));
@@ -291,13 +336,19 @@ fn what_an_algorithm_takes_away_is_named() {
         state.loss = None;
         Ok(())
     });
-    let error = trainer(config("1ep"), eleven()).algorithm(takes_loss).fit().unwrap_err();
+    let error = trainer(config("1ep"), eleven())
+        .algorithm(takes_loss)
+        .fit()
+        .unwrap_err();
     assert_eq!(argument(error), ("loss", "taken by an algorithm".into()));
     let takes_logits = At(Event::AfterForward, |state: &mut State<Tiny>| {
         state.logits = None;
         Ok(())
     });
-    let error = trainer(config("1ep"), eleven()).algorithm(takes_logits).fit().unwrap_err();
+    let error = trainer(config("1ep"), eleven())
+        .algorithm(takes_logits)
+        .fit()
+        .unwrap_err();
     assert_eq!(argument(error), ("logits", "taken by an algorithm".into()));
 }
 

@@ -126,7 +126,12 @@ fn a_report_is_one_line_with_every_score() {
         .unwrap();
     let [epoch, batch] = [0, 1].map(|index| fit.history.reports[index].to_string());
     assert!(epoch.starts_with("epoch 1  train loss ") && batch.starts_with("batch 4  train loss "));
-    for part in ["  mixed accuracy ", " %  val loss ", "  val accuracy ", " s"] {
+    for part in [
+        "  mixed accuracy ",
+        " %  val loss ",
+        "  val accuracy ",
+        " s",
+    ] {
         assert!(epoch.contains(part), "{epoch}");
     }
     assert_eq!(epoch.lines().count(), 1);
@@ -143,11 +148,19 @@ fn prints_its_reports() {
 #[test]
 fn a_trainer_without_loggers_prints_a_line_for_each_report() {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["logging::prints_its_reports", "--exact", "--ignored", "--nocapture"])
+        .args([
+            "logging::prints_its_reports",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<_> = text.lines().filter(|line| line.contains("train loss")).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("train loss"))
+        .collect();
     assert_eq!(lines.len(), 2, "{text}");
     assert!(lines[0].contains("epoch 1  train loss ") && lines[1].contains("epoch 2  train loss "));
 }

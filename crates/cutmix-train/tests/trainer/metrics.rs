@@ -25,7 +25,8 @@ fn outputs(model: &Tiny, data: &Samples) -> Vec<(Vec<f64>, usize)> {
     let logits = wide(&values(model.forward(data.whole().images)));
     let classes: Vec<i64> = data.classes().into_data().try_into_vec_as().unwrap();
     let rows = logits.chunks(CLASSES).map(<[f64]>::to_vec);
-    rows.zip(classes.iter().map(|&class| class as usize)).collect()
+    rows.zip(classes.iter().map(|&class| class as usize))
+        .collect()
 }
 
 fn softmax(row: &[f64]) -> Vec<f64> {
@@ -34,11 +35,15 @@ fn softmax(row: &[f64]) -> Vec<f64> {
 }
 
 fn best(row: &[f64]) -> usize {
-    (0..CLASSES).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap()
+    (0..CLASSES)
+        .max_by(|&a, &b| row[a].total_cmp(&row[b]))
+        .unwrap()
 }
 
 fn value(evaluator: Evaluator, model: &Tiny, data: &Samples) -> f64 {
-    let scores = evaluator.run("val", model, data, &Device::default()).unwrap();
+    let scores = evaluator
+        .run("val", model, data, &Device::default())
+        .unwrap();
     let names: Vec<_> = scores.iter().map(|score| score.name.as_str()).collect();
     assert_eq!(names, ["val/loss", "val/accuracy", "val/metric"]);
     scores[2].value
@@ -58,7 +63,11 @@ fn top_2_accuracy_is_that_of_a_count() {
     let hits = outputs.iter().filter(in_top_2).count();
     assert!(0 < hits && hits < outputs.len());
     let expected = 100.0 * hits as f64 / outputs.len() as f64;
-    let found = value(evaluator().metric("metric", TopKAccuracyMetric::new(2)), &model, &data);
+    let found = value(
+        evaluator().metric("metric", TopKAccuracyMetric::new(2)),
+        &model,
+        &data,
+    );
     assert!((found - expected).abs() < 1e-9, "{found} {expected}");
 }
 
@@ -71,7 +80,9 @@ fn burns_loss_and_accuracy_are_those_of_every_run() {
         } else {
             evaluator().metric("metric", LossMetric::new())
         };
-        let scores = evaluator.run("val", &model, &data, &Device::default()).unwrap();
+        let scores = evaluator
+            .run("val", &model, &data, &Device::default())
+            .unwrap();
         let name = format!("val/{metric}");
         let own = scores.iter().find(|score| score.name == name).unwrap();
         assert!((scores[2].value - own.value).abs() < 1e-5, "{scores:?}");
@@ -107,17 +118,26 @@ fn f_beta_precision_and_recall_are_those_of_the_confusion_counts() {
     let f2 = |[tp, fp, fn_]: [f64; 3]| 5.0 * tp / (5.0 * tp + 4.0 * fn_ + fp);
     let f_beta = FBetaScoreMetric::multiclass(2.0, 1, ClassReduction::Macro);
     let found = value(evaluator().metric("metric", f_beta), &model, &data);
-    assert!((found - mean(counts.into_iter().map(f2))).abs() < 1e-3, "{found}");
+    assert!(
+        (found - mean(counts.into_iter().map(f2))).abs() < 1e-3,
+        "{found}"
+    );
 
     let precision = |[tp, fp, _]: [f64; 3]| tp / (tp + fp);
     let metric = PrecisionMetric::multiclass(1, ClassReduction::Macro);
     let found = value(evaluator().metric("metric", metric), &model, &data);
-    assert!((found - mean(counts.into_iter().map(precision))).abs() < 1e-3, "{found}");
+    assert!(
+        (found - mean(counts.into_iter().map(precision))).abs() < 1e-3,
+        "{found}"
+    );
 
     let recall = |[tp, _, fn_]: [f64; 3]| tp / (tp + fn_);
     let metric = RecallMetric::multiclass(1, ClassReduction::Macro);
     let found = value(evaluator().metric("metric", metric), &model, &data);
-    assert!((found - mean(counts.into_iter().map(recall))).abs() < 1e-3, "{found}");
+    assert!(
+        (found - mean(counts.into_iter().map(recall))).abs() < 1e-3,
+        "{found}"
+    );
 }
 
 #[test]
@@ -128,11 +148,15 @@ fn auroc_is_the_share_of_pairs_in_the_right_order() {
         .collect();
     let of_class = |class: usize| {
         let scores = |is_class: bool| {
-            let of = outputs.iter().filter(move |(_, own)| (*own == class) == is_class);
+            let of = outputs
+                .iter()
+                .filter(move |(_, own)| (*own == class) == is_class);
             of.map(|(row, _)| row[class]).collect::<Vec<_>>()
         };
         let (positive, negative) = (scores(true), scores(false));
-        let pairs = positive.iter().flat_map(|a| negative.iter().map(move |b| a > b));
+        let pairs = positive
+            .iter()
+            .flat_map(|a| negative.iter().map(move |b| a > b));
         let right = pairs.filter(|&right| right).count() as f64;
         right / (positive.len() * negative.len()) as f64
     };
@@ -202,7 +226,11 @@ fn largest(model: &Tiny, data: &Samples) -> f64 {
 #[test]
 fn a_metric_of_the_users_own_takes_the_outputs() {
     let (model, data) = setting();
-    let found = value(evaluator().metric("metric", LargestLogit(0.0)), &model, &data);
+    let found = value(
+        evaluator().metric("metric", LargestLogit(0.0)),
+        &model,
+        &data,
+    );
     assert!((found - largest(&model, &data)).abs() < 1e-6);
 }
 
@@ -218,11 +246,19 @@ fn a_metric_starts_afresh_on_every_set_and_at_every_report() {
     }
     let fit = trainer.fit().unwrap();
     for (name, data) in &sets {
-        let score = fit.history.reports[1].score(&format!("{name}/largest")).unwrap();
-        assert!((score.value - largest(&fit.model, data)).abs() < 1e-6, "{name}");
+        let score = fit.history.reports[1]
+            .score(&format!("{name}/largest"))
+            .unwrap();
+        assert!(
+            (score.value - largest(&fit.model, data)).abs() < 1e-6,
+            "{name}"
+        );
         assert!(!score.higher_is_better);
     }
-    let names = fit.history.reports[0].scores.iter().filter(|score| score.name.contains("largest"));
+    let names = fit.history.reports[0]
+        .scores
+        .iter()
+        .filter(|score| score.name.contains("largest"));
     assert_eq!(names.count(), 2);
 }
 
@@ -234,7 +270,10 @@ fn metrics_take_dense_targets() {
     let run = |data: &Samples| {
         evaluator()
             .metric("top2", TopKAccuracyMetric::new(2))
-            .metric("f1", FBetaScoreMetric::multiclass(1.0, 1, ClassReduction::Micro))
+            .metric(
+                "f1",
+                FBetaScoreMetric::multiclass(1.0, 1, ClassReduction::Micro),
+            )
             .metric("auroc", AurocMetric::multiclass(ClassReduction::Macro))
             .run("val", &model, data, &Device::default())
             .unwrap()
@@ -254,6 +293,8 @@ fn targets_of_another_width_than_the_logits_have_no_accuracy() {
         let error = logits.slice_dim(1, 0..2) - targets.into_dense(2)?;
         Ok(error.powi_scalar(2).mean())
     });
-    let scores = Evaluator::new(loss).run("val", &Tiny::new(&device), &data, &device).unwrap();
+    let scores = Evaluator::new(loss)
+        .run("val", &Tiny::new(&device), &data, &device)
+        .unwrap();
     assert!(scores[0].value.is_finite() && scores[1].value.is_nan());
 }

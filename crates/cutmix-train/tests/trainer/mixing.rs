@@ -34,7 +34,11 @@ fn training_sees_mixed_batches_and_evaluation_does_not() {
             cutmix_batch(batch.images.clone(), batch.targets, CLASSES, 1.0, &mut rng).unwrap();
         assert_eq!(images[position], values(mixed));
         assert_eq!(targets[position], values(dense));
-        assert_ne!(images[position], values(batch.images), "the seed must mix this batch");
+        assert_ne!(
+            images[position],
+            values(batch.images),
+            "the seed must mix this batch"
+        );
     }
     for batch in 0..2 {
         assert_eq!(images[2 + batch], values(eval.batch(batch).images));
@@ -71,11 +75,14 @@ fn a_seed_repeats_a_run() {
 fn a_plan_is_a_function_of_seed_and_position_alone() {
     let logged = |run: &str, size: usize, parts: usize| {
         let log = LogRecorder::default();
-        trainer(config(run).with_accumulate(parts).with_seed(5), Samples::new(8, size))
-            .algorithm(CutMix::new())
-            .logger(log.clone())
-            .fit()
-            .unwrap();
+        trainer(
+            config(run).with_accumulate(parts).with_seed(5),
+            Samples::new(8, size),
+        )
+        .algorithm(CutMix::new())
+        .logger(log.clone())
+        .fit()
+        .unwrap();
         let batches = read(&log.batches);
         let logged = batches.into_iter().flat_map(|batch| batch.logged);
         logged.map(|logged| logged.value).collect::<Vec<_>>()
@@ -134,7 +141,10 @@ fn a_loss_of_indices_works_interpolated_and_otherwise_names_what_to_use() {
             let classes = targets.into_indices("this model's loss")?;
             Ok(CrossEntropy::new().forward(logits, classes)?)
         });
-        trainer(config("1ep"), eleven()).loss(loss).algorithm(cutmix).fit()
+        trainer(config("1ep"), eleven())
+            .loss(loss)
+            .algorithm(cutmix)
+            .fit()
     };
     assert!(fit(CutMix::new().with_interpolate_loss(true)).is_ok());
     let error = fit(CutMix::new()).unwrap_err();

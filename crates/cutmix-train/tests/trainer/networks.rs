@@ -38,7 +38,10 @@ fn fit<M: Network>(config: TrainerConfig, model: M) -> Fit<M> {
 fn a_module_with_a_forward_function_trains_like_a_network() {
     let network = fit(config("3ep"), Tiny::new(&Device::default()));
     let wrapped = fit(config("3ep"), wrapped());
-    assert_eq!(values(wrapped.model.module.weight.val()), network.model.weights());
+    assert_eq!(
+        values(wrapped.model.module.weight.val()),
+        network.model.weights()
+    );
     assert_eq!(scores(&wrapped), scores(&network));
 }
 
@@ -54,11 +57,16 @@ fn a_module_with_a_forward_function_is_resumed() {
     };
     let whole = run("6ba").fit().unwrap();
     run("4ba").fit().unwrap();
-    let latest = Checkpoint::latest(&folder.path().join("4ba")).unwrap().checkpoint;
+    let latest = Checkpoint::latest(&folder.path().join("4ba"))
+        .unwrap()
+        .checkpoint;
     let resumed = run("6ba").checkpoints(Checkpoints::new(folder.path().join("4ba")));
     // A finished run starts a new cycle, but this rate is constant.
     let resumed = resumed.resume(latest).fit().unwrap();
-    assert_eq!(values(resumed.model.module.weight.val()), values(whole.model.module.weight.val()));
+    assert_eq!(
+        values(resumed.model.module.weight.val()),
+        values(whole.model.module.weight.val())
+    );
 }
 
 #[test]
@@ -83,7 +91,10 @@ fn a_loss_of_a_closure_trains_like_the_loss_that_it_calls() {
 #[test]
 fn the_error_of_a_loss_ends_the_run() {
     let loss = LossFn::mean(|_: Tensor<2>, _: Targets| Err(Error::other("no loss today")));
-    let error = trainer(config("1ep"), eleven()).loss(loss).fit().unwrap_err();
+    let error = trainer(config("1ep"), eleven())
+        .loss(loss)
+        .fit()
+        .unwrap_err();
     assert!(matches!(error, Error::Other(source) if source.to_string() == "no loss today"));
 }
 
@@ -96,10 +107,15 @@ fn a_loss_of_several_numbers_is_refused() {
     let (argument, value) = refused(config("1ep"), |trainer| trainer.loss(loss));
     assert_eq!((argument, value.as_str()), ("loss", "of shape [4]"));
     let loss = CrossEntropy::new().with_reduction(Reduction::None);
-    assert_eq!(refused(config("1ep"), |t| t.loss(loss)), ("reduction", "none".into()));
+    assert_eq!(
+        refused(config("1ep"), |t| t.loss(loss)),
+        ("reduction", "none".into())
+    );
     let evaluator = Evaluator::new(CrossEntropy::new().with_reduction(Reduction::None));
     let model = Tiny::new(&Device::default());
-    evaluator.run("val", &model, &eleven(), &Device::default()).unwrap_err();
+    evaluator
+        .run("val", &model, &eleven(), &Device::default())
+        .unwrap_err();
 }
 
 #[test]
@@ -152,7 +168,10 @@ fn a_frozen_layer_stays_as_it_is() {
         .logger(Quiet)
         .fit()
         .unwrap();
-    assert_eq!(values(fit.model.first.weight.val()), values(square().weight.val()));
+    assert_eq!(
+        values(fit.model.first.weight.val()),
+        values(square().weight.val())
+    );
     assert_ne!(fit.model.last.weights(), Tiny::new(&device).weights());
 }
 

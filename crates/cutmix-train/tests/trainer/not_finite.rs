@@ -31,9 +31,18 @@ fn with_infinite_gradients_at(trainer: Trainer<Tiny>, batch: u64) -> Trainer<Tin
 
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run() {
-    let error = with_nan_at(trainer(config("50ep"), eleven()), &[4]).fit().unwrap_err();
+    let error = with_nan_at(trainer(config("50ep"), eleven()), &[4])
+        .fit()
+        .unwrap_err();
     assert!(
-        matches!(error, Error::NotFinite { what: "loss", batch: 4, checkpoint: None }),
+        matches!(
+            error,
+            Error::NotFinite {
+                what: "loss",
+                batch: 4,
+                checkpoint: None
+            }
+        ),
         "{error:?}"
     );
 }
@@ -50,7 +59,10 @@ fn a_batch_whose_loss_is_not_finite_is_skipped() {
     assert_eq!((first.skipped, second.skipped), (0, 1));
     assert!(second.value("train/loss").unwrap().is_finite());
     assert_eq!(second.batches, 6);
-    let batches: Vec<_> = read(&log.batches).iter().map(|batch| batch.time.batch).collect();
+    let batches: Vec<_> = read(&log.batches)
+        .iter()
+        .map(|batch| batch.time.batch)
+        .collect();
     assert_eq!(batches, [0, 1, 2, 3, 5]);
 }
 
@@ -75,7 +87,9 @@ fn callbacks_know_whether_a_batch_was_skipped() {
 fn a_last_batch_that_is_skipped_does_not_fail_the_run() {
     // Batches 0 to 2 and 3 to 5 are epochs; batch 6 is the only one since the last report.
     let run = trainer(config("7ba").with_on_nan(OnNan::Skip), eleven().fixed());
-    let fit = with_nan_at(run.eval("val", eleven().loader()), &[6]).fit().unwrap();
+    let fit = with_nan_at(run.eval("val", eleven().loader()), &[6])
+        .fit()
+        .unwrap();
     assert!(fit.is_complete);
     let last = &fit.history.reports[2];
     assert_eq!((last.batches, last.skipped), (7, 1));
@@ -87,14 +101,28 @@ fn a_last_batch_that_is_skipped_does_not_fail_the_run() {
 fn a_run_of_which_every_batch_of_an_interval_is_skipped_stops() {
     let run = trainer(config("4ep").with_on_nan(OnNan::Skip), eleven());
     let error = with_nan_at(run, &[3, 4, 5]).fit().unwrap_err();
-    assert!(matches!(error, Error::NotFinite { what: "loss", batch: 5, .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            Error::NotFinite {
+                what: "loss",
+                batch: 5,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[test]
 fn infinite_gradients_of_a_finite_loss_are_skipped() {
     for parts in [1, 2] {
-        let config = config("4ba").with_on_nan(OnNan::Skip).with_accumulate(parts);
-        let fit = with_infinite_gradients_at(trainer(config, eleven()), 1).fit().unwrap();
+        let config = config("4ba")
+            .with_on_nan(OnNan::Skip)
+            .with_accumulate(parts);
+        let fit = with_infinite_gradients_at(trainer(config, eleven()), 1)
+            .fit()
+            .unwrap();
         assert!(fit.model.weights().iter().all(|weight| weight.is_finite()));
         assert_eq!(fit.history.reports.last().unwrap().skipped, 1);
     }
@@ -105,7 +133,17 @@ fn weights_that_are_not_finite_at_the_end_are_an_error() {
     // The loss of the last batch was finite, and no other one follows.
     let run = trainer(config("3ba"), eleven());
     let error = with_infinite_gradients_at(run, 2).fit().unwrap_err();
-    assert!(matches!(error, Error::NotFinite { what: "weights", batch: 2, .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            Error::NotFinite {
+                what: "weights",
+                batch: 2,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 /// A run of a network with batch normalisation on these batches.
@@ -117,12 +155,15 @@ fn normed(train: Samples, blinded: Option<u64>) -> (Vec<f32>, Vec<f32>) {
         .optimizer(SgdConfig::new().init())
         .logger(Quiet);
     if let Some(batch) = blinded {
-        run = run.algorithm(At(Event::BeforeForward, move |state: &mut State<Stateful>| {
-            if state.time().batch == batch {
-                state.map_images(|images| Ok(images * f32::NAN))?;
-            }
-            Ok(())
-        }));
+        run = run.algorithm(At(
+            Event::BeforeForward,
+            move |state: &mut State<Stateful>| {
+                if state.time().batch == batch {
+                    state.map_images(|images| Ok(images * f32::NAN))?;
+                }
+                Ok(())
+            },
+        ));
     }
     let fit = run.fit().unwrap();
     (fit.model.tiny.weights(), fit.model.statistics())
@@ -138,6 +179,10 @@ fn a_skipped_batch_leaves_weights_and_running_statistics_as_they_were() {
         let classes = batches().map(|batch| batch.targets.into_indices("a test").unwrap());
         let without = Samples::of(images, Tensor::cat(classes.collect(), 0), 4);
         let expected = normed(without, None);
-        assert_eq!(normed(data.clone(), Some(skipped as u64)), expected, "batch {skipped}");
+        assert_eq!(
+            normed(data.clone(), Some(skipped as u64)),
+            expected,
+            "batch {skipped}"
+        );
     }
 }

@@ -8,14 +8,29 @@ use crate::common::*;
 #[test]
 fn settings_out_of_range_are_refused() {
     let cases = [
-        (config("1ep").with_learning_rate(f64::NAN), "learning_rate", "NaN"),
+        (
+            config("1ep").with_learning_rate(f64::NAN),
+            "learning_rate",
+            "NaN",
+        ),
         (config("1ep").with_learning_rate(0.0), "learning_rate", "0"),
-        (config("1ep").with_learning_rate(f64::INFINITY), "learning_rate", "inf"),
+        (
+            config("1ep").with_learning_rate(f64::INFINITY),
+            "learning_rate",
+            "inf",
+        ),
         (config("1ep").with_accumulate(0), "accumulate", "0"),
-        (config("1ep").with_patience("train/loss", 0), "patience", "0"),
+        (
+            config("1ep").with_patience("train/loss", 0),
+            "patience",
+            "0",
+        ),
     ];
     for (config, argument, value) in cases {
-        assert_eq!(refused(config, |trainer| trainer), (argument, value.to_string()));
+        assert_eq!(
+            refused(config, |trainer| trainer),
+            (argument, value.to_string())
+        );
     }
 }
 
@@ -24,7 +39,10 @@ fn settings_of_algorithms_out_of_range_are_refused() {
     let refused = |change: fn(cutmix_train::Trainer<Tiny>) -> cutmix_train::Trainer<Tiny>| {
         refused(config("1ep"), change).0
     };
-    assert_eq!(refused(|t| t.algorithm(CutMix::new().with_alpha(0.0))), "alpha");
+    assert_eq!(
+        refused(|t| t.algorithm(CutMix::new().with_alpha(0.0))),
+        "alpha"
+    );
     assert_eq!(refused(|t| t.algorithm(Ema::new(1.0))), "decay");
     let together = |t: cutmix_train::Trainer<Tiny>| {
         t.algorithm(CutMix::new().with_interpolate_loss(true))
@@ -52,7 +70,10 @@ fn settings_of_checkpoints_out_of_range_are_refused() {
         refused(config("1ep"), |trainer| trainer.checkpoints(checkpoints))
     };
     assert_eq!(refused(|to| to.keep(0)), ("keep", "0".into()));
-    assert_eq!(refused(|to| to.every(duration("0ba"))), ("save_interval", "0ba".into()));
+    assert_eq!(
+        refused(|to| to.every(duration("0ba"))),
+        ("save_interval", "0ba".into())
+    );
 }
 
 #[test]
@@ -74,7 +95,10 @@ fn settings_are_written_and_read_as_text() {
         .with_best("val/accuracy")
         .with_patience("val/loss", 3);
     let text = serde_json::to_string(&config).unwrap();
-    assert_eq!(serde_json::from_str::<TrainerConfig>(&text).unwrap(), config);
+    assert_eq!(
+        serde_json::from_str::<TrainerConfig>(&text).unwrap(),
+        config
+    );
     // A file of an older version lacks what is new.
     let older = r#"{"max-duration": "5ep", "patience": {"score": "val/loss", "reports": 2}}"#;
     let read: TrainerConfig = serde_json::from_str(older).unwrap();

@@ -15,7 +15,10 @@ fn rates(run: &str, schedule: Schedule, warmup: Option<&str>) -> Vec<f64> {
         .with_schedule(schedule);
     config.warmup = warmup.map(duration);
     let log = LogRecorder::default();
-    trainer(config, eleven().fixed()).logger(log.clone()).fit().unwrap();
+    trainer(config, eleven().fixed())
+        .logger(log.clone())
+        .fit()
+        .unwrap();
     log.rates()
 }
 
@@ -37,11 +40,19 @@ fn a_cosine_falls_over_what_follows_the_warm_up() {
     let mut expected = vec![0.25, 0.75];
     expected.extend((0..8).map(|batch| fall((f64::from(batch) + 0.5) / 8.0)));
     for warmup in ["2ba", "0.2dur"] {
-        assert_close(&rates("10ba", Schedule::Cosine, Some(warmup)), &expected, 1e-9);
+        assert_close(
+            &rates("10ba", Schedule::Cosine, Some(warmup)),
+            &expected,
+            1e-9,
+        );
     }
     // A warm-up that is longer than the run.
     let expected = [0.5 / 8.0, 1.5 / 8.0];
-    assert_close(&rates("2ba", Schedule::Cosine, Some("8ba")), &expected, 1e-9);
+    assert_close(
+        &rates("2ba", Schedule::Cosine, Some("8ba")),
+        &expected,
+        1e-9,
+    );
 }
 
 #[test]
@@ -52,7 +63,12 @@ fn the_rate_of_a_batch_is_that_of_its_middle() {
     let fit = trainer(config, eleven().fixed()).fit().unwrap();
     // The third and the sixth batch, by samples.
     let expected = [9.5, 20.5].map(|samples| 2.0 * fall(samples / 22.0));
-    let rates: Vec<_> = fit.history.reports.iter().map(|report| report.learning_rate).collect();
+    let rates: Vec<_> = fit
+        .history
+        .reports
+        .iter()
+        .map(|report| report.learning_rate)
+        .collect();
     assert_close(&rates, &expected, 1e-9);
 }
 
@@ -88,7 +104,10 @@ fn the_rate_is_finite_where_the_warm_up_lasts_the_whole_run() {
             };
             // By the clock, a batch may start and end at the same moment.
             let factor = schedule.factor(&warmup, &time, &time);
-            assert!(factor.is_finite() && (0.0..=1.0).contains(&factor), "{schedule} {progress}");
+            assert!(
+                factor.is_finite() && (0.0..=1.0).contains(&factor),
+                "{schedule} {progress}"
+            );
         }
     }
 }
@@ -136,7 +155,15 @@ fn schedules_are_read_and_written() {
         factor: 0.1,
     };
     assert_eq!("step:every=2ba".parse::<Schedule>().unwrap(), usual);
-    for text in ["", "cos", "step", "step:", "step:factor=0.1", "step:every=0ep", "step:every=x"] {
+    for text in [
+        "",
+        "cos",
+        "step",
+        "step:",
+        "step:factor=0.1",
+        "step:every=0ep",
+        "step:every=x",
+    ] {
         let error = text.parse::<Schedule>().unwrap_err();
         assert_eq!(argument(error), ("schedule", format!("\"{text}\"")));
     }

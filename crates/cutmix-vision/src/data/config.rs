@@ -13,7 +13,7 @@ pub enum OnBadImage {
     /// The first bad image in path order is an error.
     #[default]
     Fail,
-    /// Bad images are left out and listed in [`Splits::skipped`](crate::Splits::skipped).
+    /// Bad images are left out and listed.
     Skip,
 }
 

@@ -1,7 +1,7 @@
 //! Labelled images: where they come from, how they are decoded, augmented and put into batches.
 //!
 //! A [`Source`] knows the samples of a data set, a [`Dataset`] is a selection of them, and an
-//! [`ImageLoader`](crate::ImageLoader) turns it into batches. [`open`] finds out what a folder
+//! [`ImageLoader`] turns it into batches. [`open`] finds out what a folder
 //! holds; [`sources`] lists the layouts that it knows.
 
 mod augment;

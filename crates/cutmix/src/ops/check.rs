@@ -50,7 +50,7 @@ pub fn check_regions(shape: &[usize], regions: &[Region]) -> Result<(), Error> {
     if !(1..shape.len()).contains(&rank) {
         return Err(Error::argument(
             "regions",
-            format!("with {rank} dimensions"),
+            format!("of {rank} dimensions"),
             format!(
                 "1 to {} dimensions, for the shape {shape:?}",
                 shape.len() - 1
@@ -65,7 +65,7 @@ fn check_count(argument: &'static str, count: usize, batch: usize) -> Result<(),
     if count == 0 || (count != 1 && count != batch) {
         return Err(Error::argument(
             argument,
-            format!("{count} of them"),
+            format!("a list of {count}"),
             format!("one for the batch or one for each of its {batch} samples"),
         ));
     }

@@ -313,6 +313,7 @@ fn dispatch<const R: usize, K: Basic>(
 
 /// Whether a backend has kernels. Burn's own features may have compiled in other backends than those
 /// of this crate.
+#[cfg_attr(not(feature = "cube"), allow(clippy::only_used_in_recursion))] // GPUs have none for masks
 fn has_kernels(kind: &DispatchTensorKind, has_mask: bool) -> bool {
     match kind {
         #[cfg(feature = "flex")]

@@ -51,15 +51,11 @@ pub(crate) fn resize_argument<const R: usize, K: Numeric>(
     let dims = tensor.dims();
     check_plan(argument, &dims, plan)?;
     let ([region], Some(ranges)) = (plan.regions(), plan.region(0).as_box()) else {
-        return Err(Error::argument(
-            "plan",
-            format!(
-                "of {} regions, {} the first one",
-                plan.regions().len(),
-                plan.region(0)
-            ),
-            "one box for the batch",
-        ));
+        let value = match plan.regions() {
+            [region] => format!("one with a {region}"),
+            regions => format!("one with {} regions", regions.len()),
+        };
+        return Err(Error::argument("plan", value, "one box for the batch"));
     };
     // Not `Plan::is_identity`: a sample that is its own partner takes its own image, smaller.
     if region.is_empty() || dims.contains(&0) {

@@ -51,7 +51,7 @@ impl Mask {
             if run.start < covered || run.end < run.start || run.end > pixels {
                 return Err(Error::argument(
                     "runs",
-                    format!("{run:?} after the pixels up to {covered}"),
+                    format!("{run:?} after a run that ends at {covered}"),
                     format!("sorted ranges within 0..{pixels} that do not overlap"),
                 ));
             }
@@ -78,8 +78,8 @@ impl Mask {
         if pixels.len() != spatial.iter().product::<usize>() {
             return Err(Error::argument(
                 "pixels",
-                format!("{} values", pixels.len()),
-                format!("one for each pixel of the shape {spatial:?}"),
+                format!("a list of {}", pixels.len()),
+                format!("one value for each pixel of the shape {spatial:?}"),
             ));
         }
         let mut start = 0;
@@ -132,24 +132,24 @@ impl Mask {
 
     /// Returns the smallest box that contains the mask: one range for each spatial dimension.
     pub fn bounds(&self) -> Vec<Range<usize>> {
-        let mut bounds: Vec<Range<usize>> = vec![usize::MAX..0; self.spatial.len()];
+        if self.runs.is_empty() {
+            return vec![0..0; self.spatial.len()];
+        }
+        // The least index and the end of each dimension.
+        let mut bounds = vec![(usize::MAX, 0); self.spatial.len()];
         for run in &*self.runs {
             let (mut first, mut last) = (run.start, run.end - 1);
-            // The whole of an axis, if the run crosses a border of the axis before it.
-            let mut crosses = false;
-            for (range, &size) in bounds.iter_mut().zip(&*self.spatial).rev() {
-                let [low, high] = [first % size, last % size];
+            for ((least, end), &size) in bounds.iter_mut().zip(&*self.spatial).rev() {
+                let mut covered = (first % size, last % size + 1);
                 (first, last) = (first / size, last / size);
-                crosses = first != last;
-                let covered = if crosses { 0..size } else { low..high + 1 };
-                *range = range.start.min(covered.start)..range.end.max(covered.end);
+                // A run that continues in the next row covers the whole width.
+                if first != last {
+                    covered = (0, size);
+                }
+                (*least, *end) = ((*least).min(covered.0), (*end).max(covered.1));
             }
-            debug_assert!(!crosses, "the run lies inside the image");
         }
-        if self.runs.is_empty() {
-            bounds.fill(0..0);
-        }
-        bounds
+        bounds.into_iter().map(|(least, end)| least..end).collect()
     }
 }
 

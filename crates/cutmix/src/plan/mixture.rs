@@ -53,7 +53,7 @@ impl Mixture {
         if lambdas.len() != partners.len() {
             return Err(Error::argument(
                 "lambdas",
-                format!("{} lambdas", lambdas.len()),
+                format!("a list of {}", lambdas.len()),
                 format!(
                     "one for each of the {} samples of the batch",
                     partners.len()

@@ -83,7 +83,7 @@ impl Plan {
         if regions.len() != partners.len() {
             return Err(Error::argument(
                 "regions",
-                format!("{} regions", regions.len()),
+                format!("a list of {}", regions.len()),
                 format!(
                     "one for each of the {} samples of the batch",
                     partners.len()

@@ -59,7 +59,9 @@ impl Meter {
             if self.is_host {
                 allocated()
             } else {
-                self.device.memory_pool_usage().map(|usage| usage.bytes_in_use)
+                self.device
+                    .memory_pool_usage()
+                    .map(|usage| usage.bytes_in_use)
             }
         };
         self.sync()?;

@@ -170,7 +170,10 @@ impl Report {
         let [n, c, h, w] = self.shape;
         let dtype = self.dtype.dtype().name();
         line(format!("device  {}", self.device));
-        line(format!("batch   {n} x {c} x {h} x {w} {dtype}, {} classes", self.classes));
+        line(format!(
+            "batch   {n} x {c} x {h} x {w} {dtype}, {} classes",
+            self.classes
+        ));
         line(format!(
             "medians over {} random plans, alpha 1; GB/s and share of a plain copy count the bytes of \
              the boxes",
@@ -181,7 +184,9 @@ impl Report {
         for row in &self.rows {
             let time = row.milliseconds.map(|time| format!("{time:.3} ms"));
             let rate = row.gigabytes_per_second.map(|rate| format!("{rate:.1}"));
-            let share = row.share_of_copy.map(|share| format!("{:.0} %", 100.0 * share));
+            let share = row
+                .share_of_copy
+                .map(|share| format!("{:.0} %", 100.0 * share));
             let mode = row.mode.map(|mode| mode.to_string());
             line(format!(
                 "{:<16} {:<8} {:>13} {:>11} {:>11} {:>14}",

@@ -85,20 +85,20 @@ impl Layout {
         let refused = || {
             Error::argument(
                 "layout",
-                format!("{self:?}"),
+                format!(
+                    "of shape {:?} with strides {:?} and offset {}",
+                    self.shape, self.strides, self.offset
+                ),
                 format!("elements in 0..{length}, the slice that was passed"),
             )
         };
         if self.is_empty() {
             return Ok(());
         }
-        // In i128 no sum of products of 64 bits overflows for fewer than 2^63 dimensions' worth of
-        // terms; a product of a size and a stride has at most 127 bits.
+        // The product of a size and a stride fits i128.
         let [mut first, mut last] = [self.offset as i128; 2];
         for (&size, &stride) in self.shape.iter().zip(&self.strides) {
-            let reach = (size as i128 - 1)
-                .checked_mul(stride as i128)
-                .ok_or_else(refused)?;
+            let reach = (size as i128 - 1) * stride as i128;
             let end = if reach < 0 { &mut first } else { &mut last };
             *end = end.checked_add(reach).ok_or_else(refused)?;
         }

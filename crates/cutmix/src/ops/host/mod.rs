@@ -146,7 +146,7 @@ pub fn mix_classes<E: FloatPixel>(
     if classes.len() != mixture.batch() {
         return Err(Error::argument(
             "classes",
-            format!("{} classes", classes.len()),
+            format!("a list of {}", classes.len()),
             format!("one for each of the {} samples", mixture.batch()),
         ));
     }
