@@ -58,7 +58,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let matches = Args::command().get_matches();
+    let command = Args::command().mut_subcommand("train", settings::with_headings);
+    let matches = command.get_matches();
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let of_command = matches.subcommand().map(|(_, matches)| matches);
     let success = |()| ExitCode::SUCCESS;

@@ -14,46 +14,6 @@ const STEPS: u64 = 1000;
 /// The smallest number of columns that has room for the bar beside the numbers.
 const WIDE: u16 = 96;
 
-/// The batches of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct Size {
-    /// The number of epochs, where the length of the run says it.
-    epochs: Option<u64>,
-    epoch_batches: u64,
-}
-
-impl Size {
-    /// The size of a run over `samples` samples in batches of `accumulate` parts. A last part that is
-    /// not whole is left out.
-    pub fn new(duration: Duration, samples: usize, batch_size: usize, accumulate: usize) -> Self {
-        let part = batch_size / accumulate;
-        let epoch_parts = (samples / part).max(1);
-        let epoch_batches = epoch_parts.div_ceil(accumulate) as u64;
-        let epochs = match duration {
-            Duration::Epochs(epochs) => Some(epochs),
-            Duration::Batches(batches) => Some(batches.div_ceil(epoch_batches)),
-            Duration::Samples(samples) => Some(samples.div_ceil((epoch_parts * part) as u64)),
-            Duration::Share(_) | Duration::Wall(_) => None,
-        };
-        Self {
-            epochs,
-            epoch_batches,
-        }
-    }
-
-    /// The position of a run after the batch that starts at `time`.
-    fn place(&self, time: &Time) -> String {
-        let elapsed = (time.epoch_progress * self.epoch_batches as f64).round() as u64;
-        let batch = (elapsed + 1).min(self.epoch_batches);
-        let epochs = (self.epochs).map_or(String::new(), |epochs| format!("/{epochs}"));
-        format!(
-            "epoch {}{epochs}  batch {batch}/{}",
-            time.epoch + 1,
-            self.epoch_batches
-        )
-    }
-}
-
 /// The bar, where standard output is a terminal on which it can move.
 pub fn bar() -> Option<ProgressBar> {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -78,8 +38,8 @@ pub fn bar() -> Option<ProgressBar> {
 /// Moves the bar, and prints the reports above it.
 pub struct Progress {
     bar: ProgressBar,
-    size: Size,
     accuracy: &'static str,
+    max_duration: Duration,
     /// When this process started to train, and the elapsed share of the run then.
     start: (Instant, f64),
     since_report: Means,
@@ -107,13 +67,23 @@ impl Means {
 }
 
 impl Progress {
-    pub fn new(bar: ProgressBar, size: Size) -> Self {
+    pub fn new(bar: ProgressBar, max_duration: Duration) -> Self {
         Self {
             bar,
-            size,
             accuracy: "acc",
+            max_duration,
             start: (Instant::now(), 0.0),
             since_report: Means::new(),
+        }
+    }
+
+    /// The place of the batch that starts at `time`.
+    fn place(&self, time: &Time) -> String {
+        let (epoch, batch) = (time.epoch + 1, time.batch + 1);
+        match self.max_duration {
+            Duration::Epochs(max) => format!("epoch {epoch}/{max}  batch {batch}"),
+            Duration::Batches(max) => format!("epoch {epoch}  batch {batch}/{max}"),
+            _ => format!("epoch {epoch}  batch {batch}"),
         }
     }
 }
@@ -132,6 +102,7 @@ impl Logger for Progress {
 
     fn batch(&mut self, batch: &BatchLog) -> Result<(), Error> {
         let time = &batch.time;
+        let place = self.place(time);
         let means = &mut self.since_report;
         means.batches += 1;
         means.loss += batch.loss;
@@ -143,7 +114,7 @@ impl Logger for Progress {
         let done = (time.progress - before).max(1e-9);
         let left = start.elapsed().as_secs_f64() * (1.0 - time.progress) / done;
         self.bar.set_position((time.progress * STEPS as f64) as u64);
-        self.bar.set_prefix(self.size.place(time));
+        self.bar.set_prefix(place);
         self.bar.set_message(format!(
             "{} images/s  loss {:.3}  {} {:.1} %  {} left",
             grouped(speed as usize),
@@ -173,37 +144,5 @@ impl Logger for Progress {
     fn end(&mut self) -> Result<(), Error> {
         self.bar.finish_and_clear();
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(epoch: u64, epoch_progress: f64) -> Time {
-        Time {
-            epoch,
-            epoch_progress,
-            ..Time::default()
-        }
-    }
-
-    #[test]
-    fn the_place_counts_the_batch_that_has_ended() {
-        let size = Size::new(Duration::Epochs(2), 640, 32, 1);
-        assert_eq!(size.place(&at(0, 0.0)), "epoch 1/2  batch 1/20");
-        assert_eq!(size.place(&at(0, 0.5)), "epoch 1/2  batch 11/20");
-        assert_eq!(size.place(&at(1, 0.95)), "epoch 2/2  batch 20/20");
-    }
-
-    #[test]
-    fn a_last_batch_of_fewer_parts_counts() {
-        // 625 parts of 16: 312 batches of two and one of one.
-        let place = |duration| Size::new(duration, 10_000, 32, 2).place(&at(0, 0.999));
-        assert_eq!(place(Duration::Batches(313)), "epoch 1/1  batch 313/313");
-        assert_eq!(place(Duration::Batches(314)), "epoch 1/2  batch 313/313");
-        assert_eq!(place(Duration::Samples(10_001)), "epoch 1/2  batch 313/313");
-        let hour = Duration::Wall(std::time::Duration::from_secs(3600));
-        assert_eq!(place(hour), "epoch 1  batch 313/313");
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Parser, ValueEnum, value_parser};
+use clap::{ArgMatches, Args, Command, Parser, ValueEnum, value_parser};
 use config::Config;
 use cutmix_train::algorithms::Effects;
 use cutmix_train::{Duration, Schedule, TrainerConfig};
@@ -31,10 +31,10 @@ pub struct Settings {
     ///
     /// It holds a folder of JPEG, PNG, WebP or BMP files for each class, or `train`, `val` and
     /// `test` with such folders, or the files of MNIST (IDX, also .gz) or CIFAR (binary version).
-    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Side of the square that photographs are resized to, in pixels, 1 to 4096 [default: 64]
-    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
+    #[arg(long, value_name = "PIXELS")]
     pub size: Option<usize>,
     /// Share of the training images that becomes the validation set, where the data have none;
     /// above 0 and below 1
@@ -42,7 +42,6 @@ pub struct Settings {
         long,
         value_name = "SHARE",
         default_value_t = 0.1,
-        help_heading = "Data",
         allow_negative_numbers = true
     )]
     pub val_fraction: f64,
@@ -51,132 +50,91 @@ pub struct Settings {
         long,
         value_name = "fail|skip",
         default_value = "fail",
-        hide_possible_values = true,
-        help_heading = "Data"
+        hide_possible_values = true
     )]
     pub on_bad_image: OnBadImage,
     /// Use at most N images of each set, spread over the data, for a quick try [default: all]
-    #[arg(long, value_name = "N", help_heading = "Data")]
+    #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
 
     /// Network [default: resnet8, for images above 64 pixels resnet18]
-    #[arg(long, value_name = "NAME", help_heading = "Training", value_parser = network_parser())]
+    #[arg(long, value_name = "NAME", value_parser = network_parser())]
     pub model: Option<String>,
     #[arg(
-        long,
-        value_name = "SPEC",
-        default_value = "cutmix",
-        help_heading = "Training",
-        value_parser = parse_algorithm,
-        help = "What to do to training images, labels, gradients or weights; may be given several times",
-        long_help = algorithm::help(),
+        long, value_name = "SPEC", default_value = "cutmix", value_parser = parse_algorithm,
+        help = algorithm::ABOUT, long_help = algorithm::help()
     )]
     pub algorithm: Vec<AlgorithmSpec>,
     /// How long to train: 8ep (passes over the data), 500ba (batches), 12800sp (images) or 1h30m
-    #[arg(long, value_name = "TIME", default_value = "5ep", help_heading = "Training", value_parser = library::<Duration>)]
+    #[arg(long, value_name = "TIME", default_value = "5ep", value_parser = library::<Duration>)]
     pub duration: Duration,
     /// Images in a training step, 1 to the number of training images
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 32,
-        help_heading = "Training"
-    )]
+    #[arg(long, value_name = "N", default_value_t = 32)]
     pub batch_size: usize,
     /// Peak learning rate, above 0; see --schedule [default: what suits the network, the optimizer
     /// and the batch size]
-    #[arg(
-        long,
-        value_name = "RATE",
-        help_heading = "Training",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
     /// Pull of the weights of convolutions and linear layers towards 0, at least 0 [default: what
     /// suits the network and the optimizer]
-    #[arg(
-        long,
-        value_name = "DECAY",
-        help_heading = "Training",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     pub weight_decay: Option<f64>,
     /// Optimizer: SGD with Nesterov momentum of 0.9, or AdamW [default: what suits the network]
-    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    #[arg(long, value_name = "NAME")]
     pub optimizer: Option<Optimizer>,
     /// How the learning rate continues from its peak: cosine, constant, step:every=30ep,factor=0.1 or
     /// one-cycle
-    #[arg(long, value_name = "SHAPE", default_value = "cosine", help_heading = "Training", value_parser = library::<Schedule>)]
+    #[arg(long, value_name = "SHAPE", default_value = "cosine", value_parser = library::<Schedule>)]
     pub schedule: Schedule,
     /// How long the learning rate rises to its peak, for example 500ba or 0.1dur [default: 0.05dur,
     /// with one-cycle 0.3dur]
-    #[arg(long, value_name = "TIME", help_heading = "Training", value_parser = library::<Duration>)]
+    #[arg(long, value_name = "TIME", value_parser = library::<Duration>)]
     pub warmup: Option<Duration>,
     /// Make each batch of N parts, whose gradients are added up, for batches that do not fit into
     /// memory; divides the batch size
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Training")]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     pub accumulate: usize,
     /// Type of weights and activations, where the device has it; for f16 the loss is not scaled
-    #[arg(
-        long,
-        value_name = "TYPE",
-        default_value = "f32",
-        help_heading = "Training"
-    )]
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
     /// What to do when a loss or gradient is not a finite number: stop, or skip the batch
-    #[arg(
-        long,
-        value_name = "WHAT",
-        default_value = "stop",
-        help_heading = "Training"
-    )]
+    #[arg(long, value_name = "WHAT", default_value = "stop")]
     pub on_nan: OnNan,
     /// Mirror and shift training images at random [default: for colour images]
-    #[arg(
-        long,
-        num_args = 0,
-        default_missing_value = "true",
-        help_heading = "Training"
-    )]
+    #[arg(long, num_args = 0, default_missing_value = "true")]
     pub augment: Option<bool>,
 
     /// How often to evaluate: a time like 1ep, 500ba, 0.1dur (a share of the run) or 10m
-    #[arg(long, value_name = "TIME", default_value = "1ep", help_heading = "Run", value_parser = library::<Duration>)]
+    #[arg(long, value_name = "TIME", default_value = "1ep", value_parser = library::<Duration>)]
     pub eval_interval: Duration,
     /// How often to save a checkpoint, a time as above
-    #[arg(long, value_name = "TIME", default_value = "1ep", help_heading = "Run", value_parser = library::<Duration>)]
+    #[arg(long, value_name = "TIME", default_value = "1ep", value_parser = library::<Duration>)]
     pub save_interval: Duration,
     /// Number of the last checkpoints to keep, at least 1
-    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Run")]
+    #[arg(long, value_name = "N", default_value_t = 2)]
     pub keep: usize,
     /// What to write besides metrics.csv, separated by commas [default: neither]
-    #[arg(long, value_name = "LOG", value_delimiter = ',', help_heading = "Run")]
+    #[arg(long, value_name = "LOG", value_delimiter = ',')]
     pub log: Vec<Log>,
     /// What to measure besides loss and accuracy, separated by commas; may be given several times
     /// [default: nothing]
-    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Run")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub metric: Vec<MetricName>,
     /// Keep the best model instead of the last, by a score such as val/accuracy, val/loss,
     /// train/loss or val/f-score (see --metric) [default: the last]
-    #[arg(long, value_name = "SCORE", help_heading = "Run")]
+    #[arg(long, value_name = "SCORE")]
     pub best: Option<String>,
     /// End the run when N evaluations in a row were no better than an earlier one, by the score of
     /// --best or else val/loss; at least 1 [default: never]
-    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[arg(long, value_name = "N")]
     pub patience: Option<usize>,
     /// Seed of everything random: the same seed repeats the run
     // TOML, in which the run is written down, has no larger number.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Run", value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: u64,
     /// Where to compute: auto (the first GPU or else the CPU), cpu, vulkan, vulkan:1, cuda, rocm,
     /// metal, webgpu or wgpu
-    #[arg(
-        long,
-        value_name = "DEVICE",
-        default_value = "auto",
-        help_heading = "Run"
-    )]
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
 }
 
@@ -198,6 +156,25 @@ pub enum Log {
     Jsonl,
     /// The same as event files.
     Tensorboard,
+}
+
+/// The heading of an option in the help.
+fn heading(option: &str) -> &'static str {
+    match option {
+        "data" | "size" | "val_fraction" | "on_bad_image" | "limit" => "Data",
+        "model" | "algorithm" | "duration" | "batch_size" | "learning_rate" | "weight_decay"
+        | "optimizer" | "schedule" | "warmup" | "accumulate" | "precision" | "on_nan"
+        | "augment" | "no_augment" => "Training",
+        _ => "Run",
+    }
+}
+
+/// `cutmix train` with its options under headings.
+pub fn with_headings(train: Command) -> Command {
+    train.mut_args(|option| {
+        let heading = heading(option.get_id().as_str());
+        option.help_heading(heading)
+    })
 }
 
 /// Settings of a run that depend on the network and the data.

@@ -18,7 +18,7 @@ use crate::data::eval_batch_size;
 use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::picture::FirstBatch;
-use crate::progress::{self, Progress, Size};
+use crate::progress::{self, Progress};
 use crate::report::{curves, summary};
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::{Log, Resolved, Settings, in_order};
@@ -37,13 +37,13 @@ pub struct TrainArgs {
     #[command(flatten)]
     settings: Settings,
     /// Show the network the images as they are
-    #[arg(long, conflicts_with = "augment", help_heading = "Training")]
+    #[arg(long, conflicts_with = "augment")]
     no_augment: bool,
     /// Take settings from this file, such as the config.toml of a run; options given here win
-    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Folder for the results, new or empty [default: runs/001, runs/002, ...]
-    #[arg(long, short, value_name = "DIR", help_heading = "Run")]
+    #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Resume the run in this folder, which was stopped or killed, from its last checkpoint; or extend
     /// it with --duration
@@ -52,13 +52,13 @@ pub struct TrainArgs {
     /// run; of the other options only --duration, --device, --on-nan and --dashboard can be given. A
     /// run that is extended before its end continues as if it had been that long from the start; a
     /// finished one gets a new cycle of its learning rate.
-    #[arg(long, value_name = "RUN", help_heading = "Run", conflicts_with_all = ["config", "output", "no_augment"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "output", "no_augment"])]
     resume: Option<PathBuf>,
     /// Show Burn's dashboard, with curves of loss and accuracy, instead of a line and a bar
     ///
     /// Arrows choose a metric and a plot. q asks how to end: s as Ctrl-C does, k at once. Build with
     /// --features dashboard to have it.
-    #[arg(long, help_heading = "Run")]
+    #[arg(long)]
     dashboard: bool,
 }
 
@@ -282,12 +282,7 @@ impl Prepared {
         }
         trainer = match view {
             View::Lines => trainer.logger(Lines),
-            View::Bar(bar) => {
-                let samples = self.splits.train.len();
-                let (batch_size, accumulate) = (settings.batch_size, settings.accumulate);
-                let size = Size::new(settings.duration, samples, batch_size, accumulate);
-                trainer.logger(Progress::new(bar, size))
-            }
+            View::Bar(bar) => trainer.logger(Progress::new(bar, settings.duration)),
             #[cfg(feature = "dashboard")]
             View::Dashboard => trainer.logger(Dashboard::new(stop)),
         };
@@ -393,11 +388,12 @@ impl View {
             return Ok(progress::bar().map_or(Self::Lines, Self::Bar));
         }
         #[cfg(feature = "dashboard")]
-        return crate::dashboard::check().map(|()| Self::Dashboard);
+        let view = crate::dashboard::check().map(|()| Self::Dashboard);
         #[cfg(not(feature = "dashboard"))]
-        Err(Error::Dashboard(
+        let view = Err(Error::Dashboard(
             "is not in this build; build with --features dashboard to add it",
-        ))
+        ));
+        view
     }
 
     /// What to do at a signal; it is given whether it is not the first.

@@ -80,15 +80,15 @@ impl Dashboard {
     }
 }
 
-type Result = std::result::Result<(), cutmix_train::Error>;
+type Passed = Result<(), cutmix_train::Error>;
 
 impl Logger for Dashboard {
-    fn start(&mut self, run: &RunStart) -> Result {
+    fn start(&mut self, run: &RunStart) -> Passed {
         self.open(run);
         self.pass(|shown| shown.start(run)).unwrap_or(Ok(()))
     }
 
-    fn batch(&mut self, batch: &BatchLog) -> Result {
+    fn batch(&mut self, batch: &BatchLog) -> Passed {
         self.pass(|shown| shown.batch(batch)).unwrap_or(Ok(()))
     }
 
@@ -96,12 +96,12 @@ impl Logger for Dashboard {
         self.pass(|shown| shown.evaluating(set, done, total));
     }
 
-    fn report(&mut self, report: &Report) -> Result {
+    fn report(&mut self, report: &Report) -> Passed {
         self.reports.push(report.to_string());
         self.pass(|shown| shown.report(report)).unwrap_or(Ok(()))
     }
 
-    fn end(&mut self) -> Result {
+    fn end(&mut self) -> Passed {
         let ended = self.pass(BurnRenderer::end).unwrap_or(Ok(()));
         let shown = self.shown.take();
         if catch_unwind(AssertUnwindSafe(|| drop(shown))).is_err() {

@@ -108,11 +108,15 @@ pub fn in_order(specs: &[AlgorithmSpec], between: &str) -> String {
     specs.join(between)
 }
 
-/// The help of `--algorithm`, from the registry.
+/// The short help of `--algorithm`.
+pub const ABOUT: &str =
+    "What to do to training images, labels, gradients or weights; may be given several times";
+
+/// The long help of `--algorithm`, from the registry.
 pub fn help() -> String {
-    let mut help = String::from(
-        "What to do to training images, labels, gradients or weights; may be given several times\n\n\
-         Settings follow a colon: `--algorithm cutmix:alpha=0.5,until=0.9dur --algorithm cutout`.\n\n",
+    let mut help = format!(
+        "{ABOUT}\n\n\
+         Settings follow a colon: `--algorithm cutmix:alpha=0.5,until=0.9dur --algorithm cutout`.\n\n"
     );
     for info in ALGORITHMS {
         let _ = writeln!(help, "{}: {}", info.name, info.summary);
@@ -405,149 +409,5 @@ impl From<AlgorithmSpec> for String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{AlgorithmSpec, NAMES, check_together, in_order};
-    use crate::error::Error;
-
-    fn parse(text: &str) -> AlgorithmSpec {
-        text.parse()
-            .unwrap_or_else(|error| panic!("{text}: {error}"))
-    }
-
-    #[test]
-    fn every_algorithm_reads_back_as_it_prints() {
-        let own = [
-            "none",
-            "cutmix:alpha=0.5,sampler=uniform,interpolate-loss,probability=0.5",
-            "cutmix:sampler=min-max:0.2..0.8,mode=pair,from=2ep,until=0.9dur",
-            "cutout:length=16,mode=batch",
-            "cutout:length=1.0,until=12800sp",
-            "label-smoothing:0.2,until=1ep",
-            "gradient-clipping:0.5",
-            "ema:0.99",
-            "one-of(mixup:alpha=0.8,weight=3|cutmix:mode=pair,probability=0.5):until=0.9dur",
-        ];
-        for text in NAMES.iter().chain(&own) {
-            let spec = parse(text);
-            let printed = spec.to_string();
-            assert_eq!(parse(&printed), spec, "{printed}");
-            let json = serde_json::to_string(&spec).unwrap();
-            assert_eq!(serde_json::from_str::<AlgorithmSpec>(&json).unwrap(), spec);
-        }
-    }
-
-    #[test]
-    fn the_text_has_every_setting() {
-        let printed = parse("cutmix").to_string();
-        for setting in ["alpha=1", "sampler=paper", "mode=batch"] {
-            assert!(printed.contains(setting), "{printed}");
-        }
-        assert_eq!(
-            parse("label-smoothing:0.2").to_string(),
-            "label-smoothing:smoothing=0.2"
-        );
-    }
-
-    #[test]
-    fn algorithms_that_change_images_come_first() {
-        let specs = ["label-smoothing", "cutout", "sam", "one-of(cutmix|mixup)"].map(parse);
-        let order = in_order(&specs, "; ");
-        let names: Vec<_> = order
-            .split("; ")
-            .map(|spec| spec.split([':', '(']).next())
-            .collect();
-        assert_eq!(
-            names,
-            ["cutout", "one-of", "label-smoothing", "sam"].map(Some)
-        );
-    }
-
-    #[test]
-    fn algorithms_that_cannot_work_together_are_refused() {
-        let check = |texts: &[&str]| {
-            let specs: Vec<_> = texts.iter().map(|text| parse(text)).collect();
-            check_together(&specs)
-        };
-        for accepted in [
-            &["cutmix", "label-smoothing"][..],
-            &["mixup", "cutmix", "cutout"],
-            &["cutmix:interpolate-loss", "cutout", "none"],
-            &["one-of(cutmix:interpolate-loss|label-smoothing)"],
-        ] {
-            assert!(check(accepted).is_ok(), "{accepted:?}");
-        }
-        for refused in [
-            &["cutmix:interpolate-loss", "label-smoothing"][..],
-            &["mixup", "none", "cutmix:interpolate-loss"],
-            &["one-of(cutmix:interpolate-loss|cutout)", "label-smoothing"],
-            &["ema", "ema:0.9"],
-        ] {
-            let error = check(refused).unwrap_err();
-            let is_it = matches!(&error, Error::Option { option, .. } if option == "algorithm");
-            assert!(is_it, "{refused:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn unknown_names_suggest_the_nearest_one() {
-        for (text, meant) in [
-            ("cutmx", "cutmix"),
-            ("cutuot", "cutout"),
-            ("cutmix:aplha=1", "alpha"),
-            ("one-of(cutmix|mixap)", "mixup"),
-            ("gradient-cliping", "gradient-clipping"),
-        ] {
-            match text.parse::<AlgorithmSpec>() {
-                Err(Error::Unknown { near, .. }) => {
-                    assert_eq!(near.as_deref(), Some(meant), "{text}")
-                }
-                other => panic!("{text}: {other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn texts_that_are_not_accepted_are_refused() {
-        for text in [
-            "cutmix:alpha=0",
-            "cutmix:alpha=NaN",
-            "cutmix:alpha=-1",
-            "cutmix:alpha=one",
-            "cutmix:alpha",
-            "cutmix:alpha=1,alpha=2",
-            "cutmix:probability=2",
-            "cutmix:sampler=unifrom",
-            "cutmix:sampler=min-max:0.8..0.2",
-            "cutmix:mode=pair,interpolate-loss",
-            "cutmix:until=0.9",
-            "cutmix:until=90%",
-            "cutmix:from=0.5dur,until=0.2dur",
-            "mixup-or-cutmix:switch=2",
-            "one-of",
-            "one-of:cutmix",
-            "one-of()",
-            "one-of(cutmix|)",
-            "one-of(cutmix",
-            "one-of(cutmix)until=0.5dur",
-            "one-of(cutmix:weight=-1|mixup)",
-            "one-of(cutmix:weight=0)",
-            "one-of(cutmix:weight=much)",
-            "one-of(cutmix|none)",
-            "one-of(cutmix|one-of(mixup))",
-            "one-of(cutmix|one-of)",
-            "cutout:length=0",
-            "cutout:length=1.5",
-            "cutout:length=half",
-            "label-smoothing:1",
-            "label-smoothing:0.1,smoothing=0.2",
-            "gradient-clipping:0",
-            "ema:1.5",
-            "none:alpha=1",
-        ] {
-            match text.parse::<AlgorithmSpec>() {
-                Err(Error::Algorithm { .. }) => {}
-                other => panic!("{text}: {other:?}"),
-            }
-        }
-    }
-}
+#[path = "../../tests/unit/algorithm.rs"]
+mod tests;

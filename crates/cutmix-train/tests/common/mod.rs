@@ -83,7 +83,7 @@ pub fn refused(
     argument(error)
 }
 
-/// Elapsed batches, samples and the named scores of a report.
+/// Elapsed batches, the learning rate and the named scores of a report.
 pub type ReportScores = (u64, f64, Vec<(String, f64)>);
 
 /// Everything of a run's reports but the time that it took.

@@ -83,9 +83,10 @@ impl Meter {
 /// The bytes that the program has allocated so far; counted only with the feature.
 fn allocated() -> Option<u64> {
     #[cfg(feature = "count-allocations")]
-    return Some(crate::ALLOCATOR.total_allocated() as u64);
+    let bytes = Some(crate::ALLOCATOR.total_allocated() as u64);
     #[cfg(not(feature = "count-allocations"))]
-    None
+    let bytes = None;
+    bytes
 }
 
 /// Copies memory of the device to other memory of it.

@@ -103,6 +103,22 @@ struct Row {
     samples: Vec<(usize, f64)>,
 }
 
+impl Row {
+    /// The result of an operation that was timed on plans: bytes of their regions, and seconds.
+    fn new(operation: &'static str, mode: Option<Mode>, samples: Vec<(usize, f64)>) -> Self {
+        let rate = |&(bytes, seconds): &(usize, f64)| 1e-9 * bytes as f64 / seconds;
+        Self {
+            operation,
+            mode,
+            milliseconds: median(samples.iter().map(|(_, seconds)| 1e3 * seconds)),
+            gigabytes_per_second: median(samples.iter().map(rate)),
+            share_of_copy: None,
+            extra_bytes: None,
+            samples,
+        }
+    }
+}
+
 /// Measures and prints.
 pub fn run(args: BenchArgs) -> Result<(), Error> {
     let chosen = device::choose(&args.device)?;
@@ -355,18 +371,11 @@ impl Bench {
         }
         let (_, plan) = largest;
         let extra_bytes = self.meter.memory(|| keep(images, &plan))?;
+        let timed = samples.iter().map(|&(bytes, seconds, _)| (bytes, seconds));
         Ok(Row {
-            operation,
-            mode: Some(mode),
-            milliseconds: median(samples.iter().map(|(_, seconds, _)| 1e3 * seconds)),
-            gigabytes_per_second: median(
-                (samples.iter()).map(|(bytes, seconds, _)| 1e-9 * *bytes as f64 / seconds),
-            ),
             share_of_copy: median(samples.iter().map(|(_, seconds, copy)| copy / seconds)),
             extra_bytes,
-            samples: (samples.iter())
-                .map(|&(bytes, seconds, _)| (bytes, seconds))
-                .collect(),
+            ..Row::new(operation, Some(mode), timed.collect())
         })
     }
 
@@ -381,17 +390,7 @@ impl Bench {
                 samples.push((bytes, seconds));
             }
         }
-        Ok(Row {
-            operation: "plain copy",
-            mode: None,
-            milliseconds: median(samples.iter().map(|(_, seconds)| 1e3 * seconds)),
-            gigabytes_per_second: median(
-                (samples.iter()).map(|(bytes, seconds)| 1e-9 * *bytes as f64 / seconds),
-            ),
-            share_of_copy: None,
-            extra_bytes: None,
-            samples,
-        })
+        Ok(Row::new("plain copy", None, samples))
     }
 
     /// Class indices to mixed targets, in one of two ways.
@@ -404,18 +403,14 @@ impl Bench {
         for step in 0..=self.plans {
             let plan = self.plan(Mode::Batch, step)?;
             let ((), time) = self.meter.time((), |()| mix(&plan).map(drop))?;
-            seconds.push(time);
+            seconds.push(1e3 * time);
         }
         let plan = self.plan(Mode::Batch, 0)?;
-        let extra_bytes = self.meter.memory(|| mix(&plan))?;
         Ok(Row {
-            operation,
-            mode: Some(Mode::Batch),
-            milliseconds: median(seconds.into_iter().skip(1).map(|seconds| 1e3 * seconds)),
-            gigabytes_per_second: None,
-            share_of_copy: None,
-            extra_bytes,
-            samples: Vec::new(),
+            // The first one warms up.
+            milliseconds: median(seconds.into_iter().skip(1)),
+            extra_bytes: self.meter.memory(|| mix(&plan))?,
+            ..Row::new(operation, Some(Mode::Batch), Vec::new())
         })
     }
 }
