@@ -229,7 +229,10 @@ def comparison_table(results):
 
 def program(*arguments):
     """What `cutmix bench` measured."""
-    command = ["cargo", "run", "--release", "--quiet", "--", "bench", "--device", "cpu", "--json"]
+    command = [
+        *["cargo", "run", "--release", "--quiet", "--features", "count-allocations", "--"],
+        *["bench", "--device", "cpu", "--json"],
+    ]
     output = subprocess.run(
         [*command, *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
     )

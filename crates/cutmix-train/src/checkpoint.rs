@@ -32,10 +32,10 @@ pub(crate) use writer::{Writer, run_id};
 /// their own while training continues.
 ///
 /// A new run does not start in a folder that has checkpoints. A run removes old checkpoints of its
-/// own, and nothing else: not those of other runs, nor those that are newer than the one it was
-/// resumed from. A file in the place of a new checkpoint that the run did not write, or that is
-/// damaged, is renamed: `batch-00001234.checkpoint.1`. As long as the run lasts, it holds a lock on the
-/// folder.
+/// own, and nothing else: not those of other runs, nor those that are newer than its position. Where it
+/// comes to the position of a newer one of its own, it writes that file anew. A file of another run
+/// in that place is renamed: `batch-00001234.checkpoint.1`. As long as the run lasts, it holds a lock
+/// on the folder.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     pub(crate) folder: PathBuf,
@@ -75,9 +75,9 @@ impl Checkpoints {
     }
 }
 
-/// What a run is besides its tensors.
+/// The identity and the running numbers of a run, which a checkpoint stores beside its tensors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Progress {
+pub(crate) struct RunRecord {
     /// The identity of the run, drawn when it started.
     pub run: String,
     /// Samples of the training data, and the loader's digest of them.
@@ -87,10 +87,12 @@ pub(crate) struct Progress {
     pub sums: Sums,
     /// Seconds of training since the last report.
     pub train_seconds: f64,
-    /// The batch whose checkpoint has the best model so far.
-    pub best: Option<u64>,
+    /// The score by which the best model is kept, and the batch whose checkpoint has it.
+    pub best: Option<(String, u64)>,
     /// The index of the first report whose model can be the best: those before it are lost.
     pub best_from: usize,
+    /// The index of the first report that patience looks at.
+    pub patience_from: usize,
     /// The counts at which the current cycle of the schedule started.
     pub cycle: Counts,
 }
@@ -98,7 +100,7 @@ pub(crate) struct Progress {
 /// The header of a checkpoint file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Header {
-    pub progress: Progress,
+    pub record: RunRecord,
     pub seed: u64,
     pub max_duration: Duration,
     pub counts: Counts,
@@ -124,8 +126,8 @@ pub struct Checkpoint {
 pub struct Latest {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// The files that are damaged or no checkpoints: newer ones, newest first, and the one with the
-    /// best model, without which the best is looked for anew.
+    /// The errors of the damaged files that were skipped, newest first, and of the file of the best model
+    /// if that cannot be read; the best is then looked for anew.
     pub damaged: Vec<Error>,
 }
 
@@ -135,8 +137,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Checkpoint`] if there is no checkpoint, or none that is whole, or a newer one than
-    /// those that are is of another version or cannot be read.
+    /// [`Error::Checkpoint`] if there is no checkpoint, or none that is whole, or if the newest file that
+    /// is not damaged has another version or cannot be read.
     pub fn latest(folder: &Path) -> Result<Latest, Error> {
         let batches = file::list(folder)
             .map_err(|error| Error::checkpoint(folder, CheckpointProblem::Unreadable(error)))?;
@@ -146,8 +148,10 @@ impl Checkpoint {
                 Ok(checkpoint) => {
                     let best = checkpoint
                         .header
-                        .progress
+                        .record
                         .best
+                        .as_ref()
+                        .map(|(_, best)| *best)
                         .filter(|best| *best != batch);
                     let best = best.map(|best| Self::read(&file::path(folder, best)));
                     damaged.extend(best.and_then(Result::err));
@@ -184,7 +188,7 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The reports before it.
+    /// The reports that the run had made when the checkpoint was written.
     pub fn history(&self) -> &History {
         &self.header.history
     }
@@ -201,7 +205,7 @@ impl Checkpoint {
 
     /// Whether the run had lasted that long.
     pub fn is_complete(&self) -> bool {
-        let samples = self.header.progress.num_samples as usize;
+        let samples = self.header.record.num_samples as usize;
         Clock::new(self.header.max_duration, samples, self.header.counts).is_over()
     }
 
@@ -210,12 +214,12 @@ impl Checkpoint {
     }
 
     pub(crate) fn run(&self) -> &str {
-        &self.header.progress.run
+        &self.header.record.run
     }
 
     /// Checks that a run with these settings and these data can be the one that was saved.
-    pub(crate) fn check(&self, config: &TrainerConfig, data: &Progress) -> Result<(), Error> {
-        let saved = &self.header.progress;
+    pub(crate) fn check(&self, config: &TrainerConfig, data: &RunRecord) -> Result<(), Error> {
+        let saved = &self.header.record;
         if saved.num_samples != data.num_samples {
             let value = format!("train, with {} samples", data.num_samples);
             let accepted = format!("the {} samples of the run", saved.num_samples);
@@ -233,11 +237,11 @@ impl Checkpoint {
             let accepted = format!("{}, the seed of the run", self.header.seed);
             return Err(Error::argument("seed", config.seed, accepted));
         }
-        let was_shortened = || {
+        let would_be_over = || {
             let samples = saved.num_samples as usize;
             Clock::new(config.max_duration, samples, self.header.counts).is_over()
         };
-        if config.max_duration != self.header.max_duration && was_shortened() {
+        if config.max_duration != self.header.max_duration && would_be_over() {
             let accepted = "a duration that has not elapsed";
             return Err(Error::argument(
                 "max_duration",
@@ -248,14 +252,20 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The progress from which a run with these settings continues. A finished run that is extended
-    /// starts a new cycle of the schedule.
-    pub(crate) fn progress(&self, config: &TrainerConfig) -> Result<Progress, Error> {
-        let mut progress = self.header.progress.clone();
-        if config.max_duration != self.header.max_duration && self.is_complete() {
-            progress.cycle = self.header.counts;
+    /// The record with which a run with these settings continues. A finished run that is extended
+    /// starts a new cycle of the schedule, and patience starts afresh.
+    pub(crate) fn record(&self, config: &TrainerConfig) -> RunRecord {
+        let mut record = self.header.record.clone();
+        if config.max_duration != self.header.max_duration {
+            record.patience_from = self.header.history.reports.len();
+            if self.is_complete() {
+                record.cycle = self.header.counts;
+            }
         }
-        Ok(progress)
+        if record.best.as_ref().map(|(score, _)| score) != config.best.as_ref() {
+            record.best = None;
+        }
+        record
     }
 
     /// Puts the saved weights, optimizer, moving average and history into a state.
@@ -265,7 +275,7 @@ impl Checkpoint {
     ) -> Result<(), Error> {
         if let Some(average) = &self.average {
             let model = state.model.as_ref().map(Module::valid);
-            state.average = model.map(|model| self.load(average, model)).transpose()?;
+            state.ema_model = model.map(|model| self.load(average, model)).transpose()?;
         }
         let model = state.model.take();
         state.model = model
@@ -273,7 +283,12 @@ impl Checkpoint {
             .transpose()?;
         let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(self.optimizer.clone()))
             .map_err(|error| self.other_run(error))?;
+        let saved = record.len();
         state.optimizer = state.optimizer.clone().load_record(record);
+        // Burn passes over the state of another optimizer.
+        if state.optimizer.to_record().len() != saved {
+            return Err(self.other_run("its optimizer is another one"));
+        }
         state.history = self.header.history.clone();
         state.learning_rate = self.header.learning_rate;
         state.skipped = self.header.skipped;
@@ -283,7 +298,7 @@ impl Checkpoint {
     /// The best model of the run so far, whose weights are in a checkpoint beside this one; `None`
     /// where there is none that is whole.
     pub(crate) fn best_model<M: Module>(&self, model: M) -> Result<Option<M>, Error> {
-        let Some(batch) = self.header.progress.best else {
+        let Some((_, batch)) = self.header.record.best else {
             return Ok(None);
         };
         if batch == self.batches() {

@@ -54,6 +54,19 @@ impl Evaluator {
         self
     }
 
+    /// Checks the names of the metrics.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let is_taken = |name: &str| name == "loss" || name == "accuracy" || name.contains('/');
+        match self.metrics.iter().find(|(name, _)| is_taken(name)) {
+            Some((name, _)) => {
+                let accepted = "a name without a slash that is not `loss` or `accuracy`, which are \
+                                measured in any case";
+                Err(Error::argument("metric", name, accepted))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The names of all metrics.
     pub(crate) fn metric_names(&self) -> impl Iterator<Item = &str> {
         let added = self.metrics.iter().map(|(name, _)| name.as_str());
@@ -66,7 +79,7 @@ impl Evaluator {
     /// # Errors
     ///
     /// [`Error::Data`] for a sample that cannot be read, [`Error::Argument`] for a loader without
-    /// samples, [`Error::Device`] if the device fails, and the errors of the loss.
+    /// samples or a metric named `loss` or `accuracy`, [`Error::Device`] if the device fails, and the errors of the loss.
     pub fn run<M: Network<D>, const D: usize>(
         &self,
         set: &str,
@@ -74,6 +87,7 @@ impl Evaluator {
         loader: &dyn Loader<D>,
         device: &Device,
     ) -> Result<Vec<Score>, Error> {
+        self.check()?;
         // Without autodiff, dropout and batch normalisation evaluate.
         let device = device.clone().without_autodiff();
         let model = model.valid().to_device(&device);

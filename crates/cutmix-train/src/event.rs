@@ -12,7 +12,7 @@ use std::fmt;
 ///                                   BeforeBackward, AfterBackward
 ///       BeforeStep, (optimizer step), BatchEnd
 ///   EpochEnd
-///   whenever they are due: EvalStart, EvalEnd; Save
+///   at the end of each evaluation interval: EvalStart, EvalEnd; where it is due: Save
 /// FitEnd
 /// ```
 ///
@@ -29,25 +29,25 @@ pub enum Event {
     BatchStart,
     /// The network is about to see the images: the last moment to change images and targets.
     BeforeForward,
-    /// The logits are there.
+    /// The logits have been computed.
     AfterForward,
     /// The loss is about to be computed: the last moment to change logits and targets.
     BeforeLoss,
-    /// The loss is there.
+    /// The loss has been computed.
     AfterLoss,
     /// The gradients are about to be computed: the last moment to change the loss.
     BeforeBackward,
-    /// The gradients of a part are there.
+    /// The gradients of a part have been computed.
     AfterBackward,
-    /// The gradients of the whole batch are there, and the optimizer is about to use them.
+    /// The gradients of the whole batch have been computed, and the optimizer is about to use them.
     BeforeStep,
     /// The optimizer has changed the weights, unless the batch was skipped.
     BatchEnd,
     /// An epoch, or the part of it that the run takes, has ended.
     EpochEnd,
-    /// An evaluation starts.
+    /// An evaluation interval has elapsed, and the evaluation sets, if any, are about to be measured.
     EvalStart,
-    /// An evaluation has ended, and its scores are in the history.
+    /// The scores of an evaluation interval are in the history.
     EvalEnd,
     /// A checkpoint is about to be written.
     Save,

@@ -14,12 +14,12 @@ use burn::tensor::Tensor;
 use self::gradients::PartGradients;
 use crate::algorithms::Algorithm;
 use crate::callback::Callback;
-use crate::checkpoint::{Progress, Writer};
+use crate::checkpoint::{RunRecord, Writer};
 use crate::clock::{Clock, Counts};
 use crate::data::Batches;
 use crate::evaluate::Evaluator;
 use crate::loggers::{Loggers, RunStart};
-use crate::metrics::Measured;
+use crate::metrics::{MOST_PENDING, Measured};
 use crate::network::Network;
 use crate::parameters;
 use crate::state::Logged;
@@ -49,15 +49,15 @@ pub(crate) struct Run<M: Network<D>, const D: usize> {
     stop: Stop,
     /// Batches whose numbers have not been read from the device.
     pending: VecDeque<Pending>,
-    read: Instant,
-    /// What has to be saved besides the state: see [`Progress`].
-    progress: Progress,
+    last_read: Instant,
+    /// What has to be saved besides the state: see [`RunRecord`].
+    record: RunRecord,
     best: Option<M>,
     /// The time of the last look at what is due.
-    looked: Time,
+    last_check: Time,
     /// Elapsed batches at the last report and the last checkpoint.
-    reported: u64,
-    saved: Option<u64>,
+    batches_at_report: u64,
+    batches_at_save: Option<u64>,
 }
 
 /// The numbers of a batch, still on the device.
@@ -68,9 +68,7 @@ struct Pending {
     parts: Vec<Measured>,
 }
 
-/// At most so many batches, and so much time, pass before the numbers of a batch are read: seldom
-/// enough that the waiting of a GPU does not count.
-const MOST_PENDING: usize = 16;
+/// The longest time before the numbers of a batch are read.
 const LONGEST_PENDING: Wall = Wall::from_millis(200);
 
 impl<M: Network<D>, const D: usize> Run<M, D> {
@@ -91,18 +89,18 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
 
         // A model made on a plain device does not track gradients before `train`.
         let model = trainer.model.train().fork(&device);
-        let mut progress = Progress {
+        let mut record = RunRecord {
             run: crate::checkpoint::run_id(),
             num_samples: samples as u64,
             fingerprint,
-            ..Progress::default()
+            ..RunRecord::default()
         };
         let mut clock = Clock::new(config.max_duration, samples, Counts::default());
         let mut best = None;
         let mut restored = None;
         if let Some(checkpoint) = trainer.resume {
-            checkpoint.check(&config, &progress)?;
-            progress = checkpoint.progress(&config)?;
+            checkpoint.check(&config, &record)?;
+            record = checkpoint.record(&config);
             clock = Clock::new(config.max_duration, samples, checkpoint.counts());
             restored = Some(checkpoint);
         }
@@ -110,17 +108,17 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let optimizer = trainer.optimizer;
         let mut state = State::new(model, optimizer, loss, clock, device, classes, config.seed);
         if let Some(checkpoint) = restored {
-            if config.best.is_some() {
+            if record.best.is_some() {
                 best = checkpoint.best_model(state.model().valid())?;
-                if best.is_none() {
-                    progress.best = None;
-                    progress.best_from = checkpoint.history().reports.len();
-                }
+            }
+            if best.is_none() {
+                record.best = None;
+                record.best_from = checkpoint.history().reports.len();
             }
             checkpoint.restore(&mut state)?;
         }
         let averages = (trainer.algorithms.iter()).any(|one| one.effects().averages_weights);
-        if !averages && state.average.is_some() {
+        if !averages && state.ema_model.is_some() {
             let accepted = "the moving average of the run that is resumed";
             return Err(Error::argument(
                 "algorithms",
@@ -139,15 +137,15 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             checkpoints,
             stop: trainer.stop,
             pending: VecDeque::new(),
-            read: Instant::now(),
-            looked: *state.time(),
-            reported: state
+            last_read: Instant::now(),
+            last_check: *state.time(),
+            batches_at_report: state
                 .history
                 .reports
                 .last()
                 .map_or(0, |report| report.batches),
-            saved: None,
-            progress,
+            batches_at_save: None,
+            record,
             best,
             state,
             config,
@@ -191,10 +189,10 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         }
         let is_complete = self.is_over();
         let batches = self.state.clock.counts.batches;
-        if is_complete && self.reported < batches {
+        if is_complete && self.batches_at_report < batches {
             self.report(false)?;
         }
-        if self.saved != Some(batches) {
+        if self.batches_at_save != Some(batches) {
             self.save()?;
         }
         self.emit(Event::FitEnd)?;
@@ -218,7 +216,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             let batch = self.next_batch(&mut parts)?;
             self.batch(batch)?;
             let epoch_is_over = parts.peek().is_none();
-            self.progress.train_seconds += started.elapsed().as_secs_f64();
+            self.record.train_seconds += started.elapsed().as_secs_f64();
             if epoch_is_over {
                 self.state.clock.count_epoch();
             }
@@ -267,7 +265,8 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let statistics =
             (self.config.on_nan == OnNan::Skip).then(|| parameters::buffers(self.state.model()));
 
-        let mut gradients = PartGradients::new(self.evaluator.loss.reduction(), samples);
+        let reduction = self.evaluator.loss.reduction();
+        let mut gradients = PartGradients::new(reduction, samples, count);
         let mut measured = Vec::with_capacity(count);
         for (index, part) in parts.into_iter().enumerate() {
             let size = part.size();
@@ -276,26 +275,26 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
                 self.emit(Event::BatchStart)?;
             }
             measured.push(self.forward_and_backward()?);
-            if count > 1 {
-                let weight = self.state.mean_weight()?;
-                let of_part = std::mem::take(&mut self.state.gradients);
-                gradients.add(self.state.model(), of_part, size, weight);
-            }
+            let weight = if count > 1 {
+                self.state.mean_weight()?
+            } else {
+                None
+            };
+            let of_part = std::mem::take(&mut self.state.gradients);
+            gradients.add(
+                self.state.model(),
+                of_part,
+                size,
+                weight,
+                self.state.device(),
+            );
             self.state.end_part();
         }
-        if count > 1 {
-            self.state.gradients = gradients.reduce(self.state.model());
-        }
+        self.state.gradients = gradients.reduce(self.state.model());
         self.emit(Event::BeforeStep)?;
 
         if self.is_to_step(&measured)? {
             self.step();
-            self.pending.push_back(Pending {
-                time: start,
-                learning_rate: self.state.learning_rate,
-                logged: self.state.logged().to_vec(),
-                parts: measured,
-            });
         } else if let Some(statistics) = statistics {
             self.state.gradients = GradientsParams::new();
             self.state.skipped += 1;
@@ -306,8 +305,17 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         // Counted first, so that an algorithm can see what has elapsed with this batch.
         self.state.clock.count_batch(samples, count);
         self.emit(Event::BatchEnd)?;
-        if self.pending.len() >= MOST_PENDING || self.read.elapsed() > LONGEST_PENDING {
-            self.read_pending()?;
+        if !self.state.was_skipped {
+            self.pending.push_back(Pending {
+                time: start,
+                learning_rate: self.state.learning_rate,
+                logged: self.state.logged().to_vec(),
+                parts: measured,
+            });
+        }
+        if self.pending.len() > MOST_PENDING || self.last_read.elapsed() > LONGEST_PENDING {
+            // The numbers of this batch may not have been computed yet.
+            self.read_pending(1)?;
         }
         Ok(())
     }
@@ -315,16 +323,16 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
     /// The learning rate of the batch of `samples` samples that starts at `start`.
     fn learning_rate(&self, start: &Time, samples: usize) -> f64 {
         let end = self.state.clock.after(samples);
-        let cycle = self.state.clock.at(self.progress.cycle);
+        let cycle = self.state.clock.at(self.record.cycle);
         let (start, end) = (start.since(&cycle), end.since(&cycle));
         self.config.learning_rate * self.config.schedule.factor(&self.warmup, &start, &end)
     }
 
     /// A part of a batch, from its images to its gradients, with every event on the way.
     fn forward_and_backward(&mut self) -> Result<Measured, Error> {
-        self.state.seed_device();
         self.emit(Event::BeforeForward)?;
-        let logits = self.state.model().forward(self.state.images().clone());
+        self.state.seed_forward_pass();
+        let logits = self.state.model().forward(self.state.images()?.clone());
         self.state.logits = Some(logits);
         self.emit(Event::AfterForward)?;
         self.emit(Event::BeforeLoss)?;
@@ -392,7 +400,8 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             return false;
         };
         let reports = self.state.history.reports.len();
-        let best = self.state.history.best_since(&patience.score, 0);
+        let first = self.record.patience_from;
+        let best = self.state.history.best_since(&patience.score, first);
         best.is_some_and(|best| reports - 1 - best >= patience.reports)
     }
 

@@ -1,6 +1,6 @@
 //! Arithmetic on all parameters of a module, and on their gradients.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
@@ -8,17 +8,23 @@ use crate::Error;
 
 /// The values of the parameters of a module: handles, which share memory with it.
 pub(crate) fn values<M: Module>(module: &M) -> GradientsParams {
-    struct Collect(GradientsParams);
+    collect(module, false)
+}
+
+fn collect<M: Module>(module: &M, only_buffers: bool) -> GradientsParams {
+    struct Collect(GradientsParams, bool);
 
     impl ModuleVisitor for Collect {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.register(param.id, param.val().without_autodiff());
+            if !self.1 || !param.is_require_grad() {
+                self.0.register(param.id, param.val().without_autodiff());
+            }
         }
     }
 
-    let mut collect = Collect(GradientsParams::new());
-    module.visit(&mut collect);
-    collect.0
+    let mut collected = Collect(GradientsParams::new(), only_buffers);
+    module.visit(&mut collected);
+    collected.0
 }
 
 /// Replaces each parameter of `module` that `other` has a value for: `change` gets the parameter
@@ -130,94 +136,27 @@ pub(crate) fn scale_gradients<M: Module>(
     gradients: GradientsParams,
     scale: &Tensor<1>,
 ) -> GradientsParams {
-    map_gradients(module, gradients, Scale(scale))
-}
+    struct Scale<'a>(GradientsParams, &'a Tensor<1>);
 
-struct Scale<'a>(&'a Tensor<1>);
-
-impl MapGradient for Scale<'_> {
-    fn map<const D: usize>(&mut self, _id: ParamId, gradient: Tensor<D>) -> Tensor<D> {
-        let scale = self.0.clone().cast(FloatDType::from(gradient.dtype()));
-        gradient * scale.reshape([1; D])
-    }
-}
-
-/// Adds the gradients `more` to `sum`.
-pub(crate) fn add_gradients<M: Module>(
-    module: &M,
-    sum: GradientsParams,
-    mut more: GradientsParams,
-) -> GradientsParams {
-    let sum = map_gradients(module, sum, Add(&mut more));
-    // Parameters that the parts before this one had no gradient for.
-    struct Rest<'a>(GradientsParams, &'a mut GradientsParams);
-
-    impl ModuleVisitor for Rest<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.1.remove::<D>(param.id) {
-                self.0.register(param.id, gradient);
-            }
-        }
-    }
-
-    let mut rest = Rest(sum, &mut more);
-    module.visit(&mut rest);
-    rest.0
-}
-
-struct Add<'a>(&'a mut GradientsParams);
-
-impl MapGradient for Add<'_> {
-    fn map<const D: usize>(&mut self, id: ParamId, gradient: Tensor<D>) -> Tensor<D> {
-        match self.0.remove::<D>(id) {
-            Some(more) => gradient + more,
-            None => gradient,
-        }
-    }
-}
-
-trait MapGradient {
-    fn map<const D: usize>(&mut self, id: ParamId, gradient: Tensor<D>) -> Tensor<D>;
-}
-
-fn map_gradients<M: Module>(
-    module: &M,
-    gradients: GradientsParams,
-    map: impl MapGradient,
-) -> GradientsParams {
-    struct Visit<T>(GradientsParams, T);
-
-    impl<T: MapGradient> ModuleVisitor for Visit<T> {
+    impl ModuleVisitor for Scale<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.0.remove::<D>(param.id) {
-                let gradient = self.1.map(param.id, gradient);
-                self.0.register(param.id, gradient);
+                let scale = self.1.clone().cast(FloatDType::from(gradient.dtype()));
+                self.0.register(param.id, gradient * scale.reshape([1; D]));
             }
         }
     }
 
-    let mut visit = Visit(gradients, map);
-    module.visit(&mut visit);
-    visit.0
+    let mut scaled = Scale(gradients, scale);
+    module.visit(&mut scaled);
+    scaled.0
 }
 
 /// The running statistics of a module and its other values without gradients: what a forward pass
 /// may change.
 pub(crate) fn buffers<M: Module>(module: &M) -> GradientsParams {
-    struct Collect(GradientsParams);
-
-    impl ModuleVisitor for Collect {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if !param.is_require_grad() {
-                self.0.register(param.id, param.val().without_autodiff());
-            }
-        }
-    }
-
     sync_statistics(module);
-    let mut collect = Collect(GradientsParams::new());
-    module.visit(&mut collect);
-    collect.0
+    collect(module, true)
 }
 
 /// Gives a module the values that [`buffers`] has collected of it.

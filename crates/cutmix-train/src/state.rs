@@ -44,7 +44,7 @@ pub struct State<M, const D: usize = 4> {
     /// The optimizer, with its state.
     pub optimizer: ModuleOptimizer,
     /// A moving average of the weights, which evaluation and the result use where there is one.
-    pub average: Option<M>,
+    pub ema_model: Option<M>,
     /// The reports up to here.
     pub history: History,
     /// The learning rate of this batch. A change up to [`BeforeStep`](crate::Event::BeforeStep) is
@@ -81,11 +81,17 @@ pub struct State<M, const D: usize = 4> {
     stream: Stream,
 }
 
-/// The lane of the seeds of the device's generator, far from those of the algorithms.
-const DEVICE_LANE: u64 = u64::MAX;
+/// The lanes of the seeds of the device's generator, far from those of the algorithms: for what
+/// algorithms draw on the device, and for a forward pass (dropout).
+const ALGORITHM_LANE: u64 = u64::MAX - 1;
+const FORWARD_LANE: u64 = u64::MAX;
 
 const NO_MODEL: &str = "`map_model` returns the model that it took";
-const NO_IMAGES: &str = "a run ends where `map_images` has failed";
+
+fn no_images() -> Error {
+    let accepted = "an event from BatchStart to AfterBackward";
+    Error::argument("images", "asked for where there are none", accepted)
+}
 
 impl<M, const D: usize> State<M, D> {
     pub(crate) fn new(
@@ -99,7 +105,7 @@ impl<M, const D: usize> State<M, D> {
     ) -> Self {
         Self {
             optimizer,
-            average: None,
+            ema_model: None,
             history: History::default(),
             learning_rate: 0.0,
             targets: Targets::Dense(Tensor::zeros([1, 1], &device)),
@@ -161,6 +167,7 @@ impl<M, const D: usize> State<M, D> {
         self.mixture = None;
         self.logits = None;
         self.loss = None;
+        self.seed_device(ALGORITHM_LANE);
     }
 
     /// Updates the position outside a batch.
@@ -182,9 +189,13 @@ impl<M, const D: usize> State<M, D> {
         self.loss = None;
     }
 
-    /// Seeds the generator of the device (dropout) for this part.
-    pub(crate) fn seed_device(&self) {
-        let mut rng = Stream::new(self.seed).lane(DEVICE_LANE).at(self.position);
+    /// Seeds the generator of the device for the forward pass of this part.
+    pub(crate) fn seed_forward_pass(&self) {
+        self.seed_device(FORWARD_LANE);
+    }
+
+    fn seed_device(&self, lane: u64) {
+        let mut rng = Stream::new(self.seed).lane(lane).at(self.position);
         self.device.seed(rng.next_u64());
     }
 
@@ -207,6 +218,11 @@ impl<M, const D: usize> State<M, D> {
     /// The position of the run at the start of this batch; outside a batch, now.
     pub fn time(&self) -> &Time {
         &self.time
+    }
+
+    /// The position of the run now. At [`BatchEnd`](crate::Event::BatchEnd) it includes this batch.
+    pub fn now(&self) -> Time {
+        self.clock.now()
     }
 
     /// The number of this part of a batch in the run, from 0: the number of the batch unless batches
@@ -244,11 +260,11 @@ impl<M, const D: usize> State<M, D> {
 
     /// The images, shape `[N, C, spatial...]`.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// Outside a batch, and after `change` has failed in [`map_images`](Self::map_images).
-    pub fn images(&self) -> &Tensor<D> {
-        self.images.as_ref().expect(NO_IMAGES)
+    /// [`Error::Argument`] where there are none: at events outside the parts of a batch.
+    pub fn images(&self) -> Result<&Tensor<D>, Error> {
+        self.images.as_ref().ok_or_else(no_images)
     }
 
     /// Changes the images. `change` owns them alone, so that it can work in place.
@@ -260,7 +276,7 @@ impl<M, const D: usize> State<M, D> {
         &mut self,
         change: impl FnOnce(Tensor<D>) -> Result<Tensor<D>, Error>,
     ) -> Result<(), Error> {
-        let images = self.images.take().expect(NO_IMAGES);
+        let images = self.images.take().ok_or_else(no_images)?;
         self.images = Some(change(images)?);
         Ok(())
     }
@@ -325,8 +341,8 @@ impl<M: Network<D>, const D: usize> State<M, D> {
     ///
     /// Those of the loss.
     pub fn gradients_of(&self, model: &M) -> Result<GradientsParams, Error> {
-        self.seed_device();
-        let logits = model.forward(self.images().clone());
+        self.seed_forward_pass();
+        let logits = model.forward(self.images()?.clone());
         let loss = self.compute_loss(&logits)?;
         Ok(GradientsParams::from_grads(loss.backward(), model))
     }

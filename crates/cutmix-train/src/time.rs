@@ -151,6 +151,11 @@ impl Duration {
                 self,
                 "a share of the run from 0dur to 1dur",
             )),
+            // The text form has no fractions of a second.
+            Self::Wall(wall) if wall.subsec_nanos() != 0 => {
+                let value = format!("{wall:?}");
+                Err(Error::argument(argument, value, "whole seconds"))
+            }
             _ => Ok(()),
         }
     }

@@ -371,6 +371,7 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
     /// Checks everything that can be known to be wrong before training.
     fn check(&self) -> Result<(), Error> {
         self.config.check()?;
+        self.evaluator.check()?;
         let sets = (self.evals.iter()).map(|set| (set.name.as_str(), &set.loader));
         for (name, loader) in sets.chain([("train", &self.train)]) {
             if loader.num_samples() == 0 {

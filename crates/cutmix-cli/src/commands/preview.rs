@@ -145,7 +145,7 @@ fn changes(
         };
         let mut state = State::preview(model.clone(), batch, classes, seed, position);
         running.apply(Event::BeforeForward, &mut state)?;
-        if !is_changed(&original, &values(state.images())?, samples.len()) {
+        if !is_changed(&original, &values(state.images()?)?, samples.len()) {
             continue;
         }
         let label = way(&state);

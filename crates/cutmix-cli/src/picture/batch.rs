@@ -63,9 +63,9 @@ pub fn tiles<M>(
     normalize: &Normalize,
     count: usize,
 ) -> Result<Vec<Tile>, Error> {
-    let [batch, channels, height, width] = state.images().dims();
+    let [batch, channels, height, width] = state.images()?.dims();
     let count = batch.min(count);
-    let images = state.images().clone().slice_dim(0, 0..count);
+    let images = state.images()?.clone().slice_dim(0, 0..count);
     let values = read(images.try_into_data())?;
     let images = values.chunks_exact(channels * height * width);
     let tiles = images

@@ -157,10 +157,11 @@ impl FromStr for AlgorithmSpec {
 }
 
 /// Parses anything but `one-of(..)`, up to the settings that every algorithm has.
-fn parse_one(text: &str) -> Result<(Kind, Settings<'_>), Error> {
+fn parse_one(text: &str) -> Result<(Kind, SettingsText<'_>), Error> {
     let (name, settings) = text.split_once(':').unwrap_or((text, ""));
     let info = ALGORITHMS.iter().find(|info| info.name == name);
-    let mut settings = Settings::parse(text, name, settings, info.and_then(|info| info.unnamed))?;
+    let mut settings =
+        SettingsText::parse(text, name, settings, info.and_then(|info| info.unnamed))?;
     let kind = match info {
         Some(info) => {
             let known: Vec<_> = info.settings().iter().map(|setting| setting.name).collect();
@@ -181,7 +182,7 @@ fn parse_one(text: &str) -> Result<(Kind, Settings<'_>), Error> {
 }
 
 /// Parses a choice; `rest` is what follows the first parenthesis of `text`.
-fn parse_one_of<'a>(text: &'a str, rest: &'a str) -> Result<(Kind, Settings<'a>), Error> {
+fn parse_one_of<'a>(text: &'a str, rest: &'a str) -> Result<(Kind, SettingsText<'a>), Error> {
     let (choices, settings) =
         (rest.rsplit_once(')')).ok_or_else(|| wrong(text, "a closing parenthesis is missing"))?;
     let settings = match settings.strip_prefix(':') {
@@ -198,7 +199,7 @@ fn parse_one_of<'a>(text: &'a str, rest: &'a str) -> Result<(Kind, Settings<'a>)
     let choices = choices.collect::<Result<_, _>>()?;
     Ok((
         Kind::OneOf(choices),
-        Settings::parse(text, ONE_OF, settings, None)?,
+        SettingsText::parse(text, ONE_OF, settings, None)?,
     ))
 }
 
@@ -218,14 +219,14 @@ fn parse_choice<'a>(whole: &'a str, text: &'a str) -> Result<(f64, AlgorithmSpec
 }
 
 /// The text after the colon, and the settings that have not been used.
-struct Settings<'a> {
+struct SettingsText<'a> {
     text: &'a str,
     name: &'a str,
     left: Map<String, Value>,
     known: Vec<&'static str>,
 }
 
-impl<'a> Settings<'a> {
+impl<'a> SettingsText<'a> {
     /// Parses `settings`, in which the setting `unnamed` may stand without its name.
     fn parse(
         text: &'a str,

@@ -134,8 +134,8 @@ impl<M, const D: usize> Algorithm<M, D> for CutOut {
         if event != Event::BeforeForward {
             return Ok(());
         }
-        let regions = cutout_plan(self.length, self.mode, state.images(), &mut state.rng())?;
-        let pixels: usize = state.images().dims()[2..].iter().product();
+        let regions = cutout_plan(self.length, self.mode, state.images()?, &mut state.rng())?;
+        let pixels: usize = state.images()?.dims()[2..].iter().product();
         let share = |region: &Region| region.volume() as f64 / pixels as f64;
         let shares: Vec<_> = regions.iter().map(share).collect();
         state.log("cutout/share", mean(&shares));

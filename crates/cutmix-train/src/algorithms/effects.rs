@@ -15,7 +15,7 @@ pub struct Effects {
     pub interpolates_loss: bool,
     /// A share of each target moves to all classes.
     pub smooths_labels: bool,
-    /// The algorithm keeps [`State::average`](crate::State::average).
+    /// The algorithm keeps [`State::ema_model`](crate::State::ema_model).
     pub averages_weights: bool,
 }
 

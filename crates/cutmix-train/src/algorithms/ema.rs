@@ -18,8 +18,8 @@ use crate::{Error, Event, State};
 /// the run, weights count half as much as when they were new. Update number `n`, counted from 0 at
 /// the start of the run, has a decay of at most `(1 + n) / (10 + n)`, or the average would long
 /// remember the initial weights. Running statistics of batch normalisation are averaged as the weights
-/// are. An update that is due after a batch whose step was skipped
-/// is left out. Training itself does not change.
+/// are. An update that is due after a batch whose step was skipped is left out. Training itself does
+/// not change. The average has the type of the weights; f16 and bf16 are too coarse for it.
 ///
 /// The average starts as a copy of the weights at the first update, so that inside a
 /// [`When`](super::When) it remembers nothing from before the window. Before that there is none, and
@@ -116,13 +116,13 @@ impl Ema {
 
     /// Updates the average where it became due after `from`.
     fn update_if_due<M: Module, const D: usize>(&self, from: &Time, state: &mut State<M, D>) {
-        let now = state.clock.now();
+        let now = state.now();
         if !self.update_interval.is_due(from, &now) || state.was_skipped() {
             return;
         }
         // `valid` brings the running statistics up to date.
         let current = state.model().valid();
-        state.average = Some(match state.average.take() {
+        state.ema_model = Some(match state.ema_model.take() {
             None => current,
             Some(average) => {
                 let update = self.update_interval.count(&now) - 1; // It is due, so at least 1.
@@ -208,12 +208,15 @@ impl<M: Module, const D: usize> Algorithm<M, D> for Ema {
 
     fn apply(&mut self, event: Event, state: &mut State<M, D>) -> Result<(), Error> {
         match event {
-            Event::BatchStart => self.started = Some(*state.time()),
+            // Wall-clock time also elapses between two batches.
+            Event::BatchStart => {
+                self.started = Some(self.ended.take().unwrap_or(*state.time()));
+            }
             Event::BatchEnd => {
                 self.ended = None;
                 if let Some(started) = self.started.take() {
                     self.update_if_due(&started, state);
-                    self.ended = Some(state.clock.now());
+                    self.ended = Some(state.now());
                 }
             }
             // An epoch may end with fewer samples than its loader announced, and then an interval
@@ -221,6 +224,7 @@ impl<M: Module, const D: usize> Algorithm<M, D> for Ema {
             Event::EpochEnd => {
                 if let Some(ended) = self.ended.take() {
                     self.update_if_due(&ended, state);
+                    self.ended = Some(state.now());
                 }
             }
             _ => {}

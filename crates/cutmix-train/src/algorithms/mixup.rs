@@ -126,7 +126,7 @@ impl<M, const D: usize> Algorithm<M, D> for MixUp {
         if event != Event::BeforeForward {
             return Ok(());
         }
-        let batch = state.images().dims()[0];
+        let batch = state.images()?.dims()[0];
         let mixture = self.sampler().draw_mixture(batch, &mut state.rng())?;
         state.log("mixup/lambda", mean(mixture.lambdas()));
         labels::mix(state, &mixture, self.interpolate_loss)?;

@@ -37,11 +37,13 @@ use crate::{Error, Event, State};
 /// The pair is the recipe of the library timm, known from Touvron et al.: Training data-efficient
 /// image transformers & distillation through attention (ICML 2021).
 ///
-/// ```
+/// ```no_run
 /// use cutmix_train::algorithms::{CutMix, CutOut, OneOf};
 ///
-/// let recipe = OneOf::<()>::mixup_or_cutmix();
-/// let own = OneOf::<()>::new().with(3.0, CutMix::new()).with(1.0, CutOut::new(0.5));
+/// # fn with<M: cutmix_train::Network>(trainer: cutmix_train::Trainer<M>) {
+/// let one_of = OneOf::new().with(3.0, CutMix::new()).with(1.0, CutOut::new(0.5));
+/// let trainer = trainer.algorithm(one_of);
+/// # }
 /// ```
 pub struct OneOf<M, const D: usize = 4> {
     choices: Vec<(f64, Box<dyn Algorithm<M, D>>)>,

@@ -69,7 +69,8 @@ pub struct ProgressiveResizing {
     /// The share of the run, at its end, in which images have their full size; at most
     /// `1 - delay_fraction`.
     pub finetune_fraction: f64,
-    /// The number of which sides are multiples while they are smaller than the image's, at least 1.
+    /// The step in which sides grow: they are rounded to multiples of this number, at least 1, while
+    /// they are smaller than the image's.
     pub size_increment: usize,
 }
 
@@ -115,7 +116,7 @@ impl ProgressiveResizing {
         self
     }
 
-    /// Sets the number of which sides are multiples.
+    /// Rounds sides to multiples of this number.
     pub fn with_size_increment(mut self, size_increment: usize) -> Self {
         self.size_increment = size_increment;
         self
@@ -244,7 +245,7 @@ impl<M> Algorithm<M> for ProgressiveResizing {
         if event != Event::BeforeForward {
             return Ok(());
         }
-        let [_, _, height, width] = state.images().dims();
+        let [_, _, height, width] = state.images()?.dims();
         let scale = self.scale(state.time().progress);
         let size = [height, width].map(|side| self.side(side, scale));
         state.log("progressive-resizing/height", size[0] as f64);

@@ -132,7 +132,7 @@ impl<M, const D: usize> Algorithm<M, D> for ResizeMix {
         if event != Event::BeforeForward {
             return Ok(());
         }
-        let plan = cutmix_plan(&self.sampler(), state.images(), &mut state.rng())?;
+        let plan = cutmix_plan(&self.sampler(), state.images()?, &mut state.rng())?;
         state.log("resizemix/lambda", mean(plan.lambdas()));
         labels::mix(state, plan.as_ref(), self.interpolate_loss)?;
         state.map_images(|images| Ok(ops::paste_resized(images, &plan)?))

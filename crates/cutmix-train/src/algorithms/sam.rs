@@ -53,7 +53,7 @@ pub struct Sam {
     pub rho: f64,
     /// The number that is added to the norm, so that gradients of 0 move nothing; finite and above 0.
     pub epsilon: f64,
-    /// The number of batches of which SAM acts on the last one, at least 1.
+    /// The interval in batches, at least 1: SAM acts on every batch of this number.
     pub interval: u64,
 }
 

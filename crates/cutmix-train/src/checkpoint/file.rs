@@ -114,7 +114,7 @@ pub(super) fn run_of(path: &Path) -> Option<String> {
         .read_to_end(&mut header)
         .ok()?;
     let header: Header = ciborium::from_reader(header.as_slice()).ok()?;
-    Some(header.progress.run)
+    Some(header.record.run)
 }
 
 /// The name that temporary files of a run start with.
@@ -139,7 +139,7 @@ pub(super) fn write(
         MAGIC, &version, &length, &encoded, model, optimizer, average,
     ];
 
-    let prefix = temporary_prefix(&header.progress.run);
+    let prefix = temporary_prefix(&header.record.run);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(".tmp");
     // As readable as other files: temporary ones are their owner's alone.
@@ -153,7 +153,7 @@ pub(super) fn write(
     }
     file.write_all(&digest.finalize())?;
     file.as_file().sync_all()?;
-    move_aside(&path, &header.progress.run)?;
+    move_aside(&path, &header.record.run)?;
     file.persist(&path)?;
     sync_folder(folder)?;
     Ok(path)

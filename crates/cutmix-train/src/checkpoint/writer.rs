@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::store::RecordError;
+use burn::tensor::StreamId;
 
-use super::{Checkpoint, Checkpoints, Header, Progress, file};
+use super::{Checkpoint, Checkpoints, Header, RunRecord, file};
 use crate::time::Duration;
 use crate::trainer::TrainerConfig;
 use crate::{Error, State, parameters};
@@ -54,6 +55,8 @@ pub(crate) struct Writer {
     _lock: FolderLock,
     writing: Option<JoinHandle<Result<PathBuf, Error>>>,
     last: Option<PathBuf>,
+    /// The stream of all threads that write: a GPU keeps memory for every stream that it sees.
+    stream: StreamId,
 }
 
 impl Writer {
@@ -84,6 +87,7 @@ impl Writer {
             to,
             _lock: lock,
             writing: None,
+            stream: StreamId::allocate(),
         })
     }
 
@@ -102,7 +106,18 @@ impl Writer {
             let written = writing
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            self.last = Some(written?);
+            match written {
+                Ok(path) => self.last = Some(path),
+                Err(Error::NotFinite { what, batch, .. }) => {
+                    let checkpoint = self.last.clone();
+                    return Err(Error::NotFinite {
+                        what,
+                        batch,
+                        checkpoint,
+                    });
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -112,12 +127,12 @@ impl Writer {
     pub fn write<M: Module + 'static, const D: usize>(
         &mut self,
         state: &State<M, D>,
-        progress: &Progress,
+        record: &RunRecord,
         config: &TrainerConfig,
     ) -> Result<(), Error> {
         self.finish()?;
         let header = Header {
-            progress: progress.clone(),
+            record: record.clone(),
             seed: config.seed,
             max_duration: config.max_duration,
             counts: state.clock.counts(),
@@ -131,11 +146,12 @@ impl Writer {
             header,
             // `valid` brings running statistics up to date, and a clone would share them.
             model: state.model().valid(),
-            average: state.average.as_ref().map(Module::valid),
+            ema_model: state.ema_model.as_ref().map(Module::valid),
             optimizer: state.optimizer.clone(),
         };
         let thread = std::thread::Builder::new().name("checkpoint".into());
-        let writing = thread.spawn(move || moment.write());
+        let stream = self.stream;
+        let writing = thread.spawn(move || stream.executes(|| moment.write()));
         self.writing = Some(writing.map_err(|error| Error::write(&self.to.folder, error))?);
         Ok(())
     }
@@ -146,7 +162,7 @@ struct Moment<M> {
     to: Checkpoints,
     header: Header,
     model: M,
-    average: Option<M>,
+    ema_model: Option<M>,
     optimizer: ModuleOptimizer,
 }
 
@@ -167,7 +183,7 @@ impl<M: Module> Moment<M> {
         let model = self.model.into_record().into_bytes().map_err(encode)?;
         let optimizer = self.optimizer.into_bytes().map_err(encode)?;
         let average = self
-            .average
+            .ema_model
             .map(|average| average.into_record().into_bytes());
         let average = average.transpose().map_err(encode)?;
         let length = |bytes: &burn::tensor::Bytes| bytes.len() as u64;
@@ -182,8 +198,9 @@ impl<M: Module> Moment<M> {
         let unwritable = |error| Error::write(&file::path(folder, batch), error);
         let path = file::write(folder, &header, [&model, &optimizer], average.as_ref())
             .map_err(unwritable)?;
-        let Progress { run, best, .. } = &header.progress;
-        file::prune(folder, run, batch, self.to.keep, *best).map_err(unwritable)?;
+        let RunRecord { run, best, .. } = &header.record;
+        let best = best.as_ref().map(|(_, batch)| *batch);
+        file::prune(folder, run, batch, self.to.keep, best).map_err(unwritable)?;
         Ok(path)
     }
 }

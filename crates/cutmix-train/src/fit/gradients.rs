@@ -1,73 +1,76 @@
 //! The gradients of a batch, from those of its parts.
 
 use burn::module::Module;
-use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Device, Tensor};
 use cutmix::loss::Reduction;
 
 use crate::parameters;
 
 /// The sum of the gradients of the parts of a batch.
 ///
-/// This is where the gradients of a batch become one. Processes on other devices will add theirs
-/// here.
-pub(super) struct PartGradients {
+/// This is where the gradients of every batch become one, between the backward passes and the
+/// optimizer step. Processes on other devices will add theirs here.
+pub(super) struct PartGradients<M> {
     reduction: Reduction,
+    /// Samples and parts of the batch.
     samples: usize,
-    sum: Option<GradientsParams>,
-    /// What the sum is divided by, where a mean is weighted.
-    weight: Option<Tensor<1>>,
+    parts: usize,
+    sum: GradientsAccumulator<M>,
+    /// The sum of the weights of the parts, where the mean of one of them is weighted.
+    weights: Vec<Tensor<1>>,
+    is_weighted: bool,
 }
 
-impl PartGradients {
-    pub fn new(reduction: Reduction, samples: usize) -> Self {
+impl<M: Module> PartGradients<M> {
+    pub fn new(reduction: Reduction, samples: usize, parts: usize) -> Self {
         Self {
             reduction,
             samples,
-            sum: None,
-            weight: None,
+            parts,
+            sum: GradientsAccumulator::new(),
+            weights: Vec::new(),
+            is_weighted: false,
         }
     }
 
-    /// Adds the gradients of a part of `size` samples, whose loss is a mean over `weight` where that
-    /// is not its size.
-    pub fn add<M: Module>(
+    /// Adds the gradients of a part of `size` samples, whose loss is a sum, or a mean over `weight`
+    /// where that is not its size.
+    pub fn add(
         &mut self,
         model: &M,
         gradients: GradientsParams,
         size: usize,
         weight: Option<Tensor<1>>,
+        device: &Device,
     ) {
-        let gradients = match (self.reduction, weight) {
-            (Reduction::Sum, _) => gradients,
-            (_, None) => {
-                let device = model.devices().into_iter().next().unwrap_or_default();
+        if self.parts == 1 || self.reduction == Reduction::Sum {
+            return self.sum.accumulate(model, gradients);
+        }
+        self.is_weighted |= weight.is_some();
+        // Shares of the batch instead of counts, which f16 might not hold.
+        let share = match weight {
+            Some(weight) => weight.without_autodiff() / self.samples as f64,
+            None => {
                 let share = size as f32 / self.samples as f32;
-                let share = Tensor::from_floats([share], &device.without_autodiff());
-                parameters::scale_gradients(model, gradients, &share)
-            }
-            (_, Some(weight)) => {
-                let weight = weight.without_autodiff();
-                let scaled = parameters::scale_gradients(model, gradients, &weight);
-                self.weight = Some(match self.weight.take() {
-                    Some(sum) => sum + weight,
-                    None => weight,
-                });
-                scaled
+                Tensor::from_floats([share], &device.clone().without_autodiff())
             }
         };
-        self.sum = Some(match self.sum.take() {
-            Some(sum) => parameters::add_gradients(model, sum, gradients),
-            None => gradients,
-        });
+        let gradients = parameters::scale_gradients(model, gradients, &share);
+        self.weights.push(share);
+        self.sum.accumulate(model, gradients);
     }
 
     /// The gradients of the batch.
-    pub fn reduce<M: Module>(self, model: &M) -> GradientsParams {
-        let sum = self.sum.unwrap_or_default();
-        match self.weight {
-            Some(weight) => parameters::scale_gradients(model, sum, &weight.recip()),
-            None => sum,
+    pub fn reduce(mut self, model: &M) -> GradientsParams {
+        let sum = self.sum.grads();
+        // The shares of samples add up to 1.
+        let weights = self.weights.into_iter().map(parameters::widen);
+        match weights.reduce(|sum, next| sum + next) {
+            Some(weight) if self.is_weighted => {
+                parameters::scale_gradients(model, sum, &weight.recip())
+            }
+            _ => sum,
         }
     }
 }

@@ -15,7 +15,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
     /// Evaluates, reports and saves, each where its interval has elapsed.
     pub(super) fn report_and_save_if_due(&mut self) -> Result<(), Error> {
         let now = *self.state.time();
-        let from = std::mem::replace(&mut self.looked, now);
+        let from = std::mem::replace(&mut self.last_check, now);
         let mut is_best = false;
         let is_due = self.config.eval_interval.is_due(&from, &now);
         if is_due || self.state.clock.is_over() {
@@ -32,7 +32,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
     /// evaluation interval has elapsed.
     pub(super) fn report(&mut self, is_whole: bool) -> Result<bool, Error> {
         self.finish_batches()?;
-        let sums = std::mem::take(&mut self.progress.sums);
+        let sums = std::mem::take(&mut self.record.sums);
         if sums.is_empty() && is_whole {
             // Every batch was skipped: nothing will get better.
             return Err(self.not_finite("loss", self.state.clock.counts.batches - 1));
@@ -53,14 +53,14 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             scores,
             mixed: self.mixes_targets(),
             skipped: self.state.skipped,
-            train_seconds: std::mem::take(&mut self.progress.train_seconds),
+            train_seconds: std::mem::take(&mut self.record.train_seconds),
             seconds: now.elapsed.as_secs_f64(),
         };
         self.loggers.report(&report)?;
         self.state.history.reports.push(report);
         self.emit(Event::EvalEnd)?;
-        self.reported = now.batch;
-        self.saved = None;
+        self.batches_at_report = now.batch;
+        self.batches_at_save = None;
         Ok(self.keep_if_best(now.batch))
     }
 
@@ -90,21 +90,18 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             return false;
         };
         let last = self.state.history.reports.len() - 1;
-        let best = self
-            .state
-            .history
-            .best_since(score, self.progress.best_from);
+        let best = self.state.history.best_since(score, self.record.best_from);
         let is_best = best == Some(last);
         if is_best {
             self.best = Some(self.inference_model());
-            self.progress.best = Some(batch);
+            self.record.best = Some((score.clone(), batch));
         }
         is_best
     }
 
     /// The model that evaluation and the result use, at this moment.
     pub(super) fn inference_model(&self) -> M {
-        let model = self.state.average.as_ref().unwrap_or(self.state.model());
+        let model = self.state.ema_model.as_ref().unwrap_or(self.state.model());
         // A clone would share the running statistics, and change with them.
         model.valid()
     }
@@ -121,8 +118,8 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let Some(writer) = &mut self.checkpoints else {
             return Ok(());
         };
-        writer.write(&self.state, &self.progress, &self.config)?;
-        self.saved = Some(self.state.clock.counts.batches);
+        writer.write(&self.state, &self.record, &self.config)?;
+        self.batches_at_save = Some(self.state.clock.counts.batches);
         Ok(())
     }
 
@@ -130,16 +127,16 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
     /// for them counts as training.
     fn finish_batches(&mut self) -> Result<(), Error> {
         let started = Instant::now();
-        self.read_pending()?;
-        self.progress.train_seconds += started.elapsed().as_secs_f64();
+        self.read_pending(0)?;
+        self.record.train_seconds += started.elapsed().as_secs_f64();
         Ok(())
     }
 
-    /// Reads the numbers of all pending batches, in order.
-    pub(super) fn read_pending(&mut self) -> Result<(), Error> {
+    /// Reads the numbers of all pending batches but the last `keep`, in order.
+    pub(super) fn read_pending(&mut self, keep: usize) -> Result<(), Error> {
         let reduction = self.evaluator.loss.reduction();
-        self.read = Instant::now();
-        while let Some(pending) = self.pending.pop_front() {
+        let count = self.pending.len().saturating_sub(keep);
+        for pending in self.pending.drain(..count).collect::<Vec<_>>() {
             let mut sums = Sums::default();
             for part in pending.parts {
                 let samples = part.samples;
@@ -149,7 +146,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
                 }
                 sums.add(loss, reduction, &shares, samples);
             }
-            self.progress.sums.add_all(&sums);
+            self.record.sums.add_all(&sums);
             self.loggers.batch(&BatchLog {
                 time: pending.time,
                 learning_rate: pending.learning_rate,
@@ -158,13 +155,15 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
                 logged: pending.logged,
             })?;
         }
+        self.last_read = Instant::now();
         Ok(())
     }
 
     fn not_finite(&mut self, what: &'static str, batch: u64) -> Error {
         // A checkpoint that is being written may be the last good one.
         let checkpoint = self.checkpoints.as_mut().and_then(|writer| {
-            writer.finish().ok()?;
+            // Its own error would say the same of a later batch.
+            let _ = writer.finish();
             writer.last()
         });
         Error::NotFinite {

@@ -17,6 +17,10 @@ use crate::Error;
 use crate::history::Score;
 use crate::state::Interpolation;
 
+/// At most so many batches pass before the numbers of a batch are read: seldom enough that the waiting
+/// of a GPU does not count.
+pub(crate) const MOST_PENDING: usize = 16;
+
 /// The sums of loss and accuracy over samples, in f64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sums {
@@ -110,6 +114,8 @@ pub(crate) struct Evaluation<'a> {
     set: &'a str,
     reduction: Reduction,
     sums: Sums,
+    /// The numbers of the last batches, still on the device.
+    pending: Vec<Measured>,
     metrics: Vec<(String, Box<dyn DynMetric>)>,
 }
 
@@ -126,6 +132,7 @@ impl<'a> Evaluation<'a> {
             set,
             reduction,
             sums: Sums::default(),
+            pending: Vec::new(),
             metrics: fresh.collect(),
         }
     }
@@ -136,14 +143,25 @@ impl<'a> Evaluation<'a> {
             targets,
             loss,
         } = &outputs;
-        let measured = Measured::new(loss, logits, targets, None);
-        let samples = measured.samples;
-        let (loss, shares) = measured.read()?;
-        self.sums.add(loss, self.reduction, &shares, samples);
+        self.pending
+            .push(Measured::new(loss, logits, targets, None));
+        if self.pending.len() >= MOST_PENDING {
+            self.read_pending()?;
+        }
         (self.metrics.iter_mut()).try_for_each(|(_, metric)| metric.update(&outputs))
     }
 
+    fn read_pending(&mut self) -> Result<(), Error> {
+        for measured in std::mem::take(&mut self.pending) {
+            let samples = measured.samples;
+            let (loss, shares) = measured.read()?;
+            self.sums.add(loss, self.reduction, &shares, samples);
+        }
+        Ok(())
+    }
+
     pub fn scores(mut self) -> Result<Vec<Score>, Error> {
+        self.read_pending()?;
         let mut scores = self.sums.scores(self.set);
         for (name, metric) in &mut self.metrics {
             scores.push(Score {

@@ -25,7 +25,7 @@ type Watch = Shared<(Values, Option<Values>)>;
 fn watching(watch: &Watch) -> Box<dyn Algorithm<Normed>> {
     let seen = watch.clone();
     boxed(At(Event::BatchEnd, move |state: &mut State<Normed>| {
-        let average = state.average.as_ref().map(values_of);
+        let average = state.ema_model.as_ref().map(values_of);
         seen.lock()
             .unwrap()
             .push((values_of(state.model()), average));
@@ -133,7 +133,7 @@ fn an_epoch_that_is_shorter_than_announced_has_its_update() {
     let watch = At(Event::EpochEnd, move |state: &mut State<Normed>| {
         seen.lock()
             .unwrap()
-            .push(state.average.as_ref().map(values_of));
+            .push(state.ema_model.as_ref().map(values_of));
         Ok(())
     });
     // Three batches of four samples, and two samples that are in no batch.

@@ -69,9 +69,9 @@ impl<M> Algorithm<M> for Probe {
 
 fn seen<M>(state: &State<M>) -> Result<Seen, Error> {
     let dense = |targets: &Targets| targets.clone().into_dense(CLASSES).map(values);
-    let [_, _, height, width] = state.images().dims();
+    let [_, _, height, width] = state.images()?.dims();
     Ok(Seen {
-        images: values(state.images().clone()),
+        images: values(state.images()?.clone()),
         spatial: [height, width],
         targets: dense(&state.targets)?,
         loss_targets: state.loss_targets.as_ref().map(dense).transpose()?,

@@ -47,7 +47,7 @@ impl<M> Algorithm<M> for Recorder {
                 let has_loss = matches!(event, AfterLoss | BeforeBackward | AfterBackward);
                 assert_eq!(state.logits.is_some(), has_logits, "{event}");
                 assert_eq!(state.loss.is_some(), has_loss, "{event}");
-                let [size, ..] = state.images().dims();
+                let [size, ..] = state.images()?.dims();
                 format!("{event} {} of {size}", time.batch)
             }
             _ => format!("{event} {}/{}/{}", time.epoch, time.batch, time.samples),

@@ -77,7 +77,7 @@ const MOST_BYTES: usize = 1 << 32;
 
 /// The results of all operations.
 #[derive(Serialize)]
-struct Report {
+struct Measurements {
     device: String,
     shape: [usize; 4],
     dtype: ElementType,
@@ -152,7 +152,7 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
         DType::U8 => bench.rows::<Int>()?,
         _ => bench.rows::<Float>()?,
     };
-    let report = Report {
+    let report = Measurements {
         device: chosen.describe(),
         shape,
         dtype: args.dtype,
@@ -181,7 +181,7 @@ fn parse_shape(text: &str) -> Result<[usize; 4], Error> {
     })
 }
 
-impl Report {
+impl Measurements {
     fn print(&self) {
         let [n, c, h, w] = self.shape;
         let dtype = self.dtype.dtype().name();
