@@ -12,6 +12,7 @@ use burn::tensor::Device;
 use burn::tensor::DeviceType;
 
 use crate::error::Error;
+use crate::precision::Precision;
 
 /// The backends, each with the Cargo feature that adds it, in the order in which `auto` tries them.
 const BACKENDS: [(&str, &str); 7] = [
@@ -33,6 +34,18 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// The device on which the weights of a new network are drawn: the CPU where this build has it, so
+    /// that a seed gives the same weights on every device. Only the device itself has another
+    /// precision.
+    pub fn for_new_weights(&self, precision: Precision) -> Device {
+        #[cfg(feature = "flex")]
+        if precision == Precision::F32 {
+            return Device::flex();
+        }
+        let _ = precision;
+        self.device.clone()
+    }
+
     /// The name of the device and, where the backend knows it, that of the hardware.
     pub fn describe(&self) -> String {
         match hardware(&self.device) {

@@ -252,12 +252,18 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The record with which a run with these settings continues. A finished run that is extended
-    /// starts a new cycle of the schedule, and patience starts afresh.
+    /// The record with which a run with these settings continues. Where a finished run is extended, a
+    /// new cycle of the schedule starts, and patience starts afresh; so it does where patience had ended
+    /// the run.
     pub(crate) fn record(&self, config: &TrainerConfig) -> RunRecord {
         let mut record = self.header.record.clone();
         if config.max_duration != self.header.max_duration {
-            record.patience_from = self.header.history.reports.len();
+            let history = &self.header.history;
+            let has_used_up = |patience| history.has_used_up(patience, record.patience_from);
+            let ended_by_patience = config.patience.as_ref().is_some_and(has_used_up);
+            if self.is_complete() || ended_by_patience {
+                record.patience_from = history.reports.len();
+            }
             if self.is_complete() {
                 record.cycle = self.header.counts;
             }

@@ -302,13 +302,14 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             self.state
                 .map_model(|model| parameters::restore_buffers(model, statistics));
         }
+        let learning_rate = self.state.learning_rate;
         // Counted first, so that an algorithm can see what has elapsed with this batch.
         self.state.clock.count_batch(samples, count);
         self.emit(Event::BatchEnd)?;
         if !self.state.was_skipped {
             self.pending.push_back(Pending {
                 time: start,
-                learning_rate: self.state.learning_rate,
+                learning_rate,
                 logged: self.state.logged().to_vec(),
                 parts: measured,
             });
@@ -396,13 +397,9 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
     }
 
     fn has_lost_patience(&self) -> bool {
-        let Some(patience) = &self.config.patience else {
-            return false;
-        };
-        let reports = self.state.history.reports.len();
-        let first = self.record.patience_from;
-        let best = self.state.history.best_since(&patience.score, first);
-        best.is_some_and(|best| reports - 1 - best >= patience.reports)
+        let (history, first) = (&self.state.history, self.record.patience_from);
+        let patience = self.config.patience.as_ref();
+        patience.is_some_and(|patience| history.has_used_up(patience, first))
     }
 
     /// Lets the algorithms act at an event, then the callbacks look.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::trainer::Patience;
+
 /// A number by which a model is measured on a set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -114,6 +116,12 @@ impl History {
     /// number.
     pub fn best(&self, name: &str) -> Option<&Report> {
         self.best_since(name, 0).map(|index| &self.reports[index])
+    }
+
+    /// Whether the reports from index `first` on have used up a patience.
+    pub(crate) fn has_used_up(&self, patience: &Patience, first: usize) -> bool {
+        let best = self.best_since(&patience.score, first);
+        best.is_some_and(|best| self.reports.len() - 1 - best >= patience.reports)
     }
 
     /// The index of the best report among those from index `first` on.

@@ -189,12 +189,13 @@ impl Prepared {
             loader.transpose()
         };
         settings.precision.set(&device)?;
-        device.device.seed(settings.seed);
+        let drawn_on = device.for_new_weights(settings.precision);
+        drawn_on.seed(settings.seed);
         Ok(Self {
             train: ImageLoader::train(splits.train.clone(), config)?,
             val: eval(&splits.val)?,
             test: eval(&splits.test)?,
-            model: card.network(&device.device.clone().autodiff())?,
+            model: card.network(&drawn_on.autodiff())?,
             settings,
             resolved,
             splits,

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use cutmix::loss::Reduction;
 
 use crate::parameters;
@@ -50,10 +50,14 @@ impl<M: Module> PartGradients<M> {
         self.is_weighted |= weight.is_some();
         // Shares of the batch instead of counts, which f16 might not hold.
         let share = match weight {
-            Some(weight) => weight.without_autodiff() / self.samples as f64,
+            Some(weight) => {
+                let weight = weight.without_autodiff().cast(FloatDType::F32);
+                weight / self.samples as f64
+            }
             None => {
                 let share = size as f32 / self.samples as f32;
-                Tensor::from_floats([share], &device.clone().without_autodiff())
+                let share = Tensor::<1>::from_floats([share], &device.clone().without_autodiff());
+                share.cast(FloatDType::F32)
             }
         };
         let gradients = parameters::scale_gradients(model, gradients, &share);
@@ -65,8 +69,7 @@ impl<M: Module> PartGradients<M> {
     pub fn reduce(mut self, model: &M) -> GradientsParams {
         let sum = self.sum.grads();
         // The shares of samples add up to 1.
-        let weights = self.weights.into_iter().map(parameters::widen);
-        match weights.reduce(|sum, next| sum + next) {
+        match self.weights.into_iter().reduce(|sum, next| sum + next) {
             Some(weight) if self.is_weighted => {
                 parameters::scale_gradients(model, sum, &weight.recip())
             }

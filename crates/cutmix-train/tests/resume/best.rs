@@ -1,6 +1,7 @@
 //! The best model of a run that is resumed.
 
-use cutmix_train::Checkpoint;
+use cutmix::loss::CrossEntropy;
+use cutmix_train::{Checkpoint, Evaluator};
 
 use super::*;
 
@@ -121,4 +122,90 @@ fn a_best_checkpoint_of_another_run_is_not_taken() {
     let [before, after] =
         [&other, &folder].map(|folder| fs::read(path(folder.path(), best)).unwrap());
     assert_eq!(before, after);
+}
+
+/// The run of [`worsening`] with another score, or none, by which the best model is kept.
+fn worsening_by(best: Option<&str>, folder: &Path) -> Trainer<Tiny> {
+    let mut config = config("8ba")
+        .with_learning_rate(100.0)
+        .with_eval_interval(duration("1ba"));
+    config.best = best.map(Into::into);
+    trainer(config, eleven())
+        .eval("val", Samples::new(11, 11).loader())
+        .eval("other", Samples::new(5, 5).loader())
+        .checkpoints(every_batch(folder))
+}
+
+/// The loss of a model on the set `val`.
+fn val_loss(model: &Tiny) -> Option<f64> {
+    let evaluator = Evaluator::new(CrossEntropy::new());
+    let data = Samples::new(11, 11);
+    let scores = evaluator.run("val", model, &data, &Device::default());
+    Some(scores.unwrap()[0].value)
+}
+
+#[test]
+fn a_run_resumed_with_another_score_returns_the_best_by_that_score_since_then() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let old = best_batch(&worsening_by(Some("val/loss"), folder.path()).fit().unwrap());
+    for score in ["val/accuracy", "other/loss", "train/loss"] {
+        for resumed in [5, 6, 7] {
+            assert!(old <= resumed);
+            let folder = tempfile::tempdir().unwrap();
+            worsening_by(Some("val/loss"), folder.path())
+                .callback(kill_at(Event::BatchStart, resumed))
+                .fit()
+                .unwrap_err();
+            let fit = worsening_by(Some(score), folder.path())
+                .resume(latest(folder.path()))
+                .fit()
+                .unwrap();
+            let mut since = fit.history.clone();
+            since.reports.drain(..resumed as usize);
+            let best = since.best(score).unwrap();
+            assert_eq!(best.value("val/loss"), val_loss(&fit.model), "{score}");
+        }
+    }
+}
+
+#[test]
+fn a_run_resumed_without_a_new_report_or_without_a_score_returns_its_last_model() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let whole = worsening_by(Some("val/loss"), folder.path()).fit().unwrap();
+    assert_ne!(whole.history.last("val/loss"), val_loss(&whole.model));
+    for (score, batch) in [(Some("other/loss"), 8), (None, 8), (None, 6)] {
+        let checkpoint = at(folder.path(), batch);
+        let fit = worsening_by(score, folder.path())
+            .resume(checkpoint)
+            .fit()
+            .unwrap();
+        let last = fit.history.last("val/loss");
+        assert_eq!(last, val_loss(&fit.model), "{score:?} {batch}");
+    }
+}
+
+#[test]
+fn another_score_survives_a_kill() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = |score| worsening_by(Some(score), folder.path());
+    run("val/loss")
+        .callback(kill_at(Event::BatchStart, 3))
+        .fit()
+        .unwrap_err();
+    run("other/loss")
+        .resume(latest(folder.path()))
+        .callback(kill_at(Event::BatchStart, 6))
+        .fit()
+        .unwrap_err();
+    let fit = run("other/loss")
+        .resume(latest(folder.path()))
+        .fit()
+        .unwrap();
+    let mut since = fit.history.clone();
+    since.reports.drain(..3);
+    let best = since.best("other/loss").unwrap();
+    assert_eq!(best.value("val/loss"), val_loss(&fit.model));
 }

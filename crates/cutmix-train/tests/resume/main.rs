@@ -9,6 +9,8 @@ mod common;
 mod best;
 mod extension;
 mod files;
+mod not_finite;
+mod patience;
 mod resumption;
 
 use std::fs;

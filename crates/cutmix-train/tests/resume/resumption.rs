@@ -1,7 +1,9 @@
 //! A run that was stopped ends like one that was not.
 
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamConfig, ModuleOptimizer, SgdConfig};
 use cutmix_train::algorithms::Algorithm;
-use cutmix_train::{Checkpoint, Duration, Error, OnNan, State, Stop};
+use cutmix_train::{Duration, Error, OnNan, State, Stop};
 
 use super::*;
 
@@ -233,6 +235,39 @@ fn a_checkpoint_of_another_seed_data_or_model_is_refused() {
     assert_eq!(reason.lines().count(), 1);
 }
 
+fn adam() -> ModuleOptimizer {
+    AdamConfig::new().init()
+}
+
+fn sgd_with_momentum() -> ModuleOptimizer {
+    let momentum = MomentumConfig::new();
+    SgdConfig::new().with_momentum(Some(momentum)).init()
+}
+
+#[test]
+fn a_checkpoint_of_another_optimizer_is_refused() {
+    let _alone = alone();
+    let optimizers = [adam, sgd_with_momentum];
+    for (saved, other) in [(0, 1), (1, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |index: usize| plain("8ba", folder.path()).optimizer(optimizers[index]());
+        run(saved)
+            .callback(kill_at(Event::BatchStart, 3))
+            .fit()
+            .unwrap_err();
+        let error = run(other).resume(latest(folder.path())).fit().unwrap_err();
+        let (named, problem) = problem(error);
+        assert_eq!(named, path(folder.path(), 3));
+        assert!(
+            matches!(problem, CheckpointProblem::OtherRun(_)),
+            "{problem:?}"
+        );
+        // The same optimizer with other settings is accepted.
+        let resumed = run(saved).resume(latest(folder.path()));
+        assert!(resumed.fit().unwrap().is_complete);
+    }
+}
+
 #[test]
 fn a_run_on_changed_data_is_not_resumed() {
     let _alone = alone();
@@ -278,76 +313,4 @@ fn a_loader_with_larger_batches_is_refused() {
         .unwrap_err();
     let value = "train, with fewer batches than the run has seen";
     assert_eq!(argument(error), ("loader", value.into()));
-}
-
-/// Makes every loss infinite.
-fn poison(state: &mut State<Stateful>) -> Result<(), Error> {
-    state.logits = state.logits.take().map(|logits| logits * f32::INFINITY);
-    Ok(())
-}
-
-#[test]
-fn a_loss_that_is_not_finite_names_the_last_good_checkpoint() {
-    let _alone = alone();
-    let folder = tempfile::tempdir().unwrap();
-    interrupted(folder.path(), 2);
-    let error = run(folder.path())
-        .resume(latest(folder.path()))
-        .algorithm(At(Event::BeforeLoss, poison))
-        .fit()
-        .unwrap_err();
-    let Error::NotFinite {
-        what: "loss",
-        batch: 2,
-        checkpoint: Some(checkpoint),
-    } = error
-    else {
-        panic!("{error:?}")
-    };
-    assert_eq!(checkpoint, path(folder.path(), 2));
-    assert_eq!(latest(folder.path()).path(), checkpoint);
-}
-
-#[test]
-fn a_checkpoint_that_is_being_written_counts_as_the_last_good_one() {
-    let _alone = alone();
-    let folder = tempfile::tempdir().unwrap();
-    let poison = At(Event::BeforeLoss, |state: &mut State<Tiny>| {
-        if state.time().batch == 3 {
-            state.logits = state.logits.take().map(|logits| logits * f32::INFINITY);
-        }
-        Ok(())
-    });
-    let error = plain("9ba", folder.path())
-        .algorithm(poison)
-        .fit()
-        .unwrap_err();
-    assert!(
-        matches!(&error, Error::NotFinite { checkpoint: Some(checkpoint), .. }
-            if *checkpoint == path(folder.path(), 3)),
-        "{error:?}"
-    );
-}
-
-#[test]
-fn weights_that_are_not_finite_are_not_saved() {
-    let _alone = alone();
-    let folder = tempfile::tempdir().unwrap();
-    let spoil = At(Event::BatchEnd, |state: &mut State<Tiny>| {
-        if state.time().batch == 1 {
-            state.map_model(|mut model| {
-                let weight = model.linear.weight.clone();
-                model.linear.weight = weight.map(|weight| weight * f32::INFINITY);
-                model
-            });
-        }
-        Ok(())
-    });
-    let error = plain("9ba", folder.path())
-        .algorithm(spoil)
-        .fit()
-        .unwrap_err();
-    assert!(matches!(error, Error::NotFinite { .. }), "{error:?}");
-    assert_eq!(files(folder.path()), batches(&[1]));
-    assert!(Checkpoint::exists(folder.path()));
 }

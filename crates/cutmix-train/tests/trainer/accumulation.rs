@@ -1,10 +1,11 @@
 //! Batches of several parts have the gradients, weights and scores of one batch.
 
-use burn::tensor::{Int, Tensor};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor};
 use cutmix::Targets;
 use cutmix::loss::{BinaryCrossEntropy, CrossEntropy};
 use cutmix_train::loggers::BatchLog;
-use cutmix_train::{Error, Event, Interpolation, Loss, LossFn, Reduction, State, Trainer};
+use cutmix_train::{Error, Event, Interpolation, Loss, LossFn, Network, Reduction, State, Trainer};
 
 use crate::common::*;
 
@@ -173,6 +174,63 @@ fn a_mean_with_class_weights_divides_by_the_weights_of_the_batch() {
             .unwrap()
             .is_none()
     );
+}
+
+/// Eight samples in two parts, with targets as in [`uneven`].
+fn two_parts() -> Samples {
+    let classes = [0, 0, 2, 0, 2, 2, 1, 2];
+    Samples::new(8, 4).fixed().with_classes(&classes)
+}
+
+/// Makes the targets of every second part dense, as an algorithm does that mixes some of the parts.
+fn with_dense_second_parts(trainer: Trainer<Tiny>) -> Trainer<Tiny> {
+    trainer.algorithm(At(Event::BeforeForward, |state: &mut State<Tiny>| {
+        if state.position() % 2 == 1 {
+            let dense = state.targets.clone().into_dense(state.num_classes())?;
+            state.targets = dense.into();
+        }
+        Ok(())
+    }))
+}
+
+/// The gradients of the sum of the weighted losses of a part.
+fn gradients_of_sum(part: &cutmix_train::Batch, targets: Targets) -> Vec<f64> {
+    let model = Tiny::new(&Device::default().autodiff());
+    let sum = CrossEntropy::new()
+        .with_weights(class_weights())
+        .with_reduction(Reduction::Sum);
+    let logits = Network::forward(&model, part.images.clone().autodiff());
+    let loss = sum.forward(logits, targets).unwrap();
+    let gradients = GradientsParams::from_grads(loss.backward(), &model);
+    wide(&values(gradients.get::<2>(model.linear.weight.id).unwrap()))
+}
+
+#[test]
+fn a_part_with_indices_and_one_with_dense_targets_count_by_what_their_means_divide_by() {
+    let gradients = Shared::default();
+    let run = trainer(config("1ep").with_accumulate(2), two_parts())
+        .loss(CrossEntropy::new().with_weights(class_weights()))
+        .callback(gradients_seen(&gradients));
+    let fit = with_dense_second_parts(run).fit().unwrap();
+
+    let [first, second] = [0, 1].map(|index| two_parts().batch(index));
+    let dense = second.targets.clone().into_dense(CLASSES).unwrap();
+    let numerators = [
+        gradients_of_sum(&first, first.targets.clone()),
+        gradients_of_sum(&second, dense.into()),
+    ];
+    // Classes 0, 0, 2 and 0 of the first part, and four samples in the second.
+    let denominator = (3.0 * 0.2 + 3.5) + 4.0;
+    let expected = (numerators[0].iter().zip(&numerators[1]))
+        .map(|(first, second)| (first + second) / denominator)
+        .collect::<Vec<_>>();
+    assert_close(&wide(&read(&gradients).concat()), &expected, 1e-6);
+
+    let before = wide(&Tiny::new(&Device::default()).weights());
+    let stepped: Vec<_> = (before.iter().zip(&expected))
+        .map(|(weight, gradient)| weight - 0.1 * gradient)
+        .collect();
+    assert_close(&wide(&fit.model.weights()), &stepped, 1e-6);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::time;
 
-use cutmix_train::{Duration, Time, TrainerConfig};
+use cutmix_train::algorithms::Ema;
+use cutmix_train::{Checkpoints, Duration, Schedule, Time, TrainerConfig};
 
 use crate::common::*;
 
@@ -183,11 +184,11 @@ fn an_epoch_may_be_one_batch() {
 #[test]
 fn a_run_by_the_clock_ends() {
     let begin = time::Instant::now();
-    let max_duration = Duration::Wall(time::Duration::from_millis(50));
+    let max_duration = duration("1s");
     let fit = trainer(TrainerConfig::new(max_duration), eleven())
         .fit()
         .unwrap();
-    assert!(begin.elapsed() >= time::Duration::from_millis(50));
+    assert!(begin.elapsed() >= time::Duration::from_secs(1));
     assert!(fit.is_complete && fit.history.reports.last().unwrap().batches > 0);
 }
 
@@ -247,4 +248,31 @@ fn wrong_durations_are_refused_before_training() {
     for (config, argument, value) in cases {
         assert_eq!(refused(config), (argument, value.to_string()));
     }
+}
+
+#[test]
+fn wall_clock_time_with_fractions_of_a_second_is_refused() {
+    let fraction = Duration::Wall(time::Duration::from_millis(1500));
+    let of_config = |config| refused(config, |trainer| trainer);
+    let expected = |argument| (argument, "1.5s".to_string());
+    let max_duration = TrainerConfig::new(fraction);
+    assert_eq!(of_config(max_duration), expected("max_duration"));
+    let eval_interval = config("1ep").with_eval_interval(fraction);
+    assert_eq!(of_config(eval_interval), expected("eval_interval"));
+    let warmup = config("1ep").with_warmup(fraction);
+    assert_eq!(of_config(warmup), expected("warmup"));
+    let schedule = Schedule::Step {
+        every: fraction,
+        factor: 0.5,
+    };
+    let schedule = config("1ep").with_schedule(schedule);
+    assert_eq!(of_config(schedule), expected("every"));
+
+    let of_algorithm = |algorithm| refused(config("1ep"), |trainer| trainer.algorithm(algorithm));
+    let ema = Ema::new(0.9).with_update_interval(fraction);
+    assert_eq!(of_algorithm(ema), expected("update_interval"));
+    let folder = tempfile::tempdir().unwrap();
+    let to = Checkpoints::new(folder.path()).every(fraction);
+    let of_checkpoints = refused(config("1ep"), |trainer| trainer.checkpoints(to));
+    assert_eq!(of_checkpoints, expected("save_interval"));
 }

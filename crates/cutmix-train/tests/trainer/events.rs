@@ -313,6 +313,46 @@ fn an_algorithm_that_loses_the_images_is_named() {
 }
 
 #[test]
+fn images_are_an_error_where_there_are_none() {
+    for event in [
+        Event::FitStart,
+        Event::EpochStart,
+        Event::BeforeStep,
+        Event::BatchEnd,
+        Event::EpochEnd,
+        Event::EvalStart,
+        Event::EvalEnd,
+        Event::Save,
+        Event::FitEnd,
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let asked = || "asked for where there are none".to_string();
+        let error = trainer(config("1ep"), eleven())
+            .checkpoints(Checkpoints::new(folder.path()))
+            .callback(move |now: Event, state: &State<Tiny>| {
+                if now == event {
+                    state.images()?;
+                }
+                Ok(())
+            })
+            .fit()
+            .unwrap_err();
+        assert_eq!(argument(error), ("images", asked()), "{event}");
+
+        let error = trainer(config("1ep"), eleven())
+            .checkpoints(Checkpoints::new(folder.path().join("another")))
+            .algorithm(At(event, |state: &mut State<Tiny>| {
+                state.gradients_of(state.model())?;
+                Ok(())
+            }))
+            .fit()
+            .unwrap_err();
+        assert!(matches!(&error, Error::Algorithm { event: at, .. } if *at == event));
+        assert_eq!(argument(error), ("images", asked()), "{event}");
+    }
+}
+
+#[test]
 fn a_second_interpolation_of_the_loss_is_refused_at_the_batch() {
     // It does not say so in its effects.
     let secretive = At(Event::BatchStart, |state: &mut State<Tiny>| {

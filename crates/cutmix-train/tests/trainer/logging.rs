@@ -69,6 +69,26 @@ fn what_algorithms_log_is_averaged_over_the_parts_of_a_batch() {
 }
 
 #[test]
+fn what_an_algorithm_logs_at_the_end_of_a_batch_belongs_to_that_batch() {
+    for parts in [1, 2] {
+        let log = LogRecorder::default();
+        trainer(config("2ep").with_accumulate(parts), eleven())
+            .algorithm(At(Event::BatchEnd, |state: &mut State<Tiny>| {
+                state.log("at/batch", state.time().batch as f64);
+                Ok(())
+            }))
+            .logger(log.clone())
+            .fit()
+            .unwrap();
+        let batches = read(&log.batches);
+        assert_eq!(batches.len(), if parts == 1 { 6 } else { 4 });
+        for (number, batch) in batches.iter().enumerate() {
+            assert_eq!(batch.logged_means(), [("at/batch", number as f64)]);
+        }
+    }
+}
+
+#[test]
 fn the_error_of_a_logger_ends_the_run() {
     let folder = tempfile::tempdir().unwrap();
     for place in ["start", "batch", "report", "flush", "end"] {

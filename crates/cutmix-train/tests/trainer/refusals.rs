@@ -1,7 +1,10 @@
 //! Settings that are refused before anything is trained.
 
+use burn::tensor::Device;
+use burn::train::metric::TopKAccuracyMetric;
+use cutmix::loss::CrossEntropy;
 use cutmix_train::algorithms::{CutMix, Ema, LabelSmoothing};
-use cutmix_train::{Checkpoints, Error, Patience, TrainerConfig};
+use cutmix_train::{Checkpoints, Error, Evaluator, Patience, TrainerConfig};
 
 use crate::common::*;
 
@@ -59,6 +62,24 @@ fn names_of_evaluation_sets_are_checked() {
             trainer.eval(name, eleven().loader())
         });
         assert_eq!((argument, value.as_str()), ("eval", name));
+    }
+}
+
+#[test]
+fn names_of_metrics_are_checked() {
+    for name in ["loss", "accuracy", "top/2"] {
+        let metric = || TopKAccuracyMetric::new(2);
+        let of_trainer = refused(config("1ep"), |trainer| {
+            let trainer = trainer.eval("val", eleven().loader());
+            trainer.metric(name, metric())
+        });
+        assert_eq!(of_trainer, ("metric", name.into()));
+        let device = Device::default();
+        let evaluator = Evaluator::new(CrossEntropy::new()).metric(name, metric());
+        let error = evaluator
+            .run("val", &Tiny::new(&device), &eleven(), &device)
+            .unwrap_err();
+        assert_eq!(argument(error), ("metric", name.into()));
     }
 }
 
