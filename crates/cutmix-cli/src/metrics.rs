@@ -3,11 +3,11 @@
 use std::fmt;
 
 use burn::train::metric::{
-    Adaptor, AurocMetric, ClassReduction, FBetaScoreMetric, Metric, Numeric, PrecisionMetric,
-    RecallMetric, TopKAccuracyMetric,
+    AurocMetric, ClassReduction, FBetaScoreMetric, PrecisionMetric, RecallMetric,
+    TopKAccuracyMetric,
 };
 use clap::ValueEnum;
-use cutmix_train::{Evaluator, Network, Outputs, Trainer};
+use cutmix_train::Evaluator;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -45,15 +45,15 @@ impl MetricName {
         matches!(self, Self::FScore | Self::Precision | Self::Recall)
     }
 
-    /// Adds the metric to `target`.
-    pub fn add_to<T: AddMetric>(self, target: T) -> T {
+    /// Adds the metric to an evaluator.
+    pub fn add_to(self, evaluator: Evaluator) -> Evaluator {
         let name = self.to_string();
         match self {
-            Self::Top5 => target.add(name, TopKAccuracyMetric::new(5)),
-            Self::FScore => target.add(name, FBetaScoreMetric::multiclass(1.0, 1, CLASSES)),
-            Self::Auroc => target.add(name, AurocMetric::multiclass(CLASSES)),
-            Self::Precision => target.add(name, PrecisionMetric::multiclass(1, CLASSES)),
-            Self::Recall => target.add(name, RecallMetric::multiclass(1, CLASSES)),
+            Self::Top5 => evaluator.metric(name, TopKAccuracyMetric::new(5)),
+            Self::FScore => evaluator.metric(name, FBetaScoreMetric::multiclass(1.0, 1, CLASSES)),
+            Self::Auroc => evaluator.metric(name, AurocMetric::multiclass(CLASSES)),
+            Self::Precision => evaluator.metric(name, PrecisionMetric::multiclass(1, CLASSES)),
+            Self::Recall => evaluator.metric(name, RecallMetric::multiclass(1, CLASSES)),
         }
     }
 }
@@ -62,33 +62,5 @@ impl fmt::Display for MetricName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.to_possible_value();
         f.write_str(value.as_ref().map_or("", |value| value.get_name()))
-    }
-}
-
-/// What measures with metrics of Burn's.
-pub trait AddMetric {
-    fn add<Me>(self, name: String, metric: Me) -> Self
-    where
-        Me: Metric + Numeric + 'static,
-        Outputs: Adaptor<Me::Input>;
-}
-
-impl<M: Network> AddMetric for Trainer<M> {
-    fn add<Me>(self, name: String, metric: Me) -> Self
-    where
-        Me: Metric + Numeric + 'static,
-        Outputs: Adaptor<Me::Input>,
-    {
-        self.metric(name, metric)
-    }
-}
-
-impl AddMetric for Evaluator {
-    fn add<Me>(self, name: String, metric: Me) -> Self
-    where
-        Me: Metric + Numeric + 'static,
-        Outputs: Adaptor<Me::Input>,
-    {
-        self.metric(name, metric)
     }
 }

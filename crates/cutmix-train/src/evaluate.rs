@@ -87,42 +87,46 @@ impl Evaluator {
         loader: &dyn Loader<D>,
         device: &Device,
     ) -> Result<Vec<Score>, Error> {
-        self.check()?;
-        // Without autodiff, dropout and batch normalisation evaluate.
-        let device = device.clone().without_autodiff();
-        let model = model.valid().to_device(&device);
-        self.run_with(set, &model, loader, &device, |_| {})
+        self.run_observed(set, model, loader, device, |_| Ok(()))
     }
 
-    /// As [`run`](Self::run), for a model that is ready for inference on `device`; `progress` is given
-    /// the number of samples done.
-    pub(crate) fn run_with<M: Network<D>, const D: usize>(
+    /// As [`run`](Self::run); `observe` is given the outputs of each batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run), and those of `observe`.
+    pub fn run_observed<M: Network<D>, const D: usize>(
         &self,
         set: &str,
         model: &M,
         loader: &dyn Loader<D>,
         device: &Device,
-        mut progress: impl FnMut(usize),
+        mut observe: impl FnMut(&Outputs) -> Result<(), Error>,
     ) -> Result<Vec<Score>, Error> {
+        self.check()?;
+        // Without autodiff, dropout and batch normalisation evaluate.
+        let device = &device.clone().without_autodiff();
+        let model = model.valid().to_device(device);
         let mut evaluation = Evaluation::new(set, self.loss.reduction(), &self.metrics);
-        let mut done = 0;
+        let mut is_empty = true;
         for batch in loader.batches(0, 0, device) {
             let batch = batch.map_err(|source| Error::Data {
                 set: set.into(),
                 source,
             })?;
             let batch = batch.on_device(device);
-            done += batch.size();
+            is_empty = false;
             let logits = model.forward(batch.images);
             let loss = self.loss.forward(logits.clone(), batch.targets.clone())?;
-            evaluation.add(Outputs {
+            let outputs = Outputs {
                 logits,
                 targets: batch.targets,
                 loss,
-            })?;
-            progress(done);
+            };
+            observe(&outputs)?;
+            evaluation.add(outputs)?;
         }
-        if done == 0 {
+        if is_empty {
             let value = format!("{set}, without samples");
             return Err(Error::argument("loader", value, "at least one sample"));
         }

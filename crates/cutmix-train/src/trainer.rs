@@ -284,6 +284,12 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
         self
     }
 
+    /// Sets the loss and the metrics of the evaluation sets by those of an evaluator.
+    pub fn evaluator(mut self, evaluator: Evaluator) -> Self {
+        self.evaluator = evaluator;
+        self
+    }
+
     /// Adds a metric of the evaluation sets, one of Burn's or your own. On the set `val`, its score
     /// is named `val/NAME`.
     pub fn metric<Me>(mut self, name: impl Into<String>, metric: Me) -> Self
@@ -297,7 +303,7 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
 
     /// Adds an algorithm. At each event the algorithms act in the order in which they were added.
     /// Those that cannot work together are refused by [`fit`](Self::fit), see
-    /// [`algorithms::check`](crate::algorithms::check).
+    /// [`algorithms::check`].
     pub fn algorithm(mut self, algorithm: impl Algorithm<M, D> + 'static) -> Self {
         self.algorithms.push(Box::new(algorithm));
         self

@@ -1,14 +1,9 @@
 //! `cutmix eval`.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::tensor::{Device, Int, Tensor, TensorData, TensorReadError};
-use burn::train::metric::{
-    Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericEntry, SerializedEntry,
-};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use clap::ValueEnum;
-use cutmix::Targets;
 use cutmix_train::{Batch, Batches, Loader, Outputs};
 use cutmix_vision::{Dataset, ImageLoader, OnBadImage, Splits, open};
 
@@ -107,10 +102,10 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
         num_classes: card.classes.len(),
         classes,
     };
-    let table = CountClasses::new(card.classes.len());
-    let evaluator = evaluator(&settings).metric(CountClasses::NAME, table.clone());
-    let mut scores = evaluator.run(set.name(), &model, &loader, &device)?;
-    scores.retain(|score| !score.name.ends_with(CountClasses::NAME));
+    let mut table = ClassTable::new(card.classes.len());
+    let count_batch = |outputs: &Outputs| count_classes(&mut table, outputs);
+    let evaluator = evaluator(&settings);
+    let scores = evaluator.run_observed(set.name(), &model, &loader, &device, count_batch)?;
     line(format!(
         "{name}, {}: {}",
         set.title(),
@@ -118,7 +113,7 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     ));
     line(named_scores(scores.iter()));
     line("");
-    table.into_table().print(&card.classes);
+    table.print(&card.classes);
     Ok(())
 }
 
@@ -226,69 +221,13 @@ impl Loader for Relabelled {
     }
 }
 
-/// A metric that counts how often each class was predicted as each. Clones count together.
-#[derive(Clone)]
-struct CountClasses(Arc<Mutex<ClassTable>>);
-
-impl CountClasses {
-    const NAME: &str = "classes";
-
-    fn new(classes: usize) -> Self {
-        Self(Arc::new(Mutex::new(ClassTable::new(classes))))
+/// Counts the classes that were predicted for the classes of a batch.
+fn count_classes(table: &mut ClassTable, outputs: &Outputs) -> Result<(), cutmix_train::Error> {
+    let read = |tensor: Tensor<1, Int>| tensor.try_into_data().map_err(cutmix_train::Error::other);
+    let predicted = read(outputs.logits.clone().argmax(1).squeeze_dim(1))?;
+    let classes = read(outputs.targets.clone().into_indices("evaluation")?)?;
+    for (class, predicted) in classes.iter::<i64>().zip(predicted.iter::<i64>()) {
+        table.count(class as usize, predicted as usize);
     }
-
-    fn into_table(self) -> ClassTable {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-impl Metric for CountClasses {
-    type Input = Outputs;
-
-    fn name(&self) -> MetricName {
-        Arc::new(Self::NAME.into())
-    }
-
-    fn attributes(&self) -> MetricAttributes {
-        MetricAttributes::None
-    }
-
-    fn update(
-        &mut self,
-        outputs: &Outputs,
-        _: &MetricMetadata,
-    ) -> Result<SerializedEntry, TensorReadError> {
-        let predicted = outputs.logits.clone().argmax(1).try_into_data()?;
-        if let Targets::Indices(classes) = &outputs.targets {
-            let classes = classes.clone().try_into_data()?;
-            let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            for (class, predicted) in classes.iter::<i64>().zip(predicted.iter::<i64>()) {
-                table.count(class as usize, predicted as usize);
-            }
-        }
-        self.compute()
-    }
-
-    fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
-        Ok(SerializedEntry::new(String::new(), String::new()))
-    }
-
-    fn clear(&mut self) {}
-}
-
-impl Numeric for CountClasses {
-    fn value(&self) -> Option<NumericEntry> {
-        None
-    }
-
-    fn running_value(&self) -> Option<NumericEntry> {
-        None
-    }
-
-    fn final_value(&self) -> NumericEntry {
-        NumericEntry::Value(0.0)
-    }
+    Ok(())
 }

@@ -106,11 +106,11 @@ struct Change {
     state: State<AnyNetwork>,
 }
 
-/// The number of batches that are tried. An algorithm may leave some as they are, and of one that
-/// chooses between several, each is shown.
+/// The number of batches that are tried. The one that shows most is drawn, and of an algorithm that
+/// chooses between several ways, one for each.
 const BATCHES: u64 = 32;
 
-/// The first batch that the algorithm changes so that it shows; where it chooses between several ways,
+/// The batch in which most samples show what the algorithm does; where it chooses between several ways,
 /// one for each.
 fn changes(
     algorithm: &AlgorithmSpec,
@@ -151,21 +151,22 @@ fn changes(
         let label = way(&state);
         match changes.iter_mut().find(|change| change.label == label) {
             None => changes.push(Change { label, state }),
-            Some(known) if !is_mixed(&known.state) && is_mixed(&state) => known.state = state,
+            Some(known) if mixed_samples(&state) > mixed_samples(&known.state) => {
+                known.state = state;
+            }
             Some(_) => {}
         }
     }
     Ok(changes)
 }
 
-/// Whether half of the samples or more show both images of which they are mixed.
-fn is_mixed(state: &State<AnyNetwork>) -> bool {
-    state.mixture.as_ref().is_none_or(|mixture| {
-        let samples = 0..mixture.batch();
+/// The number of samples that show both images of which they are mixed.
+fn mixed_samples(state: &State<AnyNetwork>) -> usize {
+    state.mixture.as_ref().map_or(0, |mixture| {
         let shows_both = |&sample: &usize| {
             mixture.partners()[sample] != sample && (0.1..0.9).contains(&mixture.lambda(sample))
         };
-        2 * samples.filter(shows_both).count() >= mixture.batch()
+        (0..mixture.batch()).filter(shows_both).count()
     })
 }
 

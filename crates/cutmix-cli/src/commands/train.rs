@@ -271,6 +271,7 @@ impl Prepared {
         let mut trainer = (settings.trainer(resolved.learning_rate))
             .init(self.model, Arc::new(self.train))
             .optimizer(resolved.optimizer.init(resolved.weight_decay))
+            .evaluator(evaluator(&settings))
             .device(self.device.device)
             .checkpoints(checkpoints)
             .stop(stop.clone())
@@ -289,9 +290,6 @@ impl Prepared {
         };
         if let Some(val) = self.val {
             trainer = trainer.eval("val", Arc::new(val));
-        }
-        for metric in &settings.metric {
-            trainer = metric.add_to(trainer);
         }
         for algorithm in settings.algorithm.iter().filter_map(|spec| spec.init()) {
             trainer = trainer.algorithm(algorithm);

@@ -6,7 +6,7 @@ use super::{EvalSet, Run};
 use crate::checkpoint::Writer;
 use crate::history::{Report, Score};
 use crate::loggers::BatchLog;
-use crate::metrics::Sums;
+use crate::metrics::{Outputs, Sums};
 use crate::network::Network;
 use crate::parameters;
 use crate::{Error, Event};
@@ -73,13 +73,15 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let model = self.inference_model();
         let device = self.state.device().clone().without_autodiff();
         for EvalSet { name, loader } in &self.evals {
-            let total = loader.num_samples();
-            let progress = |done| self.loggers.evaluating(name, done, total);
-            let loader = loader.as_ref();
-            scores.extend(
-                self.evaluator
-                    .run_with(name, &model, loader, &device, progress)?,
-            );
+            let (mut done, total) = (0, loader.num_samples());
+            let loggers = &mut self.loggers;
+            let progress = |outputs: &Outputs| {
+                done += outputs.logits.dims()[0];
+                loggers.evaluating(name, done, total);
+                Ok(())
+            };
+            let (evaluator, loader) = (&self.evaluator, loader.as_ref());
+            scores.extend(evaluator.run_observed(name, &model, loader, &device, progress)?);
         }
         Ok(scores)
     }
