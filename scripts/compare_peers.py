@@ -434,7 +434,7 @@ such a batch.
 ## The operations
 
 Beside a plain copy of as many bytes as the boxes have, from memory into other memory: `cutmix bench
---device cpu --plans {plans} --shape 64x3x224x224`, and so on. Medians over the plans. The copy goes on where
+--device cpu --plans {plans} --shape 64x3x224x224`, and so on. Medians over the plans. The copy continues where
 the last one ended, in memory of the batch's size, so that it finds as little of it in the caches. `paste` is CutMix, `blend` MixUp (all of
 each image), `fill` CutOut; `paste, shared` has to write a new batch because something else holds the
 old one; `paste, reference` is plain tensor calls. The extra memory is what the allocator gave out
