@@ -141,8 +141,8 @@ fn a_run_is_drawn_and_its_reports_follow() {
     let (code, shown) = terminal.end();
     assert_eq!(code, Some(0), "{shown}");
     for line in [
-        "epoch 1  loss ",
-        "\nepoch 20  loss ",
+        "epoch 1  train loss ",
+        "\nepoch 20  train loss ",
         "\ntrained on 1,280 images",
     ] {
         assert!(shown.contains(line), "{line} {shown}");
