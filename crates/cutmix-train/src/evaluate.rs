@@ -7,7 +7,7 @@ use burn::train::metric::{Adaptor, Metric, Numeric};
 
 use crate::history::Score;
 use crate::loss::Loss;
-use crate::metrics::{DynMetric, Evaluation, Outputs, boxed};
+use crate::metrics::{BurnMetric, DynMetric, Evaluation, Outputs};
 use crate::network::Network;
 use crate::{Error, Loader};
 
@@ -50,7 +50,7 @@ impl Evaluator {
     {
         let name = name.into();
         self.metrics.retain(|(other, _)| *other != name);
-        self.metrics.push((name, boxed(metric)));
+        self.metrics.push((name, Box::new(BurnMetric(metric))));
         self
     }
 

@@ -20,11 +20,12 @@ pub struct Score {
 impl Score {
     /// Whether this score is better than another one of the same name; NaN never is.
     pub fn is_better_than(&self, other: &Self) -> bool {
-        if self.higher_is_better {
-            self.value > other.value || (other.value.is_nan() && !self.value.is_nan())
+        let is_better = if self.higher_is_better {
+            self.value > other.value
         } else {
-            self.value < other.value || (other.value.is_nan() && !self.value.is_nan())
-        }
+            self.value < other.value
+        };
+        is_better || (other.value.is_nan() && !self.value.is_nan())
     }
 }
 

@@ -1,11 +1,10 @@
 //! FMix.
 
-use cutmix::functional::cutmix_plan;
 use cutmix::ops;
 use cutmix::plan::{Mode, PlanSampler, RegionSampler};
 use serde::{Deserialize, Serialize};
 
-use super::labels::{self, mean};
+use super::labels;
 use super::registry::{Describe, INTERPOLATE_LOSS, MODE};
 use super::{Algorithm, Effects};
 use crate::{Error, Event, State};
@@ -140,12 +139,10 @@ impl<M, const D: usize> Algorithm<M, D> for FMix {
     }
 
     fn apply(&mut self, event: Event, state: &mut State<M, D>) -> Result<(), Error> {
-        if event != Event::BeforeForward {
-            return Ok(());
+        if event == Event::BeforeForward {
+            let (name, sampler) = ("fmix/lambda", self.sampler());
+            labels::cut(state, name, &sampler, self.interpolate_loss, ops::paste)?;
         }
-        let plan = cutmix_plan(&self.sampler(), state.images()?, &mut state.rng())?;
-        state.log("fmix/lambda", mean(plan.lambdas()));
-        labels::mix(state, plan.as_ref(), self.interpolate_loss)?;
-        state.map_images(|images| Ok(ops::paste(images, &plan)?))
+        Ok(())
     }
 }

@@ -1,10 +1,27 @@
-//! What the algorithms that mix samples do to the targets.
+//! What the algorithms that mix samples have in common.
 
-use cutmix::plan::{Mixture, Mode};
+use burn::tensor::Tensor;
+use cutmix::functional::cutmix_plan;
+use cutmix::plan::{Mixture, Mode, Plan, PlanSampler};
 
 use super::Effects;
 use crate::state::Interpolation;
 use crate::{Error, State};
+
+/// Draws a plan for the batch of a state, logs its mean lambda under `name`, and mixes the targets and,
+/// by `paste`, the images.
+pub(super) fn cut<M, const D: usize>(
+    state: &mut State<M, D>,
+    name: &'static str,
+    sampler: &PlanSampler,
+    interpolate_loss: bool,
+    paste: impl FnOnce(Tensor<D>, &Plan) -> Result<Tensor<D>, cutmix::Error>,
+) -> Result<(), Error> {
+    let plan = cutmix_plan(sampler, state.images()?, &mut state.rng())?;
+    state.log(name, mean(plan.lambdas()));
+    mix(state, plan.as_ref(), interpolate_loss)?;
+    state.map_images(|images| Ok(paste(images, &plan)?))
+}
 
 /// Mixes the targets of a batch, or keeps them for a mixture of two losses where
 /// `interpolate_loss` is set.

@@ -1,11 +1,10 @@
 //! ResizeMix.
 
-use cutmix::functional::cutmix_plan;
 use cutmix::ops;
 use cutmix::plan::{PlanSampler, RegionSampler};
 use serde::{Deserialize, Serialize};
 
-use super::labels::{self, mean};
+use super::labels;
 use super::registry::{Describe, INTERPOLATE_LOSS};
 use super::{Algorithm, Effects};
 use crate::{Error, Event, State};
@@ -129,12 +128,16 @@ impl<M, const D: usize> Algorithm<M, D> for ResizeMix {
     }
 
     fn apply(&mut self, event: Event, state: &mut State<M, D>) -> Result<(), Error> {
-        if event != Event::BeforeForward {
-            return Ok(());
+        if event == Event::BeforeForward {
+            let (name, sampler) = ("resizemix/lambda", self.sampler());
+            labels::cut(
+                state,
+                name,
+                &sampler,
+                self.interpolate_loss,
+                ops::paste_resized,
+            )?;
         }
-        let plan = cutmix_plan(&self.sampler(), state.images()?, &mut state.rng())?;
-        state.log("resizemix/lambda", mean(plan.lambdas()));
-        labels::mix(state, plan.as_ref(), self.interpolate_loss)?;
-        state.map_images(|images| Ok(ops::paste_resized(images, &plan)?))
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use burn::tensor::{Int, IntDType, Tensor};
 use cutmix::Targets;
 
-use super::widen;
+use crate::parameters::widen;
 use crate::state::Interpolation;
 
 /// The share of each sample's target on its predicted class, shape `[N]`.

@@ -9,8 +9,8 @@ use burn::train::metric::{
 };
 use cutmix::Targets;
 
-use super::widen;
 use crate::Error;
+use crate::parameters::widen;
 
 /// The outputs of a network for a batch of an evaluation set. A metric of your own can take them
 /// as its input.
@@ -100,13 +100,8 @@ pub(crate) trait DynMetric: Send + Sync {
     fn value(&mut self) -> Result<f64, Error>;
 }
 
-pub(crate) struct BurnMetric<Me>(Me);
-
-impl<Me: Metric> BurnMetric<Me> {
-    pub fn new(metric: Me) -> Self {
-        Self(metric)
-    }
-}
+/// A metric of Burn's.
+pub(crate) struct BurnMetric<Me>(pub Me);
 
 impl<Me> DynMetric for BurnMetric<Me>
 where

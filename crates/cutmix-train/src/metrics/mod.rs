@@ -3,8 +3,7 @@
 mod accuracy;
 mod burn_metric;
 
-use burn::tensor::{FloatDType, Tensor};
-use burn::train::metric::{Metric, Numeric};
+use burn::tensor::Tensor;
 use cutmix::Targets;
 use cutmix::loss::Reduction;
 use serde::{Deserialize, Serialize};
@@ -171,23 +170,5 @@ impl<'a> Evaluation<'a> {
             });
         }
         Ok(scores)
-    }
-}
-
-/// A metric of Burn's behind a name.
-pub(crate) fn boxed<Me>(metric: Me) -> Box<dyn DynMetric>
-where
-    Me: Metric + Numeric + 'static,
-    Outputs: burn::train::metric::Adaptor<Me::Input>,
-{
-    Box::new(BurnMetric::new(metric))
-}
-
-/// f16 and bf16 to f32, so that metrics have the digits.
-pub(crate) fn widen(tensor: Tensor<2>) -> Tensor<2> {
-    if tensor.dtype().size() < 4 {
-        tensor.cast(FloatDType::F32)
-    } else {
-        tensor
     }
 }
