@@ -5,7 +5,7 @@ use cutmix::plan::{Mode, PlanSampler, RegionSampler};
 use serde::{Deserialize, Serialize};
 
 use super::labels;
-use super::registry::{Describe, INTERPOLATE_LOSS, MODE};
+use super::registry::{ALPHA, Describe, INTERPOLATE_LOSS, MODE};
 use super::{Algorithm, Effects};
 use crate::{Error, Event, State};
 
@@ -115,10 +115,7 @@ impl Describe for CutMix {
     const SUMMARY: &'static str = "replaces a box of each image by that of another image";
     const EVENT: Event = Event::BeforeForward;
     const SETTINGS: &'static [(&'static str, &'static str)] = &[
-        (
-            "alpha",
-            "a finite number above 0: lambda is drawn from Beta(alpha, alpha)",
-        ),
+        ALPHA,
         (
             "sampler",
             "paper, uniform, min-max:MIN..MAX, scale:MIN..MAX or low-frequency:POWER: how the \

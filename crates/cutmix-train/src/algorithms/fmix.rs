@@ -5,7 +5,7 @@ use cutmix::plan::{Mode, PlanSampler, RegionSampler};
 use serde::{Deserialize, Serialize};
 
 use super::labels;
-use super::registry::{Describe, INTERPOLATE_LOSS, MODE};
+use super::registry::{ALPHA, Describe, INTERPOLATE_LOSS, MODE};
 use super::{Algorithm, Effects};
 use crate::{Error, Event, State};
 
@@ -111,10 +111,7 @@ impl Describe for FMix {
     const SUMMARY: &'static str = "replaces a smooth random shape of each image by another image's";
     const EVENT: Event = Event::BeforeForward;
     const SETTINGS: &'static [(&'static str, &'static str)] = &[
-        (
-            "alpha",
-            "a finite number above 0: lambda is drawn from Beta(alpha, alpha)",
-        ),
+        ALPHA,
         (
             "decay-power",
             "a finite number of at least 0: larger ones give smoother borders",

@@ -5,7 +5,7 @@ use cutmix::plan::{Mode, PlanSampler};
 use serde::{Deserialize, Serialize};
 
 use super::labels::{self, mean};
-use super::registry::{Describe, INTERPOLATE_LOSS, MODE};
+use super::registry::{ALPHA, Describe, INTERPOLATE_LOSS, MODE};
 use super::{Algorithm, Effects};
 use crate::{Error, Event, State};
 
@@ -98,14 +98,7 @@ impl MixUp {
 impl Describe for MixUp {
     const SUMMARY: &'static str = "blends each image with another one, and the targets with it";
     const EVENT: Event = Event::BeforeForward;
-    const SETTINGS: &'static [(&'static str, &'static str)] = &[
-        (
-            "alpha",
-            "a finite number above 0: lambda is drawn from Beta(alpha, alpha)",
-        ),
-        MODE,
-        INTERPOLATE_LOSS,
-    ];
+    const SETTINGS: &'static [(&'static str, &'static str)] = &[ALPHA, MODE, INTERPOLATE_LOSS];
 }
 
 impl<M, const D: usize> Algorithm<M, D> for MixUp {

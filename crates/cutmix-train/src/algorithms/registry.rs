@@ -31,6 +31,12 @@ pub(super) trait Describe: Default + Serialize + DeserializeOwned {
     }
 }
 
+/// The setting `alpha` of the algorithms that mix samples.
+pub(super) const ALPHA: (&str, &str) = (
+    "alpha",
+    "a finite number above 0: lambda is drawn from Beta(alpha, alpha)",
+);
+
 /// The setting `mode` of the algorithms that mix samples.
 pub(super) const MODE: (&str, &str) = (
     "mode",
@@ -172,7 +178,7 @@ macro_rules! registry {
                 }
             }
 
-            /// The algorithm.
+            /// Makes the algorithm with these settings.
             pub fn init<M: Network>(self) -> Box<dyn Algorithm<M>> {
                 match self {
                     $(Self::$algorithm(settings) => Box::new(settings),)*
