@@ -27,6 +27,6 @@ pub mod models;
 pub use data::fashion_mnist;
 pub use data::{
     Augment, Change, Changes, DataConfig, DataError, Dataset, ImageLoader, LoaderConfig, Manifest,
-    Normalize, OnBadImage, SkippedImage, Source, Splits, load_image, open, to_tensor,
+    Normalize, OnBadImage, SkippedImage, Source, Split, Splits, load_image, open, to_tensor,
 };
 pub use models::{AnyNetwork, ModelConfig, ModelError, ResNet, ResNetConfig};

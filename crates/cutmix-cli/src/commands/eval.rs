@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use clap::ValueEnum;
-use cutmix_train::{Batch, Batches, Loader, Outputs};
-use cutmix_vision::{Dataset, ImageLoader, OnBadImage, Splits, open};
+use burn::tensor::{Int, Tensor};
+use cutmix_train::Outputs;
+use cutmix_vision::{Dataset, ImageLoader, OnBadImage, Split, Splits, open};
 
 use super::train::{evaluator, own_splits};
 use crate::data::{self, eval_batch_size};
@@ -16,7 +15,7 @@ use crate::report::summary::named_scores;
 use crate::report::table::ClassTable;
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::Settings;
-use crate::terminal::{count, line, warning};
+use crate::terminal::{alternatives, count, line, warning};
 
 /// Measure a trained network: loss, accuracy, and accuracy of each class.
 #[derive(Debug, clap::Args)]
@@ -24,8 +23,8 @@ pub struct EvalArgs {
     /// Folder that `cutmix train` wrote, for example runs/001
     run: PathBuf,
     /// Set to measure on [default: the first of test, val and train that there is]
-    #[arg(long, value_name = "SET")]
-    split: Option<Set>,
+    #[arg(long, value_name = "SET", value_parser = ["test", "val", "train"])]
+    split: Option<String>,
     /// Measure on these data instead of the run's own: a folder as for `cutmix train --data`, of
     /// which all images count where it is not divided into sets
     #[arg(long, value_name = "DIR")]
@@ -35,38 +34,12 @@ pub struct EvalArgs {
     device: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Set {
-    Test,
-    Val,
-    Train,
-}
-
-impl Set {
-    fn of(self, splits: &Splits) -> Option<Dataset> {
-        match self {
-            Self::Test => splits.test.clone(),
-            Self::Val => splits.val.clone(),
-            Self::Train => Some(splits.train.clone()),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Test => "test",
-            Self::Val => "val",
-            Self::Train => "train",
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Test => "test set",
-            Self::Val => "validation set",
-            Self::Train => "training set",
-        }
-    }
-}
+/// The sets in the order in which one is chosen, with their titles.
+const SETS: [(Split, &str); 3] = [
+    (Split::Test, "test set"),
+    (Split::Val, "validation set"),
+    (Split::Train, "training set"),
+];
 
 /// Measures a trained network and prints the result.
 pub fn run(args: EvalArgs) -> Result<(), Error> {
@@ -87,7 +60,7 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     let device = chosen.device;
     let (card, model) = folder.load_model(&device, settings.precision)?;
     let splits = open_data(&args, &mut settings, &folder, &card)?;
-    let (set, data) = choose_set(args.split, &splits)?;
+    let (set, title, data) = choose_set(args.split.as_deref(), &splits)?;
     let name = data::name(args.data.as_deref().or(settings.data.as_deref()));
     if data.shape() != card.shape {
         let value = format!("{name} with images of shape {:?}", data.shape());
@@ -95,22 +68,14 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
         return Err(Error::option("data", value, expected));
     }
 
-    let classes = matching_classes(&data, &card)?;
-    let images = data.len();
-    let loader = Relabelled {
-        loader: ImageLoader::eval(data.clone(), eval_batch_size(&data), card.normalize.clone())?,
-        num_classes: card.classes.len(),
-        classes,
-    };
+    let data = data.with_classes(card.classes.clone(), matching_classes(data, &card)?)?;
+    let (images, batch_size) = (data.len(), eval_batch_size(&data));
+    let loader = ImageLoader::eval(data, batch_size, card.normalize.clone())?;
     let mut table = ClassTable::new(card.classes.len());
     let count_batch = |outputs: &Outputs| count_classes(&mut table, outputs);
     let evaluator = evaluator(&settings);
-    let scores = evaluator.run_observed(set.name(), &model, &loader, &device, count_batch)?;
-    line(format!(
-        "{name}, {}: {}",
-        set.title(),
-        count(images, "image")
-    ));
+    let scores = evaluator.run_observed(&set, &model, &loader, &device, count_batch)?;
+    line(format!("{name}, {title}: {}", count(images, "image")));
     line(named_scores(scores.iter()));
     line("");
     table.print(&card.classes);
@@ -143,25 +108,22 @@ fn open_data(
     Ok(splits)
 }
 
-fn choose_set(asked: Option<Set>, splits: &Splits) -> Result<(Set, Dataset), Error> {
-    let all = Set::value_variants().iter();
-    let found = all.filter_map(|set| Some((*set, set.of(splits)?)));
-    let mut found: Vec<_> = found.filter(|(_, data)| !data.is_empty()).collect();
-    let names: Vec<_> = found.iter().map(|(set, _)| set.name()).collect();
-    let at = match asked {
-        None => 0,
-        Some(asked) => found
-            .iter()
-            .position(|(set, _)| *set == asked)
-            .ok_or_else(|| {
-                let expected = format!(
-                    "{}, the sets of the data",
-                    crate::terminal::alternatives(names)
-                );
-                Error::option("split", asked.name(), expected)
-            })?,
-    };
-    Ok(found.swap_remove(at))
+/// The set that was asked for, or the first one that there is, with its name and its title.
+fn choose_set<'a>(
+    asked: Option<&str>,
+    splits: &'a Splits,
+) -> Result<(String, &'static str, &'a Dataset), Error> {
+    let found = SETS.iter().filter_map(|(split, title)| {
+        let set = splits.set(*split).filter(|set| !set.is_empty())?;
+        Some((split.to_string(), *title, set))
+    });
+    let found: Vec<_> = found.collect();
+    let is_chosen = |(name, ..): &&(String, _, _)| asked.is_none_or(|asked| asked == name);
+    found.iter().find(is_chosen).cloned().ok_or_else(|| {
+        let names = alternatives(found.iter().map(|(name, ..)| name.as_str()));
+        let expected = format!("{names}, the sets of the data");
+        Error::option("split", asked.unwrap_or_default(), expected)
+    })
 }
 
 /// The model's class for each class of the data: by name, or by number where the data have only
@@ -181,44 +143,6 @@ fn matching_classes(data: &Dataset, card: &ModelCard) -> Result<Vec<usize>, Erro
         at.ok_or_else(|| Error::unknown("class of the data", name, known()))
     };
     data.classes().iter().map(find).collect()
-}
-
-/// A loader with the model's number for each class of the data.
-struct Relabelled {
-    loader: ImageLoader,
-    classes: Vec<usize>,
-    num_classes: usize,
-}
-
-impl Relabelled {
-    fn relabel(&self, batch: Batch, device: &Device) -> Result<Batch, cutmix_train::LoaderError> {
-        let labels = batch.targets.into_indices("evaluation")?.try_into_data()?;
-        let labels = labels
-            .iter::<i64>()
-            .map(|label| self.classes[label as usize] as i64);
-        let labels: Vec<_> = labels.collect();
-        let shape = [labels.len()];
-        Ok(Batch {
-            images: batch.images,
-            targets: Tensor::<1, Int>::from_data(TensorData::new(labels, shape), device).into(),
-        })
-    }
-}
-
-impl Loader for Relabelled {
-    fn num_samples(&self) -> usize {
-        self.loader.num_samples()
-    }
-
-    fn num_classes(&self) -> usize {
-        self.num_classes
-    }
-
-    fn batches<'a>(&'a self, epoch: u64, skip: usize, device: &Device) -> Batches<'a> {
-        let device = device.clone();
-        let batches = self.loader.batches(epoch, skip, &device);
-        Box::new(batches.map(move |batch| self.relabel(batch?, &device)))
-    }
 }
 
 /// Counts the classes that were predicted for the classes of a batch.

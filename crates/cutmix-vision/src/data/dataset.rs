@@ -8,7 +8,7 @@ use cutmix::plan::Stream;
 use rand::seq::SliceRandom;
 
 use super::config::check_fraction;
-use super::source::{Memory, Source};
+use super::source::{Memory, Relabelled, Source};
 use super::{DataError, manifest};
 
 /// Lane of the random stream that splits are drawn from; those of order and augmentation are in
@@ -183,6 +183,29 @@ impl Dataset {
     pub fn subset(&self, indices: &[usize]) -> Result<Self, DataError> {
         let indices: Result<_, _> = indices.iter().map(|&at| self.source_index(at)).collect();
         Ok(self.with_indices(indices?))
+    }
+
+    /// The same images under other classes: the class with the number `label` becomes number
+    /// `numbers[label]` of `classes`.
+    ///
+    /// # Errors
+    /// [`DataError::Argument`] where `numbers` has not one number for each class, and those of
+    /// [`from_source`](Self::from_source).
+    pub fn with_classes(
+        &self,
+        classes: Vec<String>,
+        numbers: Vec<usize>,
+    ) -> Result<Self, DataError> {
+        let count = self.classes().len();
+        if numbers.len() != count {
+            let expected = format!("a number for each of the {count} classes");
+            let value = format!("{} numbers", numbers.len());
+            return Err(DataError::argument("numbers", value, expected));
+        }
+        let source = self.whole.source.clone();
+        let source = Arc::new(Relabelled { source, numbers });
+        let whole = Self::from_source(classes, self.shape(), source)?;
+        Ok(whole.with_indices(self.indices.to_vec()))
     }
 
     /// `n` samples spread evenly over the set, in order, or all of them where there are no more. A

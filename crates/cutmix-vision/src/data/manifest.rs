@@ -83,14 +83,9 @@ pub struct Manifest {
 impl Manifest {
     /// The manifest of `splits`.
     pub fn of(splits: &Splits) -> Self {
-        let sets = [
-            (Some(&splits.train), Split::Train),
-            (splits.val.as_ref(), Split::Val),
-            (splits.test.as_ref(), Split::Test),
-        ];
         let mut samples = Vec::new();
-        for (set, split) in sets {
-            if let Some(set) = set {
+        for split in [Split::Train, Split::Val, Split::Test] {
+            if let Some(set) = splits.set(split) {
                 samples.extend(set.indices().iter().map(|&at| sample(set, at, split)));
             }
         }

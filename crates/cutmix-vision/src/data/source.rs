@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use super::{DataError, Dataset};
 
@@ -106,6 +107,36 @@ impl Source for Memory {
     }
 }
 
+/// The samples of another source under other labels.
+#[derive(Debug)]
+pub(crate) struct Relabelled {
+    pub source: Arc<dyn Source>,
+    /// The label for each label of the source.
+    pub numbers: Vec<usize>,
+}
+
+impl Source for Relabelled {
+    fn len(&self) -> usize {
+        self.source.len()
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.source.name(index)
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.numbers[self.source.label(index)]
+    }
+
+    fn bytes(&self, index: usize) -> u64 {
+        self.source.bytes(index)
+    }
+
+    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        self.source.pixels(index)
+    }
+}
+
 /// Some samples of a file, on the way to a [`Memory`].
 #[derive(Default)]
 pub(crate) struct Samples {
@@ -136,7 +167,7 @@ impl Memory {
             pixels: all.pixels,
             parts,
         };
-        let all = Dataset::from_source(classes, shape, std::sync::Arc::new(source))?;
+        let all = Dataset::from_source(classes, shape, Arc::new(source))?;
         let mut splits = super::Splits::new(all.range(0..count));
         splits.test = has_test.then(|| all.range(count..total));
         Ok(splits)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{DataError, Dataset};
+use super::{DataError, Dataset, Split};
 
 /// The three sets of a training run: one to train on, one to choose the best model by, and one that
 /// decides nothing and is measured at the end.
@@ -81,6 +81,16 @@ impl Splits {
             val: self.val.map(|val| val.truncate(n)),
             test: self.test.map(|test| test.truncate(n)),
             ..self
+        }
+    }
+
+    /// One of the sets; `None` where the data have none of this kind.
+    pub fn set(&self, split: Split) -> Option<&Dataset> {
+        match split {
+            Split::Train => Some(&self.train),
+            Split::Val => self.val.as_ref(),
+            Split::Test => self.test.as_ref(),
+            Split::Unused => None,
         }
     }
 
