@@ -1,14 +1,7 @@
 //! `--device`: where to compute.
 
 use burn::tensor::Device;
-#[cfg(any(
-    feature = "cuda",
-    feature = "rocm",
-    feature = "metal",
-    feature = "vulkan",
-    feature = "webgpu",
-    feature = "wgpu"
-))]
+#[cfg(feature = "gpu")]
 use burn::tensor::DeviceType;
 
 use crate::error::Error;
@@ -60,15 +53,10 @@ pub fn choose(text: &str) -> Result<Chosen, Error> {
     if text == "auto" {
         return auto();
     }
-    let (backend, index) = match text.split_once(':') {
-        None => (text, 0),
-        Some((backend, index)) => match index.parse() {
-            Ok(index) => (backend, index),
-            Err(_) => {
-                let expected = "a device with its number after the colon, for example vulkan:0";
-                return Err(Error::option("device", text, expected));
-            }
-        },
+    let (backend, index) = text.split_once(':').unwrap_or((text, "0"));
+    let Ok(index) = index.parse() else {
+        let expected = "a device with its number after the colon, for example vulkan:0";
+        return Err(Error::option("device", text, expected));
     };
     if backend == "auto" {
         let expected = "auto alone, or a backend with a number, for example vulkan:1";
@@ -76,11 +64,8 @@ pub fn choose(text: &str) -> Result<Chosen, Error> {
     }
     let Some((_, feature)) = BACKENDS.iter().find(|(name, _)| *name == backend) else {
         let names = BACKENDS.iter().map(|(name, _)| *name);
-        return Err(Error::unknown(
-            "device",
-            backend,
-            ["auto"].into_iter().chain(names),
-        ));
+        let known = ["auto"].into_iter().chain(names);
+        return Err(Error::unknown("device", backend, known));
     };
     let Some(devices) = devices(backend) else {
         return Err(Error::Device(format!(
@@ -166,26 +151,12 @@ fn devices(backend: &str) -> Option<Vec<Device>> {
 }
 
 /// The name of the hardware, and whether it is a card rather than software.
+#[cfg(feature = "gpu")]
 fn hardware(device: &Device) -> Option<(String, bool)> {
-    #[cfg(any(
-        feature = "cuda",
-        feature = "rocm",
-        feature = "metal",
-        feature = "vulkan",
-        feature = "webgpu",
-        feature = "wgpu"
-    ))]
-    return (device.identity()).map(|identity| (identity.name, identity.physical.is_some()));
-    #[cfg(not(any(
-        feature = "cuda",
-        feature = "rocm",
-        feature = "metal",
-        feature = "vulkan",
-        feature = "webgpu",
-        feature = "wgpu"
-    )))]
-    {
-        let _ = device;
-        None
-    }
+    (device.identity()).map(|identity| (identity.name, identity.physical.is_some()))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn hardware(_device: &Device) -> Option<(String, bool)> {
+    None
 }
