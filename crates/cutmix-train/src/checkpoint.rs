@@ -53,25 +53,17 @@ impl Checkpoints {
         }
     }
 
-    /// Writes each time that `interval` elapses.
-    pub fn every(mut self, interval: Duration) -> Self {
-        self.interval = interval;
-        self
-    }
-
-    /// Keeps the last `keep` checkpoints, at least 1. The one with the best model is kept as well,
-    /// where the run returns that model.
-    pub fn keep(mut self, keep: usize) -> Self {
-        self.keep = keep;
-        self
+    setters! {
+        /// Writes each time that `interval` elapses.
+        every interval: Duration;
+        /// Keeps the last `keep` checkpoints, at least 1. The one with the best model is kept as well,
+        /// where the run returns that model.
+        keep keep: usize;
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.interval.check_interval("save_interval")?;
-        if self.keep == 0 {
-            return Err(Error::argument("keep", 0, "at least 1 checkpoint"));
-        }
-        Ok(())
+        Error::ensure(self.keep > 0, "keep", 0, "at least 1 checkpoint")
     }
 }
 
@@ -107,8 +99,8 @@ pub(crate) struct Header {
     pub history: History,
     pub learning_rate: f64,
     pub skipped: u64,
-    /// Bytes of the model, of the optimizer and of the moving average.
-    pub lengths: (u64, u64, Option<u64>),
+    /// Bytes of the model, of the optimizer and, where there is one, of the moving average.
+    pub lengths: Vec<u64>,
 }
 
 /// A saved moment of a run, which [`Trainer::resume`](crate::Trainer::resume) resumes.
@@ -118,7 +110,7 @@ pub struct Checkpoint {
     header: Header,
     model: Vec<u8>,
     optimizer: Vec<u8>,
-    average: Option<Vec<u8>>,
+    ema_model: Option<Vec<u8>>,
 }
 
 /// The newest checkpoint of a folder that can be used.
@@ -205,8 +197,13 @@ impl Checkpoint {
 
     /// Whether the run had lasted that long.
     pub fn is_complete(&self) -> bool {
+        self.is_over(self.header.max_duration)
+    }
+
+    /// Whether a run of this length is over.
+    fn is_over(&self, max_duration: Duration) -> bool {
         let samples = self.header.record.num_samples as usize;
-        Clock::new(self.header.max_duration, samples, self.header.counts).is_over()
+        Clock::new(max_duration, samples, self.header.counts).is_over()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -220,36 +217,23 @@ impl Checkpoint {
     /// Checks that a run with these settings and these data can be the one that was saved.
     pub(crate) fn check(&self, config: &TrainerConfig, data: &RunRecord) -> Result<(), Error> {
         let saved = &self.header.record;
-        if saved.num_samples != data.num_samples {
-            let value = format!("train, with {} samples", data.num_samples);
-            let accepted = format!("the {} samples of the run", saved.num_samples);
-            return Err(Error::argument("loader", value, accepted));
-        }
-        if saved.fingerprint.is_some() && saved.fingerprint != data.fingerprint {
-            let accepted = "the data of the run, unchanged";
-            return Err(Error::argument(
-                "loader",
-                "train, with changed data",
-                accepted,
-            ));
-        }
-        if self.header.seed != config.seed {
-            let accepted = format!("{}, the seed of the run", self.header.seed);
-            return Err(Error::argument("seed", config.seed, accepted));
-        }
-        let would_be_over = || {
-            let samples = saved.num_samples as usize;
-            Clock::new(config.max_duration, samples, self.header.counts).is_over()
-        };
-        if config.max_duration != self.header.max_duration && would_be_over() {
-            let accepted = "a duration that has not elapsed";
-            return Err(Error::argument(
-                "max_duration",
-                config.max_duration,
-                accepted,
-            ));
-        }
-        Ok(())
+        let value = format!("train, with {} samples", data.num_samples);
+        let accepted = format!("the {} samples of the run", saved.num_samples);
+        let is_same = saved.num_samples == data.num_samples;
+        Error::ensure(is_same, "loader", value, accepted)?;
+        let is_same = saved.fingerprint.is_none() || saved.fingerprint == data.fingerprint;
+        let accepted = "the data of the run, unchanged";
+        Error::ensure(is_same, "loader", "train, with changed data", accepted)?;
+        let accepted = format!("{}, the seed of the run", self.header.seed);
+        Error::ensure(
+            self.header.seed == config.seed,
+            "seed",
+            config.seed,
+            accepted,
+        )?;
+        let (max, accepted) = (config.max_duration, "a duration that has not elapsed");
+        let is_left = max == self.header.max_duration || !self.is_over(max);
+        Error::ensure(is_left, "max_duration", max, accepted)
     }
 
     /// The record with which a run with these settings continues. Where a finished run is extended, a
@@ -279,9 +263,8 @@ impl Checkpoint {
         &self,
         state: &mut State<M, D>,
     ) -> Result<(), Error> {
-        if let Some(average) = &self.average {
-            let model = state.model.as_ref().map(Module::valid);
-            state.ema_model = model.map(|model| self.load(average, model)).transpose()?;
+        if let Some(bytes) = &self.ema_model {
+            state.ema_model = Some(self.load(bytes, state.model().valid())?);
         }
         let model = state.model.take();
         state.model = model
@@ -320,7 +303,7 @@ impl Checkpoint {
 
     /// `model` with the saved weights that inference uses.
     fn inference_model<M: Module>(&self, model: M) -> Result<M, Error> {
-        self.load(self.average.as_ref().unwrap_or(&self.model), model)
+        self.load(self.ema_model.as_ref().unwrap_or(&self.model), model)
     }
 
     fn load<M: Module>(&self, bytes: &[u8], model: M) -> Result<M, Error> {
@@ -331,12 +314,9 @@ impl Checkpoint {
 
     fn other_run(&self, reason: impl ToString) -> Error {
         // Burn's reasons have several lines.
-        let reason = reason
-            .to_string()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        Error::checkpoint(&self.path, CheckpointProblem::OtherRun(reason))
+        let reason = reason.to_string();
+        let reason: Vec<_> = reason.split_whitespace().collect();
+        Error::checkpoint(&self.path, CheckpointProblem::OtherRun(reason.join(" ")))
     }
 }
 

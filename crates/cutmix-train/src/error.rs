@@ -137,6 +137,31 @@ impl Error {
         }
     }
 
+    /// [`Error::Argument`] unless the value is accepted.
+    pub(crate) fn ensure(
+        is_accepted: bool,
+        argument: &'static str,
+        value: impl ToString,
+        accepted: impl Into<String>,
+    ) -> Result<(), Self> {
+        if is_accepted {
+            return Ok(());
+        }
+        Err(Self::argument(argument, value, accepted))
+    }
+
+    /// [`Error::Argument`] unless the value is finite and above 0.
+    pub(crate) fn ensure_positive(argument: &'static str, value: f64) -> Result<(), Self> {
+        let is_positive = value.is_finite() && value > 0.0;
+        Self::ensure(is_positive, argument, value, "a finite number above 0")
+    }
+
+    /// [`Error::Argument`] unless the value is in `0.0..=1.0`.
+    pub(crate) fn ensure_share(argument: &'static str, value: f64) -> Result<(), Self> {
+        let is_share = (0.0..=1.0).contains(&value);
+        Self::ensure(is_share, argument, value, "a number in 0..=1")
+    }
+
     /// An error of the user's own.
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())

@@ -56,15 +56,12 @@ impl Evaluator {
 
     /// Checks the names of the metrics.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let is_taken = |name: &str| name == "loss" || name == "accuracy" || name.contains('/');
-        match self.metrics.iter().find(|(name, _)| is_taken(name)) {
-            Some((name, _)) => {
-                let accepted = "a name without a slash that is not `loss` or `accuracy`, which are \
-                                measured in any case";
-                Err(Error::argument("metric", name, accepted))
-            }
-            None => Ok(()),
-        }
+        let accepted = "a name without a slash that is not `loss` or `accuracy`, which are measured \
+                        in any case";
+        self.metrics.iter().try_for_each(|(name, _)| {
+            let is_free = name != "loss" && name != "accuracy" && !name.contains('/');
+            Error::ensure(is_free, "metric", name, accepted)
+        })
     }
 
     /// The names of all metrics.
@@ -126,10 +123,13 @@ impl Evaluator {
             observe(&outputs)?;
             evaluation.add(outputs)?;
         }
-        if is_empty {
-            let value = format!("{set}, without samples");
-            return Err(Error::argument("loader", value, "at least one sample"));
-        }
+        ensure_not_empty(set, is_empty)?;
         evaluation.scores()
     }
+}
+
+/// [`Error::Argument`] for a set without samples.
+pub(crate) fn ensure_not_empty(set: &str, is_empty: bool) -> Result<(), Error> {
+    let value = format!("{set}, without samples");
+    Error::ensure(!is_empty, "loader", value, "at least one sample")
 }

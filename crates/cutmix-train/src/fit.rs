@@ -118,14 +118,12 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             checkpoint.restore(&mut state)?;
         }
         let averages = (trainer.algorithms.iter()).any(|one| one.effects().averages_weights);
-        if !averages && state.ema_model.is_some() {
-            let accepted = "the moving average of the run that is resumed";
-            return Err(Error::argument(
-                "algorithms",
-                "without a moving average",
-                accepted,
-            ));
-        }
+        Error::ensure(
+            averages || state.ema_model.is_none(),
+            "algorithms",
+            "without a moving average",
+            "the moving average of the run that is resumed",
+        )?;
         Ok(Self {
             warmup: config.warmup.unwrap_or(config.schedule.default_warmup()),
             train: trainer.train,
@@ -342,10 +340,8 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         self.emit(Event::AfterLoss)?;
         self.emit(Event::BeforeBackward)?;
         let loss = left_by_algorithms(&self.state.loss, "loss")?;
-        if !loss.is_tracked() {
-            let accepted = "a loss of a model with at least one parameter that is trained";
-            return Err(Error::argument("loss", "without a gradient", accepted));
-        }
+        let accepted = "a loss of a model with at least one parameter that is trained";
+        Error::ensure(loss.is_tracked(), "loss", "without a gradient", accepted)?;
         let gradients = loss.backward();
         self.state.gradients = GradientsParams::from_grads(gradients, self.state.model());
         self.emit(Event::AfterBackward)?;
@@ -407,17 +403,18 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let had_images = !self.state.has_lost_images();
         for (lane, algorithm) in self.algorithms.iter_mut().enumerate() {
             self.state.enter(lane as u64);
-            let mut result = algorithm.apply(event, &mut self.state);
-            if result.is_ok() && had_images && self.state.has_lost_images() {
-                let accepted = "the error of `map_images` passed on";
-                result = Err(Error::argument("images", "lost", accepted));
-            }
-            result.map_err(|source| Error::Algorithm {
-                algorithm: algorithm.name(),
-                event,
-                batch: self.state.time().batch,
-                source: source.into(),
-            })?;
+            let applied = algorithm.apply(event, &mut self.state);
+            let is_kept = !had_images || !self.state.has_lost_images();
+            let accepted = "the error of `map_images` passed on";
+            let kept = || Error::ensure(is_kept, "images", "lost", accepted);
+            applied
+                .and_then(|()| kept())
+                .map_err(|source| Error::Algorithm {
+                    algorithm: algorithm.name(),
+                    event,
+                    batch: self.state.time().batch,
+                    source: source.into(),
+                })?;
         }
         (self.callbacks.iter_mut()).try_for_each(|callback| callback.on(event, &self.state))
     }
@@ -433,15 +430,12 @@ fn left_by_algorithms<const R: usize>(
 }
 
 fn no_batch(skip: usize) -> Error {
-    if skip == 0 {
+    let (value, accepted) = if skip == 0 {
         let accepted = "a loader that gives at least one batch an epoch";
-        Error::argument("loader", "train, without a batch", accepted)
+        ("train, without a batch", accepted)
     } else {
         let accepted = "the loader of the run that is resumed, with batches of the same size";
-        Error::argument(
-            "loader",
-            "train, with fewer batches than the run has seen",
-            accepted,
-        )
-    }
+        ("train, with fewer batches than the run has seen", accepted)
+    };
+    Error::argument("loader", value, accepted)
 }

@@ -18,6 +18,19 @@ pub struct Score {
 }
 
 impl Score {
+    /// The set and the metric: `val` and `accuracy`.
+    pub fn set_and_metric(&self) -> (&str, &str) {
+        self.name.split_once('/').unwrap_or(("", &self.name))
+    }
+
+    /// The value as text: an accuracy as `66.20 %`, any other as `0.9312`.
+    pub fn text(&self) -> String {
+        match self.set_and_metric() {
+            (_, "accuracy") => format!("{:.2} %", self.value),
+            _ => format!("{:.4}", self.value),
+        }
+    }
+
     /// Whether this score is better than another one of the same name; NaN never is.
     pub fn is_better_than(&self, other: &Self) -> bool {
         let is_better = if self.higher_is_better {
@@ -61,6 +74,14 @@ impl Report {
         self.scores.iter().find(|score| score.name == name)
     }
 
+    /// The place of the report in the run: `epoch 2`, or `batch 150` in the middle of an epoch.
+    pub fn place(&self) -> String {
+        match self.epoch.fract() {
+            0.0 => format!("epoch {}", self.epoch),
+            _ => format!("batch {}", self.batches),
+        }
+    }
+
     /// The value of the score of this name; `None` where there is no such score.
     pub fn value(&self, name: &str) -> Option<f64> {
         self.score(name).map(|score| score.value)
@@ -76,22 +97,13 @@ impl Report {
 /// In the middle of an epoch it starts with the batch.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.epoch.fract() == 0.0 {
-            write!(f, "epoch {}", self.epoch)?;
-        } else {
-            write!(f, "batch {}", self.batches)?;
-        }
+        f.write_str(&self.place())?;
         for score in &self.scores {
-            match score.name.split_once('/') {
-                Some(("train", "accuracy")) if self.mixed => f.write_str("  mixed accuracy")?,
-                Some((set, metric)) => write!(f, "  {set} {metric}")?,
-                None => write!(f, "  {}", score.name)?,
-            }
-            if score.name.ends_with("/accuracy") {
-                write!(f, " {:.2} %", score.value)?;
-            } else {
-                write!(f, " {:.4}", score.value)?;
-            }
+            let (set, metric) = match score.set_and_metric() {
+                ("train", "accuracy") if self.mixed => ("mixed", "accuracy"),
+                names => names,
+            };
+            write!(f, "  {set} {metric} {}", score.text())?;
         }
         if self.skipped > 0 {
             write!(f, "  {} skipped", self.skipped)?;

@@ -25,9 +25,13 @@
 //! - [`Stop`] ends a run from outside, [`Patience`] when it no longer improves.
 //! - [`loggers`] take its numbers.
 
+#[macro_use]
+mod setters;
+
 pub mod algorithms;
 pub mod loggers;
 
+mod atomic;
 mod callback;
 mod checkpoint;
 mod clock;
@@ -47,6 +51,7 @@ mod stop;
 mod time;
 mod trainer;
 
+pub use atomic::AtomicFile;
 pub use callback::Callback;
 pub use checkpoint::{Checkpoint, Checkpoints, FolderLock, Latest};
 pub use data::{Batch, Batches, BurnLoader, Loader, LoaderError};

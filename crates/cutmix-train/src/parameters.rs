@@ -173,25 +173,13 @@ fn sync_statistics<M: Module>(module: &M) {
 
 /// Whether all parameters of a module are finite numbers; one read from the device.
 pub(crate) fn are_finite<M: Module>(module: &M) -> Result<bool, Error> {
-    struct Sum(Option<Tensor<1>>);
-
-    impl ModuleVisitor for Sum {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            // Finite numbers become 0, all others NaN.
-            let marks = (widen(param.val().without_autodiff()) * 0.0).sum();
-            self.0 = Some(match self.0.take() {
-                Some(sum) => sum + marks,
-                None => marks,
-            });
-        }
-    }
-
-    let mut sum = Sum(None);
-    module.visit(&mut sum);
-    match sum.0 {
-        Some(sum) => is_finite(sum),
-        None => Ok(true),
-    }
+    let Some(device) = module.devices().into_iter().next() else {
+        return Ok(true);
+    };
+    let zero = Tensor::zeros([1], &device.without_autodiff());
+    // Finite numbers become 0, all others NaN.
+    let marks = scale_gradients(module, values(module), &zero);
+    squared_norm(module, &marks).map_or(Ok(true), is_finite)
 }
 
 /// Whether a number on the device, shape `[1]`, is finite.

@@ -56,11 +56,8 @@ impl Schedule {
             return Ok(());
         };
         every.check_interval("every")?;
-        if *factor > 0.0 && *factor <= 1.0 {
-            Ok(())
-        } else {
-            Err(Error::argument("factor", factor, "above 0 and at most 1"))
-        }
+        let is_accepted = *factor > 0.0 && *factor <= 1.0;
+        Error::ensure(is_accepted, "factor", factor, "above 0 and at most 1")
     }
 
     /// The factor for the batch from `start` to `end`, with a warm-up of this length.

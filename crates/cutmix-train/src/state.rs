@@ -312,13 +312,8 @@ impl<M: Network<D>, const D: usize> State<M, D> {
             }
         };
         // The gradient of several losses would silently be that of their sum.
-        if loss.dims() != [1] {
-            return Err(Error::argument(
-                "loss",
-                format!("of shape {:?}", loss.dims()),
-                "one number, shape [1]: a mean or a sum",
-            ));
-        }
+        let (dims, accepted) = (loss.dims(), "one number, shape [1]: a mean or a sum");
+        Error::ensure(dims == [1], "loss", format!("of shape {dims:?}"), accepted)?;
         Ok(loss)
     }
 

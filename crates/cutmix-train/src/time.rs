@@ -146,15 +146,14 @@ impl Duration {
     /// Checks a duration that was not parsed.
     pub(crate) fn check(&self, argument: &'static str) -> Result<(), Error> {
         match *self {
-            Self::Share(share) if !(0.0..=1.0).contains(&share) => Err(Error::argument(
-                argument,
-                self,
-                "a share of the run from 0dur to 1dur",
-            )),
+            Self::Share(share) => {
+                let accepted = "a share of the run from 0dur to 1dur";
+                Error::ensure((0.0..=1.0).contains(&share), argument, self, accepted)
+            }
             // The text form has no fractions of a second.
-            Self::Wall(wall) if wall.subsec_nanos() != 0 => {
-                let value = format!("{wall:?}");
-                Err(Error::argument(argument, value, "whole seconds"))
+            Self::Wall(wall) => {
+                let (is_whole, value) = (wall.subsec_nanos() == 0, format!("{wall:?}"));
+                Error::ensure(is_whole, argument, value, "whole seconds")
             }
             _ => Ok(()),
         }
@@ -163,10 +162,7 @@ impl Duration {
     /// Checks the interval between two repetitions.
     pub(crate) fn check_interval(&self, argument: &'static str) -> Result<(), Error> {
         self.check(argument)?;
-        if self.is_zero() {
-            return Err(Error::argument(argument, self, "a duration above 0"));
-        }
-        Ok(())
+        Error::ensure(!self.is_zero(), argument, self, "a duration above 0")
     }
 }
 

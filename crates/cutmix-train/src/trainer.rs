@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::algorithms::{self, Algorithm};
 use crate::callback::Callback;
 use crate::checkpoint::{Checkpoint, Checkpoints};
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, ensure_not_empty};
 use crate::fit::{EvalSet, Run};
 use crate::history::History;
 use crate::loggers::{Lines, Logger};
@@ -103,16 +103,6 @@ impl Default for TrainerConfig {
     }
 }
 
-macro_rules! with {
-    ($($(#[$doc:meta])* $with:ident $field:ident: $type:ty;)*) => {$(
-        $(#[$doc])*
-        pub fn $with(mut self, $field: $type) -> Self {
-            self.$field = $field.into();
-            self
-        }
-    )*};
-}
-
 impl TrainerConfig {
     /// The settings of a run of this length: a learning rate of 0.001 with 5 % warm-up and a cosine,
     /// an evaluation after each epoch, seed 0.
@@ -123,7 +113,7 @@ impl TrainerConfig {
         }
     }
 
-    with! {
+    setters! {
         /// Sets the time between two evaluations.
         with_eval_interval eval_interval: Duration;
         /// Sets the base learning rate.
@@ -168,34 +158,21 @@ impl TrainerConfig {
     ///
     /// [`Error::Argument`] for a setting out of range.
     pub fn check(&self) -> Result<(), Error> {
-        if matches!(self.max_duration, Duration::Share(_)) {
-            let accepted = "epochs, batches, samples or time: a run is no share of itself";
-            return Err(Error::argument("max_duration", self.max_duration, accepted));
-        }
+        let is_share = matches!(self.max_duration, Duration::Share(_));
+        let accepted = "epochs, batches, samples or time: a run is no share of itself";
+        Error::ensure(!is_share, "max_duration", self.max_duration, accepted)?;
         self.max_duration.check_interval("max_duration")?;
         self.eval_interval.check_interval("eval_interval")?;
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            let accepted = "a finite number above 0";
-            return Err(Error::argument(
-                "learning_rate",
-                self.learning_rate,
-                accepted,
-            ));
-        }
+        Error::ensure_positive("learning_rate", self.learning_rate)?;
         self.schedule.check()?;
         self.warmup
             .map_or(Ok(()), |warmup| warmup.check("warmup"))?;
-        if self.accumulate == 0 {
-            return Err(Error::argument("accumulate", 0, "at least 1 part"));
-        }
-        if self
+        Error::ensure(self.accumulate > 0, "accumulate", 0, "at least 1 part")?;
+        let reports = self
             .patience
             .as_ref()
-            .is_some_and(|patience| patience.reports == 0)
-        {
-            return Err(Error::argument("patience", 0, "at least 1 report"));
-        }
-        Ok(())
+            .map_or(1, |patience| patience.reports);
+        Error::ensure(reports > 0, "patience", 0, "at least 1 report")
     }
 }
 
@@ -284,12 +261,6 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
         self
     }
 
-    /// Sets the loss and the metrics of the evaluation sets by those of an evaluator.
-    pub fn evaluator(mut self, evaluator: Evaluator) -> Self {
-        self.evaluator = evaluator;
-        self
-    }
-
     /// Adds a metric of the evaluation sets, one of Burn's or your own. On the set `val`, its score
     /// is named `val/NAME`.
     pub fn metric<Me>(mut self, name: impl Into<String>, metric: Me) -> Self
@@ -321,40 +292,25 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
         self
     }
 
-    /// Sets the optimizer: `SgdConfig::new().init()`, for example.
-    pub fn optimizer(mut self, optimizer: ModuleOptimizer) -> Self {
-        self.optimizer = optimizer;
-        self
-    }
-
-    /// Trains on this device instead of the model's.
-    pub fn device(mut self, device: Device) -> Self {
-        self.device = Some(device);
-        self
-    }
-
-    /// Writes checkpoints.
-    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
-        self.checkpoints = Some(checkpoints);
-        self
-    }
-
-    /// Resumes a run from a checkpoint, to the result that it would have had without the stop, bit
-    /// for bit on the CPU. Model, data and settings have to be those of the run. Algorithms and
-    /// callbacks of your own start afresh; those of this library keep nothing outside the checkpoint.
-    ///
-    /// With a longer `max_duration` the run is extended. Where it was stopped, the learning rate
-    /// continues as if the run had always had the new length. Where it had finished, a new cycle of
-    /// the schedule starts, with the warm-up and the base rate as its peak.
-    pub fn resume(mut self, checkpoint: Checkpoint) -> Self {
-        self.resume = Some(checkpoint);
-        self
-    }
-
-    /// Lets this handle end the run.
-    pub fn stop(mut self, stop: Stop) -> Self {
-        self.stop = stop;
-        self
+    setters! {
+        /// Sets the optimizer: `SgdConfig::new().init()`, for example.
+        optimizer optimizer: ModuleOptimizer;
+        /// Trains on this device instead of the model's.
+        device device: Device;
+        /// Writes checkpoints.
+        checkpoints checkpoints: Checkpoints;
+        /// Sets the loss and the metrics of the evaluation sets by those of an evaluator.
+        evaluator evaluator: Evaluator;
+        /// Resumes a run from a checkpoint, to the result that it would have had without the stop, bit
+        /// for bit on the CPU. Model, data and settings have to be those of the run. Algorithms and
+        /// callbacks of your own start afresh; those of this library keep nothing outside the checkpoint.
+        ///
+        /// With a longer `max_duration` the run is extended. Where it was stopped, the learning rate
+        /// continues as if the run had always had the new length. Where it had finished, a new cycle of
+        /// the schedule starts, with the warm-up and the base rate as its peak.
+        resume resume: Checkpoint;
+        /// Lets this handle end the run.
+        stop stop: Stop;
     }
 
     /// Trains.
@@ -380,23 +336,16 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
         self.evaluator.check()?;
         let sets = (self.evals.iter()).map(|set| (set.name.as_str(), &set.loader));
         for (name, loader) in sets.chain([("train", &self.train)]) {
-            if loader.num_samples() == 0 {
-                let value = format!("{name}, without samples");
-                return Err(Error::argument("loader", value, "at least one sample"));
-            }
+            ensure_not_empty(name, loader.num_samples() == 0)?;
         }
-        for (index, set) in self.evals.iter().enumerate() {
-            let is_taken = self.evals[..index]
-                .iter()
-                .any(|other| other.name == set.name);
-            if is_taken || set.name == "train" || set.name.contains('/') {
-                let accepted = "a name of its own without a slash, and not `train`";
-                return Err(Error::argument("eval", &set.name, accepted));
-            }
+        for (index, EvalSet { name, .. }) in self.evals.iter().enumerate() {
+            let is_taken = self.evals[..index].iter().any(|other| other.name == *name);
+            let is_free = !is_taken && name != "train" && !name.contains('/');
+            let accepted = "a name of its own without a slash, and not `train`";
+            Error::ensure(is_free, "eval", name, accepted)?;
         }
-        if self.evaluator.loss.reduction() == Reduction::None {
-            return Err(Error::argument("reduction", "none", "the mean or the sum"));
-        }
+        let is_reduced = self.evaluator.loss.reduction() != Reduction::None;
+        Error::ensure(is_reduced, "reduction", "none", "the mean or the sum")?;
         self.check_score("best", self.config.best.as_deref())?;
         let patience = self.config.patience.as_ref();
         self.check_score("patience", patience.map(|patience| patience.score.as_str()))?;
@@ -413,9 +362,7 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
             let names = self.evaluator.metric_names();
             known.extend(names.map(|metric| format!("{}/{metric}", set.name)));
         }
-        if known.iter().any(|name| name == score) {
-            return Ok(());
-        }
-        Err(Error::argument(argument, score, known.join(", ")))
+        let is_known = known.iter().any(|name| name == score);
+        Error::ensure(is_known, argument, score, known.join(", "))
     }
 }

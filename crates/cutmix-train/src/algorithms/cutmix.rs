@@ -78,30 +78,17 @@ impl CutMix {
         Self::default()
     }
 
-    /// Draws lambda from Beta(alpha, alpha); `alpha` is finite and above 0.
-    pub fn with_alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
-        self
-    }
-
-    /// Draws boxes in another way.
-    pub fn with_region_sampler(mut self, region_sampler: RegionSampler) -> Self {
-        self.region_sampler = region_sampler;
-        self
-    }
-
-    /// Cuts one box for the batch, for each pair or for each sample.
-    pub fn with_mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    /// Keeps the targets as they are and mixes the losses instead:
-    /// `lambda * loss(own) + (1 - lambda) * loss(partner's)`. For losses that only take class
-    /// indices; see [`loss::interpolate`](cutmix::loss::interpolate) for when the two are equal.
-    pub fn with_interpolate_loss(mut self, interpolate_loss: bool) -> Self {
-        self.interpolate_loss = interpolate_loss;
-        self
+    setters! {
+        /// Draws lambda from Beta(alpha, alpha); `alpha` is finite and above 0.
+        with_alpha alpha: f64;
+        /// Draws boxes in another way.
+        with_region_sampler region_sampler: RegionSampler;
+        /// Cuts one box for the batch, for each pair or for each sample.
+        with_mode mode: Mode;
+        /// Keeps the targets as they are and mixes the losses instead:
+        /// `lambda * loss(own) + (1 - lambda) * loss(partner's)`. For losses that only take class
+        /// indices; see [`loss::interpolate`](cutmix::loss::interpolate) for when the two are equal.
+        with_interpolate_loss interpolate_loss: bool;
     }
 
     fn sampler(&self) -> PlanSampler {
@@ -138,10 +125,9 @@ impl<M, const D: usize> Algorithm<M, D> for CutMix {
             sampler,
             RegionSampler::MinMax { .. } | RegionSampler::Scale { .. }
         );
-        if draws_no_lambda && self.alpha != Self::default().alpha {
-            let accepted = format!("no alpha beside the sampler {sampler}, which draws no lambda");
-            return Err(Error::argument("alpha", self.alpha, accepted));
-        }
+        let is_accepted = !draws_no_lambda || self.alpha == Self::default().alpha;
+        let accepted = format!("no alpha beside the sampler {sampler}, which draws no lambda");
+        Error::ensure(is_accepted, "alpha", self.alpha, accepted)?;
         labels::check_mode(self.mode, self.interpolate_loss)
     }
 

@@ -74,16 +74,11 @@ impl CutOut {
         }
     }
 
-    /// Fills the squares with this finite value, in the units of the images.
-    pub fn with_value(mut self, value: f64) -> Self {
-        self.value = value;
-        self
-    }
-
-    /// Cuts one square for each sample, or the same one for the whole batch.
-    pub fn with_mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
-        self
+    setters! {
+        /// Fills the squares with this finite value, in the units of the images.
+        with_value value: f64;
+        /// Cuts one square for each sample, or the same one for the whole batch.
+        with_mode mode: Mode;
     }
 }
 
@@ -120,14 +115,14 @@ impl<M, const D: usize> Algorithm<M, D> for CutOut {
 
     fn check(&self) -> Result<(), Error> {
         self.length.check()?;
-        if !self.value.is_finite() {
-            return Err(Error::argument("value", self.value, "a finite number"));
-        }
-        if self.mode == Mode::Pair {
-            let accepted = "batch or sample, as there are no partners";
-            return Err(Error::argument("mode", self.mode, accepted));
-        }
-        Ok(())
+        Error::ensure(
+            self.value.is_finite(),
+            "value",
+            self.value,
+            "a finite number",
+        )?;
+        let accepted = "batch or sample, as there are no partners";
+        Error::ensure(self.mode != Mode::Pair, "mode", self.mode, accepted)
     }
 
     fn apply(&mut self, event: Event, state: &mut State<M, D>) -> Result<(), Error> {

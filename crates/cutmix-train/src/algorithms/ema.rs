@@ -96,10 +96,9 @@ impl Ema {
         self
     }
 
-    /// Sets the time between two updates.
-    pub fn with_update_interval(mut self, update_interval: Duration) -> Self {
-        self.update_interval = update_interval;
-        self
+    setters! {
+        /// Sets the time between two updates.
+        with_update_interval update_interval: Duration;
     }
 
     /// The share of the average that stays at an update; `None` where the half-life is not in the
@@ -175,28 +174,21 @@ impl<M: Module, const D: usize> Algorithm<M, D> for Ema {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if !(0.0..1.0).contains(&self.decay) {
-            return Err(Error::argument(
-                "decay",
-                self.decay,
-                "a number from 0 to below 1",
-            ));
-        }
+        let (is_accepted, accepted) = (
+            (0.0..1.0).contains(&self.decay),
+            "a number from 0 to below 1",
+        );
+        Error::ensure(is_accepted, "decay", self.decay, accepted)?;
         self.update_interval.check_interval("update_interval")?;
         let Some(half_life) = self.half_life else {
             return Ok(());
         };
         half_life.check_interval("half_life")?;
-        if self.decay != DECAY {
-            let accepted = format!("no decay beside a half-life, which is {half_life}");
-            return Err(Error::argument("decay", self.decay, accepted));
-        }
-        if self.decay().is_none() {
-            let interval = self.update_interval;
-            let accepted = format!("a duration in the unit of the update interval, {interval}");
-            return Err(Error::argument("half_life", half_life, accepted));
-        }
-        Ok(())
+        let accepted = format!("no decay beside a half-life, which is {half_life}");
+        Error::ensure(self.decay == DECAY, "decay", self.decay, accepted)?;
+        let interval = self.update_interval;
+        let accepted = format!("a duration in the unit of the update interval, {interval}");
+        Error::ensure(self.decay().is_some(), "half_life", half_life, accepted)
     }
 
     fn effects(&self) -> Effects {

@@ -72,31 +72,18 @@ impl FMix {
         Self::default()
     }
 
-    /// Draws lambda from Beta(alpha, alpha); `alpha` is finite and above 0.
-    pub fn with_alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
-        self
-    }
-
-    /// Sets the power by which the amplitude of the noise falls with its frequency; finite and at
-    /// least 0.
-    pub fn with_decay_power(mut self, decay_power: f64) -> Self {
-        self.decay_power = decay_power;
-        self
-    }
-
-    /// Cuts one mask for the batch, for each pair or for each sample.
-    pub fn with_mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    /// Keeps the targets as they are and mixes the losses instead:
-    /// `lambda * loss(own) + (1 - lambda) * loss(partner's)`. For losses that only take class
-    /// indices; see [`loss::interpolate`](cutmix::loss::interpolate) for when the two are equal.
-    pub fn with_interpolate_loss(mut self, interpolate_loss: bool) -> Self {
-        self.interpolate_loss = interpolate_loss;
-        self
+    setters! {
+        /// Draws lambda from Beta(alpha, alpha); `alpha` is finite and above 0.
+        with_alpha alpha: f64;
+        /// Sets the power by which the amplitude of the noise falls with its frequency; finite and at
+        /// least 0.
+        with_decay_power decay_power: f64;
+        /// Cuts one mask for the batch, for each pair or for each sample.
+        with_mode mode: Mode;
+        /// Keeps the targets as they are and mixes the losses instead:
+        /// `lambda * loss(own) + (1 - lambda) * loss(partner's)`. For losses that only take class
+        /// indices; see [`loss::interpolate`](cutmix::loss::interpolate) for when the two are equal.
+        with_interpolate_loss interpolate_loss: bool;
     }
 
     fn sampler(&self) -> PlanSampler {

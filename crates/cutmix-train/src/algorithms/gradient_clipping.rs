@@ -76,14 +76,7 @@ impl<M: Module, const D: usize> Algorithm<M, D> for GradientClipping {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if !(self.max_norm.is_finite() && self.max_norm > 0.0) {
-            return Err(Error::argument(
-                "max_norm",
-                self.max_norm,
-                "a finite number above 0",
-            ));
-        }
-        Ok(())
+        Error::ensure_positive("max_norm", self.max_norm)
     }
 
     fn apply(&mut self, event: Event, state: &mut State<M, D>) -> Result<(), Error> {

@@ -79,11 +79,9 @@ impl<M, const D: usize> Algorithm<M, D> for LabelSmoothing {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if !(0.0..1.0).contains(&self.smoothing) {
-            let accepted = "a number from 0 to below 1 (0.1 is the usual choice)";
-            return Err(Error::argument("smoothing", self.smoothing, accepted));
-        }
-        Ok(())
+        let is_accepted = (0.0..1.0).contains(&self.smoothing);
+        let accepted = "a number from 0 to below 1 (0.1 is the usual choice)";
+        Error::ensure(is_accepted, "smoothing", self.smoothing, accepted)
     }
 
     fn effects(&self) -> Effects {

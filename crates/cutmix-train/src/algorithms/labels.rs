@@ -46,15 +46,12 @@ pub(super) fn mix<M, const D: usize>(
 
 /// Checks that one lambda serves the whole batch where the loss is interpolated.
 pub(super) fn check_mode(mode: Mode, interpolate_loss: bool) -> Result<(), Error> {
-    if interpolate_loss && mode != Mode::Batch {
-        return Err(Error::argument(
-            "interpolate_loss",
-            format!("on in the mode `{mode}`"),
-            "the mode `batch`, as a loss is interpolated by one lambda for the batch; or dense \
-             targets",
-        ));
-    }
-    Ok(())
+    Error::ensure(
+        !interpolate_loss || mode == Mode::Batch,
+        "interpolate_loss",
+        format!("on in the mode `{mode}`"),
+        "the mode `batch`, as a loss is interpolated by one lambda for the batch; or dense targets",
+    )
 }
 
 /// The effects of an algorithm that mixes samples.
@@ -69,14 +66,12 @@ pub(super) fn effects(interpolate_loss: bool) -> Effects {
 
 /// Algorithms that declare their effects are checked before the run; this is for those that do not.
 pub(super) fn check_interpolation<M, const D: usize>(state: &State<M, D>) -> Result<(), Error> {
-    if state.interpolation.is_some() {
-        return Err(Error::argument(
-            "interpolation",
-            "set by an algorithm before this one",
-            "one algorithm that interpolates the loss, and none that makes the targets dense",
-        ));
-    }
-    Ok(())
+    Error::ensure(
+        state.interpolation.is_none(),
+        "interpolation",
+        "set by an algorithm before this one",
+        "one algorithm that interpolates the loss, and none that makes the targets dense",
+    )
 }
 
 /// The mean of at least one number.

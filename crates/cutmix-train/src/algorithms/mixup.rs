@@ -23,7 +23,7 @@ use crate::{Error, Event, State};
 ///
 /// The paper uses `alpha` from 0.1 to 0.4 on ImageNet, where larger values underfit, and 1 on CIFAR.
 /// The default here is 0.2. Beside CutMix, 0.8 is widely used; see
-/// [`OneOf::mixup_or_cutmix`](super::OneOf::mixup_or_cutmix). Like CutMix it makes the task harder:
+/// [`MixUpOrCutMix`](super::MixUpOrCutMix). Like CutMix it makes the task harder:
 /// the training loss is higher, and small networks and short runs gain least.
 ///
 /// # Cost
@@ -70,24 +70,15 @@ impl MixUp {
         Self::default()
     }
 
-    /// Draws lambda from Beta(alpha, alpha); `alpha` is finite and above 0.
-    pub fn with_alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
-        self
-    }
-
-    /// Draws one lambda for the batch, for each pair or for each sample.
-    pub fn with_mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    /// Keeps the targets as they are and mixes the losses instead:
-    /// `lambda * loss(own) + (1 - lambda) * loss(partner's)`. For losses that only take class
-    /// indices; see [`loss::interpolate`](cutmix::loss::interpolate) for when the two are equal.
-    pub fn with_interpolate_loss(mut self, interpolate_loss: bool) -> Self {
-        self.interpolate_loss = interpolate_loss;
-        self
+    setters! {
+        /// Draws lambda from Beta(alpha, alpha); `alpha` is finite and above 0.
+        with_alpha alpha: f64;
+        /// Draws one lambda for the batch, for each pair or for each sample.
+        with_mode mode: Mode;
+        /// Keeps the targets as they are and mixes the losses instead:
+        /// `lambda * loss(own) + (1 - lambda) * loss(partner's)`. For losses that only take class
+        /// indices; see [`loss::interpolate`](cutmix::loss::interpolate) for when the two are equal.
+        with_interpolate_loss interpolate_loss: bool;
     }
 
     fn sampler(&self) -> PlanSampler {

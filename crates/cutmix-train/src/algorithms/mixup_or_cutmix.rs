@@ -6,7 +6,7 @@ use super::registry::Describe;
 use super::{Algorithm, CutMix, Effects, MixUp, OneOf};
 use crate::{Error, Event, State};
 
-/// Mixes each batch with MixUp or with CutMix: [`OneOf::mixup_or_cutmix`] with settings.
+/// Mixes each batch with MixUp or with CutMix: the widely used pair of a [`OneOf`].
 ///
 /// # What it does
 ///
@@ -59,22 +59,13 @@ impl MixUpOrCutMix {
         Self::default()
     }
 
-    /// Sets the alpha of MixUp; finite and above 0.
-    pub fn with_mixup_alpha(mut self, alpha: f64) -> Self {
-        self.mixup_alpha = alpha;
-        self
-    }
-
-    /// Sets the alpha of CutMix; finite and above 0.
-    pub fn with_cutmix_alpha(mut self, alpha: f64) -> Self {
-        self.cutmix_alpha = alpha;
-        self
-    }
-
-    /// Sets the share of the batches that CutMix mixes, in `0.0..=1.0`.
-    pub fn with_switch(mut self, switch: f64) -> Self {
-        self.switch = switch;
-        self
+    setters! {
+        /// Sets the alpha of MixUp; finite and above 0.
+        with_mixup_alpha mixup_alpha: f64;
+        /// Sets the alpha of CutMix; finite and above 0.
+        with_cutmix_alpha cutmix_alpha: f64;
+        /// Sets the share of the batches that CutMix mixes, in `0.0..=1.0`.
+        with_switch switch: f64;
     }
 
     fn one_of<M, const D: usize>(&self) -> OneOf<M, D> {
@@ -106,10 +97,13 @@ impl<M, const D: usize> Algorithm<M, D> for MixUpOrCutMix {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if !(0.0..=1.0).contains(&self.switch) {
-            let accepted = "a number from 0 (always MixUp) to 1 (always CutMix)";
-            return Err(Error::argument("switch", self.switch, accepted));
-        }
+        let accepted = "a number from 0 (always MixUp) to 1 (always CutMix)";
+        Error::ensure(
+            (0.0..=1.0).contains(&self.switch),
+            "switch",
+            self.switch,
+            accepted,
+        )?;
         self.one_of::<M, D>().check()
     }
 

@@ -65,7 +65,7 @@ pub use progressive_resizing::{ProgressiveResizing, ResizeMode};
 pub use registry::{ALGORITHMS, AlgorithmConfig, AlgorithmInfo, NAMES, Setting};
 pub use resizemix::ResizeMix;
 pub use sam::Sam;
-pub use when::When;
+pub use when::{When, WhenConfig};
 
 use crate::{Error, Event, State};
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rand::RngExt;
 
-use super::{Algorithm, CutMix, Effects, MixUp, is_skippable};
+use super::{Algorithm, Effects, is_skippable};
 use crate::{Error, Event, State};
 
 /// Chooses, for each batch, one of several algorithms.
@@ -24,9 +24,9 @@ use crate::{Error, Event, State};
 ///
 /// # Starting hyper-parameters
 ///
-/// [`mixup_or_cutmix`](Self::mixup_or_cutmix) is the widely used pair. Weights have no unit: 1 and 1
-/// are half and half. For batches on which none of them acts, put [`When`](super::When) with a
-/// probability around all of them.
+/// [`MixUpOrCutMix`](super::MixUpOrCutMix) is the widely used pair. Weights have no unit: 1 and 1 are
+/// half and half. For batches on which none of them acts, put [`When`](super::When) with a probability
+/// around all of them.
 ///
 /// # Cost
 ///
@@ -67,14 +67,6 @@ impl<M, const D: usize> OneOf<M, D> {
     pub fn with(mut self, weight: f64, algorithm: impl Algorithm<M, D> + 'static) -> Self {
         self.choices.push((weight, Box::new(algorithm)));
         self
-    }
-
-    /// The widely used recipe: [`MixUp`] with alpha 0.8 or [`CutMix`] with alpha 1, each for half of
-    /// the batches.
-    pub fn mixup_or_cutmix() -> Self {
-        Self::new()
-            .with(0.5, MixUp::new().with_alpha(0.8))
-            .with(0.5, CutMix::new().with_alpha(1.0))
     }
 
     /// The algorithms that can be chosen, with their numbers and weights.
@@ -120,20 +112,18 @@ impl<M, const D: usize> Algorithm<M, D> for OneOf<M, D> {
     fn check(&self) -> Result<(), Error> {
         for (weight, algorithm) in &self.choices {
             algorithm.check()?;
-            if !(weight.is_finite() && *weight >= 0.0) {
-                let accepted = "a finite number of at least 0";
-                return Err(Error::argument("weight", weight, accepted));
-            }
+            let is_accepted = weight.is_finite() && *weight >= 0.0;
+            Error::ensure(
+                is_accepted,
+                "weight",
+                weight,
+                "a finite number of at least 0",
+            )?;
         }
         let total = (self.choices.iter()).fold(0.0, |total, (weight, _)| total + weight);
-        if !(total.is_finite() && total > 0.0) {
-            return Err(Error::argument(
-                "weights",
-                format!("{total} in all"),
-                "algorithms to choose from, with weights that have a finite sum above 0",
-            ));
-        }
-        Ok(())
+        let (is_accepted, value) = (total.is_finite() && total > 0.0, format!("{total} in all"));
+        let accepted = "algorithms to choose from, with weights that have a finite sum above 0";
+        Error::ensure(is_accepted, "weights", value, accepted)
     }
 
     fn effects(&self) -> Effects {

@@ -92,34 +92,17 @@ impl ProgressiveResizing {
         Self::default()
     }
 
-    /// Sets the way in which images become smaller.
-    pub fn with_mode(mut self, mode: ResizeMode) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    /// Sets the share of their sides that images have at first, above 0 and at most 1.
-    pub fn with_initial_scale(mut self, initial_scale: f64) -> Self {
-        self.initial_scale = initial_scale;
-        self
-    }
-
-    /// Sets the share of the run before images start to grow.
-    pub fn with_delay_fraction(mut self, delay_fraction: f64) -> Self {
-        self.delay_fraction = delay_fraction;
-        self
-    }
-
-    /// Sets the share of the run, at its end, in which images have their full size.
-    pub fn with_finetune_fraction(mut self, finetune_fraction: f64) -> Self {
-        self.finetune_fraction = finetune_fraction;
-        self
-    }
-
-    /// Rounds sides to multiples of this number.
-    pub fn with_size_increment(mut self, size_increment: usize) -> Self {
-        self.size_increment = size_increment;
-        self
+    setters! {
+        /// Sets the way in which images become smaller.
+        with_mode mode: ResizeMode;
+        /// Sets the share of their sides that images have at first, above 0 and at most 1.
+        with_initial_scale initial_scale: f64;
+        /// Sets the share of the run before images start to grow.
+        with_delay_fraction delay_fraction: f64;
+        /// Sets the share of the run, at its end, in which images have their full size.
+        with_finetune_fraction finetune_fraction: f64;
+        /// Rounds sides to multiples of this number.
+        with_size_increment size_increment: usize;
     }
 
     /// The share of their sides that images have when this share of the run has elapsed.
@@ -197,48 +180,26 @@ impl<M> Algorithm<M> for ProgressiveResizing {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let share = "a number in 0..=1";
-        if !(self.initial_scale > 0.0 && self.initial_scale <= 1.0) {
-            let accepted = "a number above 0 and up to 1";
-            return Err(Error::argument(
-                "initial_scale",
-                self.initial_scale,
-                accepted,
-            ));
-        }
-        if !(0.0..=1.0).contains(&self.delay_fraction) {
-            return Err(Error::argument(
-                "delay_fraction",
-                self.delay_fraction,
-                share,
-            ));
-        }
-        if !(0.0..=1.0).contains(&self.finetune_fraction) {
-            return Err(Error::argument(
-                "finetune_fraction",
-                self.finetune_fraction,
-                share,
-            ));
-        }
-        if self.delay_fraction + self.finetune_fraction > 1.0 {
-            let accepted = format!(
-                "at most 1 - delay_fraction, which is {}",
-                self.delay_fraction
-            );
-            return Err(Error::argument(
-                "finetune_fraction",
-                self.finetune_fraction,
-                accepted,
-            ));
-        }
-        if self.size_increment == 0 {
-            return Err(Error::argument(
-                "size_increment",
-                0,
-                "a whole number of at least 1",
-            ));
-        }
-        Ok(())
+        let (scale, finetune) = (self.initial_scale, self.finetune_fraction);
+        let accepted = "a number above 0 and up to 1";
+        Error::ensure(
+            scale > 0.0 && scale <= 1.0,
+            "initial_scale",
+            scale,
+            accepted,
+        )?;
+        Error::ensure_share("delay_fraction", self.delay_fraction)?;
+        Error::ensure_share("finetune_fraction", finetune)?;
+        let delay = self.delay_fraction;
+        let accepted = format!("at most 1 - delay_fraction, which is {delay}");
+        Error::ensure(
+            delay + finetune <= 1.0,
+            "finetune_fraction",
+            finetune,
+            accepted,
+        )?;
+        let accepted = "a whole number of at least 1";
+        Error::ensure(self.size_increment > 0, "size_increment", 0, accepted)
     }
 
     fn apply(&mut self, event: Event, state: &mut State<M>) -> Result<(), Error> {

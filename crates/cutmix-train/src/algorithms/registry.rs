@@ -11,6 +11,9 @@ use super::{
 use crate::network::{Network, WithForward};
 use crate::{Error, Event};
 
+/// The names of settings, each with a text that begins with the values that are accepted.
+type Descriptions = &'static [(&'static str, &'static str)];
+
 /// What a program shows of an algorithm that can be chosen by name.
 pub(super) trait Describe: Default + Serialize + DeserializeOwned {
     /// What the algorithm does, in one line.
@@ -19,8 +22,8 @@ pub(super) trait Describe: Default + Serialize + DeserializeOwned {
     /// The event at which the algorithm acts first.
     const EVENT: Event;
 
-    /// The name of each setting, and a text that begins with the values that are accepted.
-    const SETTINGS: &'static [(&'static str, &'static str)];
+    /// The settings.
+    const SETTINGS: Descriptions;
 
     /// The setting that may be given without its name.
     const UNNAMED: Option<&'static str> = None;
@@ -61,9 +64,9 @@ pub struct AlgorithmInfo {
     pub event: Event,
     /// The setting that may be given without its name: `label-smoothing:0.1`.
     pub unnamed: Option<&'static str>,
-    settings: &'static [(&'static str, &'static str)],
+    settings: Descriptions,
     default: fn() -> AlgorithmConfig,
-    parse: fn(Value) -> Result<AlgorithmConfig, serde_json::Error>,
+    parse: fn(Map<String, Value>) -> Result<AlgorithmConfig, Error>,
 }
 
 /// A setting of an algorithm that can be chosen by name.
@@ -93,31 +96,25 @@ impl AlgorithmInfo {
     pub fn changes_images(&self) -> bool {
         self.event == Event::BeforeForward
     }
+}
 
-    /// The settings of these values; those that are not given have their defaults.
-    fn config(&self, settings: Map<String, Value>) -> Result<AlgorithmConfig, Error> {
-        let names = || {
-            self.settings
-                .iter()
-                .map(|(name, _)| *name)
-                .collect::<Vec<_>>()
+/// Settings of these values; those that are not given have their defaults. `known` are the names of
+/// all settings and what each accepts.
+pub(super) fn from_settings<T: DeserializeOwned>(
+    known: Descriptions,
+    settings: Map<String, Value>,
+) -> Result<T, Error> {
+    for (name, value) in &settings {
+        let Some((name, accepted)) = known.iter().find(|(known, _)| known == name) else {
+            let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+            return Err(Error::argument("setting", name, names.join(", ")));
         };
-        for (name, value) in &settings {
-            let Some((name, accepted)) = self.settings.iter().find(|(known, _)| known == name)
-            else {
-                let value = format!("{name} of {}", self.name);
-                return Err(Error::argument("setting", value, names().join(", ")));
-            };
-            // One by one, so that the error names the setting.
-            let alone = Map::from_iter([(name.to_string(), value.clone())]);
-            if (self.parse)(Value::Object(alone)).is_err() {
-                return Err(Error::argument(name, value, *accepted));
-            }
-        }
-        let config = (self.parse)(Value::Object(settings)).map_err(Error::other)?;
-        config.check()?;
-        Ok(config)
+        // One by one, so that the error names the setting.
+        let alone = Map::from_iter([(name.to_string(), value.clone())]);
+        T::deserialize(Value::Object(alone))
+            .map_err(|_| Error::argument(name, value, *accepted))?;
     }
+    T::deserialize(Value::Object(settings)).map_err(Error::other)
 }
 
 /// Defines [`AlgorithmConfig`] and what is known of each of its algorithms.
@@ -157,7 +154,8 @@ macro_rules! registry {
                 settings: $algorithm::SETTINGS,
                 default: || $algorithm::default().into(),
                 parse: |settings| {
-                    serde_json::from_value::<$algorithm>(settings).map(AlgorithmConfig::from)
+                    from_settings::<$algorithm>($algorithm::SETTINGS, settings)
+                        .map(AlgorithmConfig::from)
                 },
             },)*
         ];
@@ -238,7 +236,11 @@ impl AlgorithmConfig {
     /// ```
     pub fn from_settings(name: &str, settings: Map<String, Value>) -> Result<Self, Error> {
         match ALGORITHMS.iter().find(|info| info.name == name) {
-            Some(info) => info.config(settings),
+            Some(info) => {
+                let config = (info.parse)(settings)?;
+                config.check()?;
+                Ok(config)
+            }
             None => Err(Error::argument("algorithm", name, NAMES.join(", "))),
         }
     }

@@ -74,12 +74,11 @@ impl ResizeMix {
         self
     }
 
-    /// Keeps the targets as they are and mixes the losses instead:
-    /// `lambda * loss(own) + (1 - lambda) * loss(partner's)`. For losses that only take class
-    /// indices; see [`loss::interpolate`](cutmix::loss::interpolate) for when the two are equal.
-    pub fn with_interpolate_loss(mut self, interpolate_loss: bool) -> Self {
-        self.interpolate_loss = interpolate_loss;
-        self
+    setters! {
+        /// Keeps the targets as they are and mixes the losses instead:
+        /// `lambda * loss(own) + (1 - lambda) * loss(partner's)`. For losses that only take class
+        /// indices; see [`loss::interpolate`](cutmix::loss::interpolate) for when the two are equal.
+        with_interpolate_loss interpolate_loss: bool;
     }
 
     fn sampler(&self) -> PlanSampler {
@@ -112,15 +111,10 @@ impl<M, const D: usize> Algorithm<M, D> for ResizeMix {
 
     fn check(&self) -> Result<(), Error> {
         let (min, max) = (self.min_scale, self.max_scale);
-        if !(min > 0.0 && min <= 1.0) {
-            let accepted = "a number above 0 and up to 1";
-            return Err(Error::argument("min_scale", min, accepted));
-        }
-        if !(min..=1.0).contains(&max) {
-            let accepted = format!("a number from min_scale, {min}, to 1");
-            return Err(Error::argument("max_scale", max, accepted));
-        }
-        Ok(())
+        let accepted = "a number above 0 and up to 1";
+        Error::ensure(min > 0.0 && min <= 1.0, "min_scale", min, accepted)?;
+        let accepted = format!("a number from min_scale, {min}, to 1");
+        Error::ensure((min..=1.0).contains(&max), "max_scale", max, accepted)
     }
 
     fn effects(&self) -> Effects {

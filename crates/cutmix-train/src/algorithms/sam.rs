@@ -76,16 +76,11 @@ impl Sam {
         }
     }
 
-    /// Acts on one batch of `interval`.
-    pub fn with_interval(mut self, interval: u64) -> Self {
-        self.interval = interval;
-        self
-    }
-
-    /// Adds `epsilon` to the norm of the gradients.
-    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
+    setters! {
+        /// Acts on one batch of `interval`.
+        with_interval interval: u64;
+        /// Adds `epsilon` to the norm of the gradients.
+        with_epsilon epsilon: f64;
     }
 }
 
@@ -115,15 +110,9 @@ impl<M: Network<D>, const D: usize> Algorithm<M, D> for Sam {
     }
 
     fn check(&self) -> Result<(), Error> {
-        for (argument, value) in [("rho", self.rho), ("epsilon", self.epsilon)] {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(Error::argument(argument, value, "a finite number above 0"));
-            }
-        }
-        if self.interval == 0 {
-            return Err(Error::argument("interval", 0, "at least 1 batch"));
-        }
-        Ok(())
+        Error::ensure_positive("rho", self.rho)?;
+        Error::ensure_positive("epsilon", self.epsilon)?;
+        Error::ensure(self.interval > 0, "interval", 0, "at least 1 batch")
     }
 
     fn apply(&mut self, event: Event, state: &mut State<M, D>) -> Result<(), Error> {

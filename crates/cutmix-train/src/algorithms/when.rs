@@ -1,7 +1,10 @@
 //! The batches on which an algorithm acts.
 
 use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::registry::from_settings;
 use super::{Algorithm, Effects, is_skippable};
 use crate::time::Duration;
 use crate::{Error, Event, State};
@@ -51,46 +54,98 @@ use crate::{Error, Event, State};
 #[derive(Clone, Debug)]
 pub struct When<A> {
     algorithm: A,
-    probability: f64,
-    from: Option<Duration>,
-    until: Option<Duration>,
+    config: WhenConfig,
 }
 
-impl<A> When<A> {
-    /// Lets `algorithm` act on every batch of the run.
-    pub fn new(algorithm: A) -> Self {
+/// The settings of [`When`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WhenConfig {
+    /// The share of the batches on which the algorithm acts, in `0.0..=1.0`.
+    pub probability: f64,
+    /// The time at which the algorithm starts to act; `None` is the start of the run.
+    pub from: Option<Duration>,
+    /// The time at which the algorithm no longer acts; `None` is the end of the run.
+    pub until: Option<Duration>,
+}
+
+impl Default for WhenConfig {
+    /// Every batch of the run.
+    fn default() -> Self {
         Self {
-            algorithm,
             probability: 1.0,
             from: None,
             until: None,
         }
     }
+}
+
+impl WhenConfig {
+    /// The names of the settings, each with a text that begins with the values that are accepted.
+    pub const SETTINGS: &[(&str, &str)] = &[
+        (
+            "probability",
+            "a number in 0..=1: acts on this share of the batches [default: 1]",
+        ),
+        (
+            "from",
+            "a time, 0.5dur (a share of the run), 3ep, 500ba, 12800sp or 1h30m: acts from then on \
+             [default: the start]",
+        ),
+        (
+            "until",
+            "a time, 0.9dur (a share of the run), 3ep, 500ba, 12800sp or 1h30m: acts before then \
+             [default: the end]",
+        ),
+    ];
+
+    /// The settings of these values; those that are not given have their defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for an unknown setting or a value that is not accepted.
+    pub fn from_settings(settings: Map<String, Value>) -> Result<Self, Error> {
+        from_settings(Self::SETTINGS, settings)
+    }
+
+    /// Lets `algorithm` act on these batches.
+    pub fn init<A>(self, algorithm: A) -> When<A> {
+        let config = self;
+        When { algorithm, config }
+    }
+}
+
+impl<A> When<A> {
+    /// Lets `algorithm` act on every batch of the run.
+    pub fn new(algorithm: A) -> Self {
+        WhenConfig::default().init(algorithm)
+    }
 
     /// Acts on a batch with this probability, in `0.0..=1.0`.
     pub fn with_probability(mut self, probability: f64) -> Self {
-        self.probability = probability;
+        self.config.probability = probability;
         self
     }
 
     /// Acts on the batches that start when at least `from` of the run has elapsed.
     pub fn with_from(mut self, from: Duration) -> Self {
-        self.from = Some(from);
+        self.config.from = Some(from);
         self
     }
 
     /// Acts on the batches that start before `until` of the run has elapsed.
     pub fn with_until(mut self, until: Duration) -> Self {
-        self.until = Some(until);
+        self.config.until = Some(until);
         self
     }
 
     /// Whether the algorithm acts on this part of a batch.
     fn acts<M, const D: usize>(&self, state: &State<M, D>) -> bool {
         let has_elapsed = |duration: Duration| duration.has_elapsed(state.time());
-        self.from.is_none_or(has_elapsed)
-            && !self.until.is_some_and(has_elapsed)
-            && (self.probability == 1.0 || state.rng().random::<f64>() < self.probability)
+        self.config.from.is_none_or(has_elapsed)
+            && !self.config.until.is_some_and(has_elapsed)
+            && (self.config.probability == 1.0
+                || state.rng().random::<f64>() < self.config.probability)
     }
 }
 
@@ -101,31 +156,24 @@ impl<M, const D: usize, A: Algorithm<M, D>> Algorithm<M, D> for When<A> {
 
     fn check(&self) -> Result<(), Error> {
         self.algorithm.check()?;
-        if !(0.0..=1.0).contains(&self.probability) {
-            let accepted = "a number in 0..=1";
-            return Err(Error::argument("probability", self.probability, accepted));
-        }
-        for (argument, duration) in [("from", self.from), ("until", self.until)] {
+        Error::ensure_share("probability", self.config.probability)?;
+        for (argument, duration) in [("from", self.config.from), ("until", self.config.until)] {
             duration.map_or(Ok(()), |duration| duration.check(argument))?;
         }
-        let Some(until) = self.until else {
+        let Some(until) = self.config.until else {
             return Ok(());
         };
-        if until.is_zero() {
-            let accepted = "a duration above 0; or a run without the algorithm";
-            return Err(Error::argument("until", until, accepted));
-        }
-        if let Some(from) = self.from
-            && from.is_no_shorter(&until)
-        {
-            let accepted = format!("an end after {from}, where the algorithm starts");
-            return Err(Error::argument("until", until, accepted));
-        }
-        Ok(())
+        let accepted = "a duration above 0; or a run without the algorithm";
+        Error::ensure(!until.is_zero(), "until", until, accepted)?;
+        let Some(from) = self.config.from else {
+            return Ok(());
+        };
+        let accepted = format!("an end after {from}, where the algorithm starts");
+        Error::ensure(!from.is_no_shorter(&until), "until", until, accepted)
     }
 
     fn effects(&self) -> Effects {
-        if self.probability > 0.0 {
+        if self.config.probability > 0.0 {
             self.algorithm.effects()
         } else {
             Effects::default()
@@ -136,7 +184,7 @@ impl<M, const D: usize, A: Algorithm<M, D>> Algorithm<M, D> for When<A> {
         if is_skippable(event) && !self.acts(state) {
             return Ok(());
         }
-        if self.probability == 1.0 {
+        if self.config.probability == 1.0 {
             // Nothing was drawn here, so the algorithm may draw as if it were alone.
             self.algorithm.apply(event, state)
         } else {

@@ -8,13 +8,13 @@ use burn::tensor::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::{Checkpoint, Header};
-use crate::CheckpointProblem;
+use crate::{AtomicFile, CheckpointProblem};
 
 /// The first bytes of a checkpoint, before the version of its format.
 const MAGIC: &[u8; 8] = b"CUTMIXCP";
 /// The first bytes of the checkpoints of earlier versions.
 const FIRST_MAGIC: &[u8; 8] = b"cutmix 1";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const DIGEST: usize = 32;
 const EXTENSION: &str = "checkpoint";
 /// Magic, version and the length of the header.
@@ -82,23 +82,20 @@ fn parse(path: &Path, bytes: &[u8]) -> Option<Checkpoint> {
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     let (header, mut rest) = content.get(PREFIX..)?.split_at_checked(length)?;
     let header: Header = ciborium::from_reader(header).ok()?;
-    let mut take = |length: u64| {
-        let (taken, left) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    let mut take = |length: &u64| {
+        let (taken, left) = rest.split_at_checked(usize::try_from(*length).ok()?)?;
         rest = left;
         Some(taken.to_vec())
     };
-    let (model, optimizer, average) = header.lengths;
-    let (model, optimizer) = (take(model)?, take(optimizer)?);
-    let average = match average {
-        Some(length) => Some(take(length)?),
-        None => None,
-    };
+    let mut sections = header.lengths.iter().map(&mut take);
+    let (model, optimizer) = (sections.next()??, sections.next()??);
+    let ema_model = sections.next().flatten();
     Some(Checkpoint {
         path: path.into(),
         header,
         model,
         optimizer,
-        average,
+        ema_model,
     })
 }
 
@@ -117,45 +114,31 @@ pub(super) fn run_of(path: &Path) -> Option<String> {
     Some(header.record.run)
 }
 
-/// The name that temporary files of a run start with.
-fn temporary_prefix(run: &str) -> String {
+/// The start of the names of temporary files of a run.
+pub(super) fn temporary_prefix(run: &str) -> String {
     format!(".{run}-")
 }
 
 /// Writes a checkpoint whole or not at all, also after a power failure.
-pub(super) fn write(
-    folder: &Path,
-    header: &Header,
-    tensors: [&Bytes; 2],
-    average: Option<&Bytes>,
-) -> io::Result<PathBuf> {
+pub(super) fn write(folder: &Path, header: &Header, sections: &[Bytes]) -> io::Result<PathBuf> {
     let path = path(folder, header.counts.batches);
     let mut encoded = Vec::new();
     ciborium::into_writer(header, &mut encoded).map_err(io::Error::other)?;
     let (version, length) = (VERSION.to_le_bytes(), (encoded.len() as u64).to_le_bytes());
-    let average: &[u8] = average.map_or(&[], |average| average);
-    let [model, optimizer] = tensors;
-    let pieces: [&[u8]; 7] = [
-        MAGIC, &version, &length, &encoded, model, optimizer, average,
-    ];
+    let start: [&[u8]; 4] = [MAGIC, &version, &length, &encoded];
 
-    let prefix = temporary_prefix(&header.record.run);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".tmp");
-    // As readable as other files: temporary ones are their owner's alone.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = AtomicFile::create(&path, &temporary_prefix(&header.record.run))?;
     let mut digest = Sha256::new();
-    for piece in pieces {
+    for piece in start
+        .into_iter()
+        .chain(sections.iter().map(|bytes| &**bytes))
+    {
         digest.update(piece);
         file.write_all(piece)?;
     }
     file.write_all(&digest.finalize())?;
-    file.as_file().sync_all()?;
     move_aside(&path, &header.record.run)?;
-    file.persist(&path)?;
-    sync_folder(folder)?;
+    file.commit()?;
     Ok(path)
 }
 
@@ -167,14 +150,6 @@ fn move_aside(path: &Path, run: &str) -> io::Result<()> {
     let mut names = (1u64..).map(|number| path.with_added_extension(number.to_string()));
     let free = names.find(|name| !name.exists());
     free.map_or(Ok(()), |free| fs::rename(path, free))
-}
-
-/// Makes a rename last through a power failure.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// Removes the checkpoints of this run but the last `keep` up to that of batch `now`, and that of
@@ -193,20 +168,6 @@ pub(super) fn prune(
     let old = own.len().saturating_sub(keep);
     for &batch in own[..old].iter().filter(|&&batch| Some(batch) != best) {
         fs::remove_file(path(folder, batch))?;
-    }
-    Ok(())
-}
-
-/// Removes what a process of this run that was killed left half written.
-pub(super) fn remove_temporary(folder: &Path, run: &str) -> io::Result<()> {
-    let prefix = temporary_prefix(run);
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(&prefix) && name.ends_with(".tmp") {
-            fs::remove_file(entry.path())?;
-        }
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use burn::tensor::StreamId;
 use super::{Checkpoint, Checkpoints, Header, RunRecord, file};
 use crate::time::Duration;
 use crate::trainer::TrainerConfig;
-use crate::{Error, State, parameters};
+use crate::{AtomicFile, Error, State, parameters};
 
 /// The identity of a new run: 128 bits from the system's random generator, in hexadecimal.
 pub(crate) fn run_id() -> String {
@@ -68,19 +68,16 @@ impl Writer {
         let lock = FolderLock::acquire(&to.folder)?;
         match resumed {
             Some(checkpoint) => {
-                file::remove_temporary(&to.folder, checkpoint.run()).map_err(unwritable)?;
+                let prefix = file::temporary_prefix(checkpoint.run());
+                AtomicFile::remove_left_over(&to.folder, &prefix).map_err(unwritable)?;
             }
-            None if Checkpoint::exists(&to.folder) => {
-                return Err(Error::argument(
-                    "checkpoints",
-                    format!(
-                        "{}, which has the checkpoints of a run",
-                        to.folder.display()
-                    ),
-                    "another folder, or that run to `resume`",
-                ));
+            None => {
+                let folder = to.folder.display();
+                let value = format!("{folder}, which has the checkpoints of a run");
+                let accepted = "another folder, or that run to `resume`";
+                let is_free = !Checkpoint::exists(&to.folder);
+                Error::ensure(is_free, "checkpoints", value, accepted)?;
             }
-            None => {}
         }
         Ok(Self {
             last: resumed.map(|checkpoint| checkpoint.path().into()),
@@ -139,7 +136,7 @@ impl Writer {
             history: state.history.clone(),
             learning_rate: state.learning_rate,
             skipped: state.skipped,
-            lengths: (0, 0, None),
+            lengths: Vec::new(),
         };
         let moment = Moment {
             to: self.to.clone(),
@@ -180,24 +177,19 @@ impl<M: Module> Moment<M> {
         let folder = &self.to.folder;
         let encode =
             |error: RecordError| Error::write(folder, std::io::Error::other(error.to_string()));
-        let model = self.model.into_record().into_bytes().map_err(encode)?;
-        let optimizer = self.optimizer.into_bytes().map_err(encode)?;
-        let average = self
-            .ema_model
-            .map(|average| average.into_record().into_bytes());
-        let average = average.transpose().map_err(encode)?;
-        let length = |bytes: &burn::tensor::Bytes| bytes.len() as u64;
+        let mut sections = vec![
+            self.model.into_record().into_bytes().map_err(encode)?,
+            self.optimizer.into_bytes().map_err(encode)?,
+        ];
+        if let Some(ema_model) = self.ema_model {
+            sections.push(ema_model.into_record().into_bytes().map_err(encode)?);
+        }
         let header = Header {
-            lengths: (
-                length(&model),
-                length(&optimizer),
-                average.as_ref().map(length),
-            ),
+            lengths: sections.iter().map(|bytes| bytes.len() as u64).collect(),
             ..self.header
         };
         let unwritable = |error| Error::write(&file::path(folder, batch), error);
-        let path = file::write(folder, &header, [&model, &optimizer], average.as_ref())
-            .map_err(unwritable)?;
+        let path = file::write(folder, &header, &sections).map_err(unwritable)?;
         let RunRecord { run, best, .. } = &header.record;
         let best = best.as_ref().map(|(_, batch)| *batch);
         file::prune(folder, run, batch, self.to.keep, best).map_err(unwritable)?;

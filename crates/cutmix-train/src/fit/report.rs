@@ -56,7 +56,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             train_seconds: std::mem::take(&mut self.record.train_seconds),
             seconds: now.elapsed.as_secs_f64(),
         };
-        self.loggers.report(&report)?;
+        self.loggers.each(|logger| logger.report(&report))?;
         self.state.history.reports.push(report);
         self.emit(Event::EvalEnd)?;
         self.batches_at_report = now.batch;
@@ -77,8 +77,10 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             let loggers = &mut self.loggers;
             let progress = |outputs: &Outputs| {
                 done += outputs.logits.dims()[0];
-                loggers.evaluating(name, done, total);
-                Ok(())
+                loggers.each(|logger| {
+                    logger.evaluating(name, done, total);
+                    Ok(())
+                })
             };
             let (evaluator, loader) = (&self.evaluator, loader.as_ref());
             scores.extend(evaluator.run_observed(name, &model, loader, &device, progress)?);
@@ -116,7 +118,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         // The numbers of the batches before it belong to the checkpoint, and have to be finite.
         self.finish_batches()?;
         self.emit(Event::Save)?;
-        self.loggers.flush()?;
+        self.loggers.each(|logger| logger.flush())?;
         let Some(writer) = &mut self.checkpoints else {
             return Ok(());
         };
@@ -149,13 +151,14 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
                 sums.add(loss, reduction, &shares, samples);
             }
             self.record.sums.add_all(&sums);
-            self.loggers.batch(&BatchLog {
+            let batch = BatchLog {
                 time: pending.time,
                 learning_rate: pending.learning_rate,
                 loss: sums.loss(),
                 accuracy: sums.accuracy(),
                 logged: pending.logged,
-            })?;
+            };
+            self.loggers.each(|logger| logger.batch(&batch))?;
         }
         self.last_read = Instant::now();
         Ok(())

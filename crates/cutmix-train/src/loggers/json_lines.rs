@@ -1,13 +1,13 @@
 //! One JSON object a line.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
 use super::{BatchLog, Logger, Report, RunStart};
-use crate::Error;
+use crate::{AtomicFile, Error};
 
 /// Writes every batch and every report as a line of JSON.
 ///
@@ -105,10 +105,7 @@ impl Logger for JsonLines {
 
 /// Removes the lines of batches from number `batches` on, and the half of a line.
 fn keep_before(path: &Path, batches: u64) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let mut kept = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    let mut kept = AtomicFile::create(path, ".log-")?;
     for line in BufReader::new(File::open(path)?).split(b'\n') {
         let line = line?;
         let value: Value = serde_json::from_slice(&line).unwrap_or_default();
@@ -122,8 +119,5 @@ fn keep_before(path: &Path, batches: u64) -> io::Result<()> {
             kept.write_all(b"\n")?;
         }
     }
-    kept.as_file()
-        .set_permissions(fs::metadata(path)?.permissions())?;
-    kept.persist(path)?;
-    Ok(())
+    kept.commit()
 }

@@ -156,28 +156,12 @@ impl Loggers {
         Ok(())
     }
 
-    pub fn batch(&mut self, batch: &BatchLog) -> Result<(), Error> {
-        self.loggers
-            .iter_mut()
-            .try_for_each(|logger| logger.batch(batch))
-    }
-
-    pub fn evaluating(&mut self, set: &str, done: usize, total: usize) {
-        for logger in &mut self.loggers {
-            logger.evaluating(set, done, total);
-        }
-    }
-
-    pub fn report(&mut self, report: &Report) -> Result<(), Error> {
-        self.loggers
-            .iter_mut()
-            .try_for_each(|logger| logger.report(report))
-    }
-
-    pub fn flush(&mut self) -> Result<(), Error> {
-        self.loggers
-            .iter_mut()
-            .try_for_each(|logger| logger.flush())
+    /// Passes something on to every logger.
+    pub fn each(
+        &mut self,
+        pass: impl FnMut(&mut Box<dyn Logger>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.loggers.iter_mut().try_for_each(pass)
     }
 
     /// Ends every logger that has started; the first error is returned.

@@ -127,7 +127,7 @@ impl Logger for BurnRenderer {
     fn report(&mut self, report: &Report) -> Result<(), Error> {
         let mut first = None;
         for score in &report.scores {
-            let (set, metric) = score.name.split_once('/').unwrap_or(("", &score.name));
+            let (set, metric) = score.set_and_metric();
             if set == "train" {
                 continue;
             }

@@ -246,7 +246,7 @@ fn one_of_chooses_by_the_weights_and_logs_its_choice() {
 
 #[test]
 fn the_recipe_is_mixup_or_cutmix_each_on_a_lane_of_its_own() {
-    let seen = steps(40, vec![boxed(OneOf::mixup_or_cutmix())]);
+    let seen = steps(40, vec![boxed(MixUpOrCutMix::new())]);
     let chosen = [0, 1].map(|choice| {
         let chose = |seen: &&Seen| seen.logged("one-of/choice") == Some(choice as f64);
         seen.iter().filter(chose).count()
@@ -270,7 +270,7 @@ fn the_recipe_is_mixup_or_cutmix_each_on_a_lane_of_its_own() {
 
 #[test]
 fn mixup_or_cutmix_is_the_recipe_with_settings() {
-    let recipe = steps(10, vec![boxed(OneOf::mixup_or_cutmix())]);
+    let recipe = steps(10, vec![boxed(MixUpOrCutMix::new())]);
     assert_eq!(steps(10, vec![boxed(MixUpOrCutMix::new())]), recipe);
     let always = steps(10, vec![boxed(MixUpOrCutMix::new().with_switch(1.0))]);
     assert_eq!(acted(&always, "cutmix/lambda").len(), 10);

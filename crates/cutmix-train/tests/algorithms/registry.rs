@@ -183,7 +183,7 @@ fn unknown_names_are_refused_with_the_known_ones() {
     else {
         panic!("{error}");
     };
-    assert_eq!(value, "aplha of cutmix");
+    assert_eq!(value, "aplha");
     assert_eq!(accepted, "alpha, sampler, mode, interpolate-loss");
     assert!(
         serde_json::from_value::<AlgorithmConfig>(json!({ "cutmix": { "aplha": 1 } })).is_err()

@@ -3,7 +3,8 @@
 use cutmix::functional::{cutmix_batch, cutout_batch, mixup_batch, smooth_labels};
 use cutmix::plan::Stream;
 use cutmix_train::algorithms::{
-    Algorithm, CutMix, CutOut, Ema, FMix, LabelSmoothing, MixUp, OneOf, ResizeMix, When, check,
+    Algorithm, CutMix, CutOut, Ema, FMix, LabelSmoothing, MixUp, MixUpOrCutMix, OneOf, ResizeMix,
+    When, check,
 };
 
 use crate::common::{CLASSES, Tiny, duration, values};
@@ -201,7 +202,7 @@ fn algorithms_that_can_work_together_are_accepted() {
     accepted(vec![boxed(
         OneOf::new().with(1.0, smoothing()).with(1.0, smoothing()),
     )]);
-    accepted(vec![boxed(OneOf::mixup_or_cutmix()), boxed(smoothing())]);
+    accepted(vec![boxed(MixUpOrCutMix::new()), boxed(smoothing())]);
     // An algorithm that never acts is in nobody's way.
     let never = When::new(cutmix(true)).with_probability(0.0);
     accepted(vec![boxed(never), boxed(smoothing())]);

@@ -66,7 +66,7 @@ fn the_reasons_why_a_file_cannot_be_used_are_told_apart() {
             old,
             CheckpointProblem::Version {
                 found: 1,
-                supported: 2
+                supported: 3
             }
         ),
         "{old:?}"
