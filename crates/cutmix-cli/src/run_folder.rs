@@ -1,13 +1,13 @@
 //! The folder of a run.
 
-use std::fs::{self, DirEntry};
+use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{Device, FloatDType};
-use cutmix_train::{Checkpoint, FolderLock};
+use cutmix_train::{AtomicFile, Checkpoint, FolderLock};
 use cutmix_vision::{AnyNetwork, Manifest, ModelConfig, ModelError, Normalize};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -217,12 +217,8 @@ impl RunFolder {
 
     /// Removes what a process that was killed has left half written.
     pub fn remove_temporary(&self) {
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            if is_temporary(&entry) {
-                // Nobody reads it; the file stays where it cannot be removed.
-                let _ = fs::remove_file(entry.path());
-            }
-        }
+        // Nobody reads it; it stays where it cannot be removed.
+        let _ = AtomicFile::remove_left_over(&self.path, TEMPORARY);
     }
 
     /// Writes the model, with weights in f32. Two equal models give the same bytes.
@@ -268,16 +264,12 @@ impl RunFolder {
     }
 }
 
-fn is_temporary(entry: &DirEntry) -> bool {
-    entry.file_name().to_string_lossy().starts_with(TEMPORARY)
-}
-
 /// Whether a folder has more in it than a run leaves that is killed before it has started.
 fn is_started(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name != LOCK && name != MANIFEST && !is_temporary(&entry) {
+        let name = entry?.file_name();
+        let is_temporary = name.to_string_lossy().starts_with(TEMPORARY);
+        if name != LOCK && name != MANIFEST && !is_temporary {
             return Ok(true);
         }
     }
@@ -286,25 +278,10 @@ fn is_started(folder: &Path) -> io::Result<bool> {
 
 /// Writes a file whole or not at all, also after a power failure.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(TEMPORARY).suffix(".tmp");
-        // As readable as other files: temporary ones are their owner's alone.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder)?;
-        // By the file itself, as errors would name the temporary one.
-        file.as_file().write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        if cfg!(unix) {
-            fs::File::open(folder)?.sync_all()?;
-        }
-        Ok(())
+        let mut file = AtomicFile::create(path, TEMPORARY)?;
+        file.write_all(bytes)?;
+        file.commit()
     };
     write().map_err(|error| Error::write(path, error))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cutmix_train::History;
+use cutmix_train::{History, Score};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
@@ -30,7 +30,10 @@ const EXPLANATION: &str = "Mixed accuracy: the share of each mixed label on the 
 pub fn write(path: &Path, history: &History, mixes_targets: bool) -> Result<()> {
     let font = register_font(FAMILY, FontStyle::Normal, FONT_FILE);
     font.map_err(|_| "the font is damaged".to_string())?;
-    let metrics = metrics(history);
+    let metrics = ["loss", "accuracy"]
+        .into_iter()
+        .chain(names(history).map(|name| name.1));
+    let metrics = distinct(metrics);
     let height = HEIGHT * metrics.len().div_ceil(2).max(1);
     let mut page = Page::new(WIDTH, height + if mixes_targets { FOOT } else { 0 });
     {
@@ -38,12 +41,8 @@ pub fn write(path: &Path, history: &History, mixes_targets: bool) -> Result<()> 
         let (panels, _) = root.split_vertically(height as i32);
         let panels = panels.split_evenly((height / HEIGHT, 2));
         for (area, metric) in panels.iter().zip(&metrics) {
-            panel(
-                area,
-                metric,
-                &curves(history, metric, mixes_targets),
-                history,
-            )?;
+            let curves = curves(history, metric, mixes_targets);
+            panel(area, metric, &curves, history)?;
         }
         root.present().map_err(|error| error.to_string())?;
     }
@@ -54,16 +53,21 @@ pub fn write(path: &Path, history: &History, mixes_targets: bool) -> Result<()> 
     page.write(path)
 }
 
-/// The metrics of all scores, in order, loss and accuracy at least.
-fn metrics(history: &History) -> Vec<String> {
-    let mut metrics = vec!["loss".to_string(), "accuracy".to_string()];
-    let names = history.reports.iter().flat_map(|report| &report.scores);
-    for (_, metric) in names.filter_map(|score| score.name.split_once('/')) {
-        if !metrics.iter().any(|known| known == metric) {
-            metrics.push(metric.into());
+/// The set and the metric of every score.
+fn names(history: &History) -> impl Iterator<Item = (&str, &str)> {
+    let scores = history.reports.iter().flat_map(|report| &report.scores);
+    scores.map(Score::set_and_metric)
+}
+
+/// Names, each once, in order.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut known = Vec::new();
+    for name in names {
+        if !known.contains(&name) {
+            known.push(name);
         }
     }
-    metrics
+    known
 }
 
 struct Curve {
@@ -74,13 +78,7 @@ struct Curve {
 
 /// The curves of a metric, one for each set that has it.
 fn curves(history: &History, metric: &str, mixes_targets: bool) -> Vec<Curve> {
-    let mut sets: Vec<&str> = Vec::new();
-    let names = history.reports.iter().flat_map(|report| &report.scores);
-    for (set, _) in names.filter_map(|score| score.name.split_once('/')) {
-        if !sets.contains(&set) {
-            sets.push(set);
-        }
-    }
+    let sets = distinct(names(history).map(|name| name.0));
     let curves = sets.iter().zip(COLORS.iter().cycle()).map(|(set, color)| {
         let name = format!("{set}/{metric}");
         let points = history.reports.iter().filter_map(|report| {
@@ -100,15 +98,6 @@ fn curves(history: &History, metric: &str, mixes_targets: bool) -> Vec<Curve> {
         }
     });
     curves.filter(|curve| !curve.points.is_empty()).collect()
-}
-
-/// The title of a metric's panel.
-fn title(metric: &str) -> String {
-    match metric {
-        "loss" => "Loss".into(),
-        "accuracy" => "Accuracy (%)".into(),
-        metric => metric.into(),
-    }
 }
 
 fn panel(
@@ -137,12 +126,16 @@ fn panel(
         count => 0.5 * (last - first) / (count - 1) as f64,
     };
 
-    let title = title(metric);
+    let title = match metric {
+        "loss" => "Loss",
+        "accuracy" => "Accuracy (%)",
+        metric => metric,
+    };
     let fail = |error: DrawingAreaErrorKind<_>| format!("{error}");
     let mut chart = ChartBuilder::on(area)
         .margin(20)
         .margin_right(28)
-        .caption(&title, style(20))
+        .caption(title, style(20))
         .x_label_area_size(48)
         .y_label_area_size(64)
         .build_cartesian_2d(
@@ -166,7 +159,7 @@ fn panel(
         .x_label_formatter(&epoch_label)
         .y_labels(8)
         .x_desc("epoch")
-        .y_desc(&title)
+        .y_desc(title)
         .label_style(style(15))
         .axis_desc_style(style(16))
         .draw()

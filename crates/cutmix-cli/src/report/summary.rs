@@ -155,57 +155,25 @@ pub fn print_result(settings: &Settings, history: &History, test: &[Score], fold
 
 fn print_validation(settings: &Settings, history: &History, last: &Report) {
     let scores: Vec<_> = (last.scores.iter())
-        .filter(|score| score.name.starts_with("val/"))
+        .filter(|score| score.set_and_metric().0 == "val")
         .collect();
     if scores.is_empty() {
         return;
     }
-    let name = settings.best.as_deref().unwrap_or("val/accuracy");
-    let best = history
-        .best(name)
-        .and_then(|report| Some((report, report.score(name)?)));
-    let best = best.map_or(String::new(), |(report, score)| {
-        let verb = if settings.best.is_some() {
-            "kept"
-        } else {
-            "best"
-        };
-        format!(
-            " ({verb}: {} {})",
-            score_text(score, &score.name),
-            when(report)
-        )
+    let (name, verb) = match &settings.best {
+        Some(name) => (name.as_str(), "kept"),
+        None => ("val/accuracy", "best"),
+    };
+    let best = history.best(name).and_then(|report| {
+        let (value, place) = (report.score(name)?.text(), report.place());
+        Some(format!(" ({verb}: {name} {value} at {place})"))
     });
-    line(format!(
-        "validation {}{best}",
-        named_scores(scores.into_iter())
-    ));
+    let scores = named_scores(scores.into_iter());
+    line(format!("validation {scores}{}", best.unwrap_or_default()));
 }
 
 /// Scores without the name of their set: `loss 0.3412, accuracy 87.31 %`.
 pub fn named_scores<'a>(scores: impl Iterator<Item = &'a Score>) -> String {
-    let scores = scores.map(|score| {
-        let metric = score
-            .name
-            .split_once('/')
-            .map_or(score.name.as_str(), |(_, metric)| metric);
-        score_text(score, metric)
-    });
+    let scores = scores.map(|score| format!("{} {}", score.set_and_metric().1, score.text()));
     scores.collect::<Vec<_>>().join(", ")
-}
-
-fn score_text(score: &Score, name: &str) -> String {
-    if score.name.ends_with("/accuracy") {
-        format!("{name} {:.2} %", score.value)
-    } else {
-        format!("{name} {:.4}", score.value)
-    }
-}
-
-fn when(report: &Report) -> String {
-    if report.epoch.fract() == 0.0 {
-        format!("in epoch {}", report.epoch)
-    } else {
-        format!("at batch {}", report.batches)
-    }
 }

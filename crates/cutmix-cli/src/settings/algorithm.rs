@@ -3,8 +3,9 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
-use cutmix_train::Duration;
-use cutmix_train::algorithms::{ALGORITHMS, Algorithm, AlgorithmConfig, NAMES, OneOf, When, check};
+use cutmix_train::algorithms::{
+    ALGORITHMS, Algorithm, AlgorithmConfig, NAMES, OneOf, WhenConfig, check,
+};
 use cutmix_vision::AnyNetwork;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -19,9 +20,7 @@ pub type Boxed = Box<dyn Algorithm<AnyNetwork>>;
 #[serde(try_from = "String", into = "String")]
 pub struct AlgorithmSpec {
     kind: Kind,
-    probability: f64,
-    from: Option<Duration>,
-    until: Option<Duration>,
+    when: WhenConfig,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -31,18 +30,16 @@ enum Kind {
     /// An algorithm of the registry.
     One(AlgorithmConfig),
     /// `one-of(A|B)`: one of these for each batch, in proportion to their weights.
-    OneOf(Vec<(f64, AlgorithmSpec)>),
+    OneOf(Vec<(AlgorithmSpec, f64)>),
 }
 
 /// The names that are no algorithms of the registry.
 const ONE_OF: &str = "one-of";
 const NONE: &str = "none";
-/// The settings of every algorithm.
-const WHEN: [&str; 3] = ["probability", "from", "until"];
 const WEIGHT: &str = "weight";
 
-const TIME: &str = "a number with a unit: 0.9dur (a share of the run), 3ep (passes over the data), \
-                    500ba (batches), 12800sp (images) or 1h30m";
+const NO_CHOICE: &str =
+    "`none` cannot be a choice; the probability of one-of leaves batches unchanged";
 const CHOICES: &str = "expected algorithms to choose from, for example one-of(mixup|cutmix:alpha=0.5,\
                        weight=2):until=0.9dur";
 
@@ -55,20 +52,13 @@ impl AlgorithmSpec {
             Kind::OneOf(choices) => {
                 let choices = choices
                     .iter()
-                    .filter_map(|(weight, spec)| Some((weight, spec.init()?)));
-                Box::new(choices.fold(OneOf::new(), |one_of, (weight, choice)| {
+                    .filter_map(|(choice, weight)| Some((choice.init()?, weight)));
+                Box::new(choices.fold(OneOf::new(), |one_of, (choice, weight)| {
                     one_of.with(*weight, choice)
                 }))
             }
         };
-        let mut when = When::new(algorithm).with_probability(self.probability);
-        if let Some(from) = self.from {
-            when = when.with_from(from);
-        }
-        if let Some(until) = self.until {
-            when = when.with_until(until);
-        }
-        Some(Box::new(when))
+        Some(Box::new(self.when.clone().init(algorithm)))
     }
 
     /// Checks that the algorithm can change images of this height and width.
@@ -80,7 +70,7 @@ impl AlgorithmSpec {
                 .map_err(|error| wrong(self, error)),
             Kind::OneOf(choices) => choices
                 .iter()
-                .try_for_each(|(_, choice)| choice.check_images(spatial)),
+                .try_for_each(|(choice, _)| choice.check_images(spatial)),
         }
     }
 
@@ -89,7 +79,7 @@ impl AlgorithmSpec {
         match &self.kind {
             Kind::None => false,
             Kind::One(config) => config.info().changes_images(),
-            Kind::OneOf(choices) => choices.iter().any(|(_, choice)| choice.changes_images()),
+            Kind::OneOf(choices) => choices.iter().any(|(choice, _)| choice.changes_images()),
         }
     }
 }
@@ -134,182 +124,132 @@ pub fn help() -> String {
             );
         }
     }
-    help + "one-of(A|B|...): one of these for each batch\n  \
-            weight (of each): a number of at least 0, its share relative to the others [default: 1]\n\
-            none: no algorithm\n\n\
-            Settings of every algorithm:\n  \
-            probability: a number in 0..=1: acts on this share of the batches [default: 1]\n  \
-            from, until: acts in this part of the run, 0.5dur (a share of it), 3ep, 500ba, 12800sp or\n    \
-            1h30m; the end is excluded [default: all of it]\n\n\
-            Those that change images act in the order given, and before all others."
+    help += "one-of(A|B|...): one of these for each batch\n  \
+             weight (of each): a number of at least 0, its share relative to the others [default: 1]\n\
+             none: no algorithm\n\n\
+             Settings of every algorithm:\n";
+    for (name, description) in WhenConfig::SETTINGS {
+        let _ = writeln!(help, "  {name}: {description}");
+    }
+    help + "\nThose that change images act in the order given, and before all others."
 }
 
 impl FromStr for AlgorithmSpec {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let (kind, mut settings) = match text.split_once('(') {
-            Some((ONE_OF, rest)) => parse_one_of(text, rest)?,
-            _ => parse_one(text)?,
-        };
-        settings.finish(kind)
+        match text.split_once('(') {
+            Some((ONE_OF, rest)) => parse_one_of(text, rest),
+            _ => Ok(parse_one(text, false)?.0),
+        }
     }
 }
 
-/// Parses anything but `one-of(..)`, up to the settings that every algorithm has.
-fn parse_one(text: &str) -> Result<(Kind, SettingsText<'_>), Error> {
+/// Parses anything but `one-of(..)`, with its weight if it is a choice of one.
+fn parse_one(text: &str, is_choice: bool) -> Result<(AlgorithmSpec, f64), Error> {
     let (name, settings) = text.split_once(':').unwrap_or((text, ""));
-    let info = ALGORITHMS.iter().find(|info| info.name == name);
-    let mut settings =
-        SettingsText::parse(text, name, settings, info.and_then(|info| info.unnamed))?;
-    let kind = match info {
-        Some(info) => {
-            let known: Vec<_> = info.settings().iter().map(|setting| setting.name).collect();
-            settings.known.extend(&known);
-            let own = settings.take_all(&known);
-            let config = AlgorithmConfig::from_settings(name, own);
-            Kind::One(config.map_err(|error| wrong(text, explained(error)))?)
-        }
-        None if name == NONE && settings.left.is_empty() => Kind::None,
-        None if name == NONE => return Err(wrong(text, "`none` has no settings")),
-        None if name == ONE_OF => return Err(wrong(text, CHOICES)),
-        None => {
-            let known = NAMES.iter().copied().chain([ONE_OF, NONE]);
-            return Err(Error::unknown("algorithm", name, known));
-        }
+    let Some(info) = ALGORITHMS.iter().find(|info| info.name == name) else {
+        let (kind, when) = (Kind::None, WhenConfig::default());
+        return match name {
+            NONE if settings.is_empty() => Ok((AlgorithmSpec { kind, when }, 1.0)),
+            NONE => Err(wrong(text, "`none` has no settings")),
+            ONE_OF => Err(wrong(text, CHOICES)),
+            _ => {
+                let known = NAMES.iter().copied().chain([ONE_OF, NONE]);
+                Err(Error::unknown("algorithm", name, known))
+            }
+        };
     };
-    Ok((kind, settings))
+    let mut settings = parse_settings(text, settings, info.unnamed)?;
+    let own = info.settings();
+    let known = own.iter().map(|setting| setting.name).chain(when_names());
+    check_names(name, &settings, known.chain(is_choice.then_some(WEIGHT)))?;
+    let weight = match settings.remove(WEIGHT) {
+        None => 1.0,
+        Some(weight) => weight
+            .as_f64()
+            .ok_or_else(|| wrong(text, format!("{WEIGHT} is {weight}, expected a number")))?,
+    };
+    let when = when_names().filter_map(|name| settings.remove_entry(name));
+    let when = when.collect();
+    let config = AlgorithmConfig::from_settings(name, settings);
+    let kind = Kind::One(config.map_err(|error| wrong(text, explained(error)))?);
+    Ok((checked(text, kind, when)?, weight))
 }
 
 /// Parses a choice; `rest` is what follows the first parenthesis of `text`.
-fn parse_one_of<'a>(text: &'a str, rest: &'a str) -> Result<(Kind, SettingsText<'a>), Error> {
+fn parse_one_of(text: &str, rest: &str) -> Result<AlgorithmSpec, Error> {
     let (choices, settings) =
         (rest.rsplit_once(')')).ok_or_else(|| wrong(text, "a closing parenthesis is missing"))?;
-    let settings = match settings.strip_prefix(':') {
-        Some(settings) => settings,
-        None if settings.is_empty() => "",
-        None => return Err(wrong(text, CHOICES)),
-    };
     if choices.contains('(') {
         return Err(wrong(text, "a one-of cannot be a choice of another one"));
     }
-    let choices = choices
-        .split('|')
-        .map(|choice| parse_choice(text, choice.trim()));
-    let choices = choices.collect::<Result<_, _>>()?;
-    Ok((
-        Kind::OneOf(choices),
-        SettingsText::parse(text, ONE_OF, settings, None)?,
-    ))
+    let parse = |choice: &str| match choice.trim() {
+        "" | ONE_OF => Err(wrong(text, CHOICES)),
+        NONE => Err(wrong(text, NO_CHOICE)),
+        choice => parse_one(choice, true),
+    };
+    let choices = choices.split('|').map(parse).collect::<Result<_, _>>()?;
+    let settings = match settings.strip_prefix(':') {
+        None if !settings.is_empty() => return Err(wrong(text, CHOICES)),
+        settings => parse_settings(text, settings.unwrap_or_default(), None)?,
+    };
+    check_names(ONE_OF, &settings, when_names())?;
+    checked(text, Kind::OneOf(choices), settings)
 }
 
-/// Parses a choice of the one-of `whole`, with its weight.
-fn parse_choice<'a>(whole: &'a str, text: &'a str) -> Result<(f64, AlgorithmSpec), Error> {
-    if text.is_empty() || text == ONE_OF {
-        return Err(wrong(whole, CHOICES));
-    }
-    let (kind, mut settings) = parse_one(text)?;
-    if kind == Kind::None {
-        let reason =
-            "`none` cannot be a choice; the probability of one-of leaves batches unchanged";
-        return Err(wrong(whole, reason));
-    }
-    let weight = settings.number(WEIGHT, 1.0)?;
-    Ok((weight, settings.finish(kind)?))
-}
-
-/// The text after the colon, and the settings that have not been used.
-struct SettingsText<'a> {
-    text: &'a str,
-    name: &'a str,
-    left: Map<String, Value>,
-    known: Vec<&'static str>,
-}
-
-impl<'a> SettingsText<'a> {
-    /// Parses `settings`, in which the setting `unnamed` may stand without its name.
-    fn parse(
-        text: &'a str,
-        name: &'a str,
-        settings: &'a str,
-        unnamed: Option<&'static str>,
-    ) -> Result<Self, Error> {
-        let mut left = Map::new();
-        for setting in settings.split(',').filter(|setting| !setting.is_empty()) {
-            let is_word = setting.starts_with(|first: char| first.is_alphabetic());
-            let (name, value) = match (setting.split_once('='), unnamed) {
-                (Some((name, value)), _) => (name, parse_value(value)),
-                (None, Some(unnamed)) if !is_word => (unnamed, parse_value(setting)),
-                (None, _) => (setting, Value::Bool(true)),
-            };
-            if left.insert(name.into(), value).is_some() {
-                return Err(wrong(text, format!("{name} is given twice")));
-            }
+/// Parses settings, in which the one with the name `unnamed` may stand without it.
+fn parse_settings(
+    text: &str,
+    settings: &str,
+    unnamed: Option<&'static str>,
+) -> Result<Map<String, Value>, Error> {
+    let mut parsed = Map::new();
+    for setting in settings.split(',').filter(|setting| !setting.is_empty()) {
+        let is_word = setting.starts_with(|first: char| first.is_alphabetic());
+        let (name, value) = match (setting.split_once('='), unnamed) {
+            (Some((name, value)), _) => (name, parse_value(value)),
+            (None, Some(unnamed)) if !is_word => (unnamed, parse_value(setting)),
+            (None, _) => (setting, Value::Bool(true)),
+        };
+        if parsed.insert(name.into(), value).is_some() {
+            return Err(wrong(text, format!("{name} is given twice")));
         }
-        Ok(Self {
-            text,
+    }
+    Ok(parsed)
+}
+
+/// The names of the settings of every algorithm.
+fn when_names() -> impl Iterator<Item = &'static str> {
+    WhenConfig::SETTINGS.iter().map(|(name, _)| *name)
+}
+
+/// Checks that all settings of an algorithm are known.
+fn check_names(
+    algorithm: &str,
+    settings: &Map<String, Value>,
+    known: impl Iterator<Item = &'static str>,
+) -> Result<(), Error> {
+    let known: Vec<_> = known.collect();
+    let unknown = settings.keys().find(|name| !known.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |name| {
+        Err(Error::unknown(
+            format!("setting of {algorithm}"),
             name,
-            left,
-            known: Vec::new(),
-        })
-    }
+            known,
+        ))
+    })
+}
 
-    fn take_all(&mut self, names: &[&str]) -> Map<String, Value> {
-        let taken = names
-            .iter()
-            .filter_map(|name| self.left.remove_entry(*name));
-        taken.collect()
+/// An algorithm that acts on the batches that `when` describes, if the trainer accepts it.
+fn checked(text: &str, kind: Kind, when: Map<String, Value>) -> Result<AlgorithmSpec, Error> {
+    let refused = |error| wrong(text, explained(error));
+    let when = WhenConfig::from_settings(when).map_err(refused)?;
+    let spec = AlgorithmSpec { kind, when };
+    if let Some(algorithm) = spec.init() {
+        algorithm.check().map_err(refused)?;
     }
-
-    fn number(&mut self, name: &'static str, default: f64) -> Result<f64, Error> {
-        self.known.push(name);
-        match self.left.remove(name) {
-            None => Ok(default),
-            Some(value) => value
-                .as_f64()
-                .ok_or_else(|| self.refused(name, &value, "a number")),
-        }
-    }
-
-    fn duration(&mut self, name: &'static str) -> Result<Option<Duration>, Error> {
-        self.known.push(name);
-        let Some(value) = self.left.remove(name) else {
-            return Ok(None);
-        };
-        let parsed = value.as_str().and_then(|text| text.parse().ok());
-        parsed
-            .map(Some)
-            .ok_or_else(|| self.refused(name, &value, TIME))
-    }
-
-    fn refused(&self, name: &str, value: &Value, expected: &str) -> Error {
-        let value = value_text(value);
-        wrong(
-            self.text,
-            format!("{name} is `{value}`, expected {expected}"),
-        )
-    }
-
-    /// Parses the settings that every algorithm has, and checks that none is left.
-    fn finish(&mut self, kind: Kind) -> Result<AlgorithmSpec, Error> {
-        let [probability, from, until] = WHEN;
-        let spec = AlgorithmSpec {
-            kind,
-            probability: self.number(probability, 1.0)?,
-            from: self.duration(from)?,
-            until: self.duration(until)?,
-        };
-        if let Some(name) = self.left.keys().next() {
-            let what = format!("setting of {}", self.name);
-            return Err(Error::unknown(what, name, self.known.iter().copied()));
-        }
-        if let Some(algorithm) = spec.init() {
-            algorithm
-                .check()
-                .map_err(|error| wrong(self.text, explained(error)))?;
-        }
-        Ok(spec)
-    }
+    Ok(spec)
 }
 
 /// A number, `true`, `false`, or else a text.
@@ -378,14 +318,19 @@ impl fmt::Display for AlgorithmSpec {
             }
             Kind::OneOf(choices) => {
                 let choices = choices.iter();
-                let choices = choices.map(|(weight, choice)| format!("{choice},{WEIGHT}={weight}"));
+                let choices = choices.map(|(choice, weight)| format!("{choice},{WEIGHT}={weight}"));
                 write!(f, "{ONE_OF}({})", choices.collect::<Vec<_>>().join("|"))?;
             }
         }
-        if self.probability != 1.0 {
-            settings.push(format!("probability={}", self.probability));
+        let WhenConfig {
+            probability,
+            from,
+            until,
+        } = self.when;
+        if probability != 1.0 {
+            settings.push(format!("probability={probability}"));
         }
-        for (name, duration) in [("from", self.from), ("until", self.until)] {
+        for (name, duration) in [("from", from), ("until", until)] {
             settings.extend(duration.map(|duration| format!("{name}={duration}")));
         }
         if settings.is_empty() {
