@@ -72,8 +72,7 @@ pub fn name(data: Option<&Path>) -> String {
     }
 }
 
-/// The number of images of `[C, H, W]` in a batch where nothing is learned, on which only speed and
-/// memory depend.
+/// The batch size of evaluation. It changes speed and memory, and no score.
 pub fn eval_batch_size(data: &Dataset) -> usize {
     // The activations of a network grow with the pixels.
     const PIXELS: usize = 256 * 64 * 64;

@@ -54,8 +54,8 @@ impl ModelCard {
 }
 
 impl RunFolder {
-    /// Checks that the folder `output` is free, before any work is done for it. What else is wrong
-    /// shows when it is made.
+    /// Checks that the folder `output` is free, before any work is done for it. Other errors are
+    /// reported when it is made.
     pub fn check(output: Option<&Path>) -> Result<(), Error> {
         match output {
             Some(output) if is_started(output).is_ok_and(|started| started) => {
@@ -193,8 +193,8 @@ impl RunFolder {
         fs::read_to_string(self.metrics()).is_ok_and(|table| table.lines().count() > 1)
     }
 
-    /// Writes what makes the folder that of a run. The settings come last: a run that is killed
-    /// before has not started.
+    /// Writes the manifest and then the settings, without which the folder is not that of a run: a
+    /// process that is killed in between has not started one.
     pub fn start(&self, settings: &Settings, manifest: &Manifest) -> Result<(), Error> {
         self.remove_temporary();
         let json = serde_json::to_vec(manifest).expect("texts and numbers are JSON");
@@ -264,7 +264,7 @@ impl RunFolder {
     }
 }
 
-/// Whether a folder has more in it than a run leaves that is killed before it has started.
+/// Whether a folder has other files than those of a run that was killed before it started.
 fn is_started(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();

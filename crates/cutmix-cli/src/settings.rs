@@ -75,8 +75,8 @@ pub struct Settings {
     /// and the batch size]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
-    /// Pull of the weights of convolutions and linear layers towards 0, at least 0 [default: what
-    /// suits the network and the optimizer]
+    /// Weight decay of convolutions and linear layers, at least 0 [default: what suits the network
+    /// and the optimizer]
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     pub weight_decay: Option<f64>,
     /// Optimizer: SGD with Nesterov momentum of 0.9, or AdamW [default: what suits the network]
@@ -107,13 +107,13 @@ pub struct Settings {
     /// How often to evaluate: a time like 1ep, 500ba, 0.1dur (a share of the run) or 10m
     #[arg(long, value_name = "TIME", default_value = "1ep", value_parser = library::<Duration>)]
     pub eval_interval: Duration,
-    /// How often to save a checkpoint, a time as above
+    /// How often to save a checkpoint: a time as for --eval-interval
     #[arg(long, value_name = "TIME", default_value = "1ep", value_parser = library::<Duration>)]
     pub save_interval: Duration,
     /// Number of the last checkpoints to keep, at least 1
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub keep: usize,
-    /// What to write besides metrics.csv, separated by commas [default: neither]
+    /// Logs to write besides metrics.csv, separated by commas [default: none]
     #[arg(long, value_name = "LOG", value_delimiter = ',')]
     pub log: Vec<Log>,
     /// What to measure besides loss and accuracy, separated by commas; may be given several times
@@ -152,9 +152,9 @@ pub enum OnNan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Log {
-    /// log.jsonl: each batch, with what the algorithms did.
+    /// log.jsonl: every batch, with what the algorithms logged, and every report.
     Jsonl,
-    /// The same as event files.
+    /// tensorboard/: event files that TensorBoard reads.
     Tensorboard,
 }
 
@@ -283,9 +283,9 @@ impl Settings {
         }
         self.data_config().check()?;
         check_together(&self.algorithm)?;
-        if self.precision != Precision::F32 && self.effects().averages_weights {
-            let expected = "f32 with the algorithm ema: in other types a moving average soon stands \
-                            still";
+        if self.precision != Precision::F32 && self.effects().keeps_ema {
+            let expected = "f32 with the algorithm ema: in other types a moving average soon stops \
+                            changing";
             return Err(Error::option("precision", self.precision, expected));
         }
         self.check_scores()

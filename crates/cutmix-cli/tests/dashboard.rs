@@ -151,7 +151,7 @@ fn a_run_is_drawn_and_its_reports_follow() {
 }
 
 #[test]
-fn every_way_to_end_it_gives_the_terminal_back_and_the_run_can_be_resumed() {
+fn every_way_to_end_the_dashboard_restores_the_terminal_and_the_run_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let saved = "stopped and saved; resume with: cutmix train --resume run";
@@ -191,7 +191,7 @@ fn every_way_to_end_it_gives_the_terminal_back_and_the_run_can_be_resumed() {
 }
 
 #[test]
-fn without_a_terminal_it_is_refused() {
+fn the_dashboard_is_refused_without_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_cutmix"))
         .args(["train", "--dashboard"])

@@ -1,4 +1,4 @@
-//! Checkpoints: saved moments of a run.
+//! Checkpoints: the saved state of a run.
 
 mod file;
 mod writer;
@@ -55,10 +55,10 @@ impl Checkpoints {
 
     setters! {
         /// Writes each time that `interval` elapses.
-        every interval: Duration;
+        with_save_interval interval: Duration;
         /// Keeps the last `keep` checkpoints, at least 1. The one with the best model is kept as well,
         /// where the run returns that model.
-        keep keep: usize;
+        with_keep keep: usize;
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -74,7 +74,7 @@ pub(crate) struct RunRecord {
     pub run: String,
     /// Samples of the training data, and the loader's digest of them.
     pub num_samples: u64,
-    pub fingerprint: Option<String>,
+    pub digest: Option<String>,
     /// Metrics since the last report.
     pub sums: Sums,
     /// Seconds of training since the last report.
@@ -103,7 +103,7 @@ pub(crate) struct Header {
     pub lengths: Vec<u64>,
 }
 
-/// A saved moment of a run, which [`Trainer::resume`](crate::Trainer::resume) resumes.
+/// The saved state of a run, which [`Trainer::resume`](crate::Trainer::resume) resumes.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -116,7 +116,7 @@ pub struct Checkpoint {
 /// The newest checkpoint of a folder that can be used.
 #[derive(Debug)]
 pub struct Latest {
-    /// The checkpoint.
+    /// The newest checkpoint that is not damaged.
     pub checkpoint: Checkpoint,
     /// The errors of the damaged files that were skipped, newest first, and of the file of the best model
     /// if that cannot be read; the best is then looked for anew.
@@ -195,7 +195,7 @@ impl Checkpoint {
         self.header.max_duration
     }
 
-    /// Whether the run had lasted that long.
+    /// Whether the run had reached its [`max_duration`](Self::max_duration).
     pub fn is_complete(&self) -> bool {
         self.is_over(self.header.max_duration)
     }
@@ -221,7 +221,7 @@ impl Checkpoint {
         let accepted = format!("the {} samples of the run", saved.num_samples);
         let is_same = saved.num_samples == data.num_samples;
         Error::ensure(is_same, "loader", value, accepted)?;
-        let is_same = saved.fingerprint.is_none() || saved.fingerprint == data.fingerprint;
+        let is_same = saved.digest.is_none() || saved.digest == data.digest;
         let accepted = "the data of the run, unchanged";
         Error::ensure(is_same, "loader", "train, with changed data", accepted)?;
         let accepted = format!("{}, the seed of the run", self.header.seed);

@@ -108,7 +108,7 @@ pub trait Loader<const D: usize = 4>: Send + Sync {
 
     /// A digest of the data, by which a resumed run notices that they have changed; `None` where it
     /// is not known.
-    fn fingerprint(&self) -> Option<String> {
+    fn digest(&self) -> Option<String> {
         None
     }
 }

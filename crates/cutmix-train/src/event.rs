@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A moment of a training run, at which algorithms act and callbacks watch.
+/// A moment of a training run, at which algorithms act and callbacks watch. The events of a batch are
+/// ordered as they occur.
 ///
 /// ```text
 /// FitStart
@@ -19,7 +20,7 @@ use std::fmt;
 /// A batch has one part unless gradients are accumulated over several
 /// ([`TrainerConfig::with_accumulate`](crate::TrainerConfig::with_accumulate)). Evaluation passes
 /// no batch to an algorithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event {
     /// Training starts; the model is on its device.
     FitStart,

@@ -81,7 +81,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         };
         let device = device.autodiff();
         let samples = trainer.train.num_samples();
-        let fingerprint = trainer.train.fingerprint();
+        let digest = trainer.train.digest();
         let checkpoints = trainer
             .checkpoints
             .map(|to| Writer::open(to, trainer.resume.as_ref()));
@@ -92,7 +92,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let mut record = RunRecord {
             run: crate::checkpoint::run_id(),
             num_samples: samples as u64,
-            fingerprint,
+            digest,
             ..RunRecord::default()
         };
         let mut clock = Clock::new(config.max_duration, samples, Counts::default());
@@ -117,9 +117,9 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             }
             checkpoint.restore(&mut state)?;
         }
-        let averages = (trainer.algorithms.iter()).any(|one| one.effects().averages_weights);
+        let has_ema = (trainer.algorithms.iter()).any(|one| one.effects().keeps_ema);
         Error::ensure(
-            averages || state.ema_model.is_none(),
+            has_ema || state.ema_model.is_none(),
             "algorithms",
             "without a moving average",
             "the moving average of the run that is resumed",
@@ -405,7 +405,8 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             self.state.enter(lane as u64);
             let applied = algorithm.apply(event, &mut self.state);
             let is_kept = !had_images || !self.state.has_lost_images();
-            let accepted = "the error of `map_images` passed on";
+            let accepted =
+                "images left in the state; an algorithm has to return the error of `map_images`";
             let kept = || Error::ensure(is_kept, "images", "lost", accepted);
             applied
                 .and_then(|()| kept())

@@ -11,7 +11,7 @@ use crate::trainer::Patience;
 pub struct Score {
     /// The set, a slash, and the metric: `val/accuracy`.
     pub name: String,
-    /// The value; NaN or infinite where the metric is.
+    /// The value, for an accuracy in percent; NaN or infinite where the metric gives such a number.
     pub value: f64,
     /// Whether a higher value is better.
     pub higher_is_better: bool,
@@ -42,7 +42,7 @@ impl Score {
     }
 }
 
-/// The state of a run at the end of an evaluation interval.
+/// The position, learning rate and scores of a run at the end of an evaluation interval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Elapsed passes over the training data: 1 at the end of the first epoch, 1.5 in the middle of
@@ -57,8 +57,7 @@ pub struct Report {
     /// The scores on the training batches since the last report, as the network saw them, and on
     /// each evaluation set.
     pub scores: Vec<Score>,
-    /// Whether an algorithm mixed the training targets. `train/accuracy` is then the share of each
-    /// mixed label on the predicted class, which is lower than accuracy on whole images.
+    /// Whether an algorithm mixed the training targets. `train/accuracy` is then the weight of the predicted class in each mixed label, which is lower than accuracy on whole images.
     pub mixed: bool,
     /// Batches of the run whose update was skipped because it was not finite.
     pub skipped: u64,

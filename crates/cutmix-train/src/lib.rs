@@ -23,7 +23,7 @@
 //! - [`Checkpoints`], [`Checkpoint`] and [`Trainer::resume`]: a run that was killed continues to the
 //!   same weights, bit for bit on the CPU.
 //! - [`Stop`] ends a run from outside, [`Patience`] when it no longer improves.
-//! - [`loggers`] take its numbers.
+//! - [`loggers`] write the losses and scores of a run to files or a terminal.
 
 #[macro_use]
 mod setters;

@@ -50,7 +50,7 @@ pub trait Network<const D: usize = 4>: Module + 'static {
 /// ```
 #[derive(Module, Debug)]
 pub struct WithForward<M, F = fn(&M, Tensor<4>) -> Tensor<2>> {
-    /// The module.
+    /// The module that the function computes logits with.
     pub module: M,
     #[module(skip)]
     forward: F,

@@ -12,8 +12,8 @@ use crate::time::{Duration, Time};
 /// The change of the learning rate over the run, as a factor on the base rate.
 ///
 /// A schedule is a function of the time alone, so it has no state to save. Each one starts with a
-/// warm-up, over which the factor rises. The factor of a batch is that of its middle, so that
-/// neither the first rate nor the last one is 0.
+/// warm-up, over which the factor rises. The factor of a batch is that of its middle (for `Step`,
+/// of its start), so that neither the first rate nor the last one is 0.
 ///
 /// As text: `cosine`, `constant`, `step:every=30ep,factor=0.1`, `one-cycle`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -47,8 +47,8 @@ pub struct State<M, const D: usize = 4> {
     pub ema_model: Option<M>,
     /// The reports up to here.
     pub history: History,
-    /// The learning rate of this batch. A change up to [`BeforeStep`](crate::Event::BeforeStep) is
-    /// obeyed.
+    /// The learning rate of this batch. A change at [`BeforeStep`](crate::Event::BeforeStep) or
+    /// before takes effect.
     pub learning_rate: f64,
     /// The targets of the samples, on which training accuracy is measured.
     pub targets: Targets,
@@ -75,7 +75,7 @@ pub struct State<M, const D: usize = 4> {
     images: Option<Tensor<D>>,
     device: Device,
     time: Time,
-    position: u64,
+    part: u64,
     num_classes: usize,
     seed: u64,
     stream: Stream,
@@ -124,16 +124,16 @@ impl<M, const D: usize> State<M, D> {
             time: clock.now(),
             clock,
             loss_fn,
-            position: 0,
+            part: 0,
             num_classes,
             seed,
             stream: Stream::new(seed),
         }
     }
 
-    /// A state outside a run: batch `position` of a run with this seed, before its forward pass. For
-    /// looking at what an algorithm does to a batch.
-    pub fn preview(model: M, batch: Batch<D>, num_classes: usize, seed: u64, position: u64) -> Self
+    /// Creates a state without a run, to preview what an algorithm does: part `part` of a run with
+    /// this seed, before its forward pass.
+    pub fn preview(model: M, batch: Batch<D>, num_classes: usize, seed: u64, part: u64) -> Self
     where
         M: Network<D>,
     {
@@ -146,7 +146,7 @@ impl<M, const D: usize> State<M, D> {
         let optimizer = burn::optim::SgdConfig::new().init();
         let loss = Arc::new(cutmix::loss::CrossEntropy::new());
         let mut state = Self::new(model, optimizer, loss, clock, device, num_classes, seed);
-        state.start_part(batch, position);
+        state.start_part(batch, part);
         state
     }
 
@@ -157,11 +157,11 @@ impl<M, const D: usize> State<M, D> {
         self.logged.clear();
     }
 
-    /// Sets the next part of the batch, which is number `position` of all parts of the run.
-    pub(crate) fn start_part(&mut self, part: Batch<D>, position: u64) {
-        self.position = position;
-        self.images = Some(part.images);
-        self.targets = part.targets;
+    /// Sets the next part of the batch, which is number `part` of all parts of the run.
+    pub(crate) fn start_part(&mut self, batch: Batch<D>, part: u64) {
+        self.part = part;
+        self.images = Some(batch.images);
+        self.targets = batch.targets;
         self.loss_targets = None;
         self.interpolation = None;
         self.mixture = None;
@@ -195,7 +195,7 @@ impl<M, const D: usize> State<M, D> {
     }
 
     fn seed_device(&self, lane: u64) {
-        let mut rng = Stream::new(self.seed).lane(lane).at(self.position);
+        let mut rng = Stream::new(self.seed).lane(lane).at(self.part);
         self.device.seed(rng.next_u64());
     }
 
@@ -227,8 +227,8 @@ impl<M, const D: usize> State<M, D> {
 
     /// The number of this part of a batch in the run, from 0: the number of the batch unless batches
     /// are made of several parts.
-    pub fn position(&self) -> u64 {
-        self.position
+    pub fn part(&self) -> u64 {
+        self.part
     }
 
     /// The number of classes.
@@ -282,17 +282,17 @@ impl<M, const D: usize> State<M, D> {
     }
 
     /// The random generator of this algorithm for this part of a batch: a function of the seed, the
-    /// place of the algorithm in the run, and [`position`](Self::position) alone. Every call starts
+    /// place of the algorithm in the run, and [`part`](Self::part) alone. Every call starts
     /// it afresh.
     pub fn rng(&self) -> ChaCha8Rng {
-        self.stream.at(self.position)
+        self.stream.at(self.part)
     }
 
-    /// Lets an algorithm inside this one act on the state, with a generator of its own. `part` is
+    /// Lets an algorithm inside this one act on the state, with a generator of its own. `index` is
     /// its number among the inner algorithms.
-    pub fn within<T>(&mut self, part: u64, act: impl FnOnce(&mut Self) -> T) -> T {
+    pub fn within<T>(&mut self, index: u64, act: impl FnOnce(&mut Self) -> T) -> T {
         let outside = self.stream;
-        self.stream = outside.within(part);
+        self.stream = outside.within(index);
         let result = act(self);
         self.stream = outside;
         result
@@ -347,7 +347,7 @@ impl<M, const D: usize> std::fmt::Debug for State<M, D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
             .field("time", &self.time)
-            .field("position", &self.position)
+            .field("part", &self.part)
             .field("learning_rate", &self.learning_rate)
             .finish_non_exhaustive()
     }

@@ -26,7 +26,7 @@ use crate::Error;
 pub enum Duration {
     /// Passes over the training data, `ep`.
     Epochs(u64),
-    /// Batches, and so optimizer steps, `ba`.
+    /// Batches, with one optimizer step each unless it is skipped, `ba`.
     Batches(u64),
     /// Training samples, `sp`.
     Samples(u64),
@@ -44,13 +44,14 @@ pub struct Time {
     pub epoch: u64,
     /// The elapsed share of the epoch, in `0.0..=1.0`.
     pub epoch_progress: f64,
-    /// The batch, from 0: batches of the run before this one, and so optimizer steps.
+    /// The number of the batch, from 0: the batches of the run before this one.
     pub batch: u64,
     /// Samples of the run before this batch.
     pub samples: u64,
     /// The elapsed share of the run, in `0.0..=1.0`.
     pub progress: f64,
-    /// The wall-clock time of training, without the time between a stop and its resumption.
+    /// The wall-clock time of the run with evaluation, without the time between a stop and its
+    /// resumption.
     pub elapsed: time::Duration,
 }
 

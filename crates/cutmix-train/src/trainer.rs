@@ -31,12 +31,12 @@ pub enum OnNan {
     /// waits for it; no checkpoint is written in between.
     #[default]
     Stop,
-    /// Skip the update of such a batch, unless all batches of an evaluation interval are such. Loss
-    /// and gradients are read back at each step, which makes a GPU wait.
+    /// Skip the update of such a batch, and stop the run if all batches of an evaluation interval
+    /// are skipped. Loss and gradients are read back at each step, which makes a GPU wait.
     Skip,
 }
 
-/// The end of a run that no longer improves.
+/// The condition that ends a run when a score no longer improves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Patience {
@@ -59,7 +59,8 @@ pub struct Patience {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TrainerConfig {
-    /// The length of the run, to the batch; in samples it cuts the last batch. Not a share of a run.
+    /// The length of the run, exact to the batch, and in samples exact to the sample; a share is
+    /// refused.
     pub max_duration: Duration,
     /// The time between two evaluations; one more follows at the end of the run.
     pub eval_interval: Duration,
@@ -81,7 +82,7 @@ pub struct TrainerConfig {
     /// The score by which the best model is kept and returned: `val/accuracy`; `None` returns the
     /// last model.
     pub best: Option<String>,
-    /// The end of a run that no longer improves.
+    /// The condition that ends a run early; `None` never does.
     pub patience: Option<Patience>,
 }
 
@@ -205,7 +206,7 @@ pub struct Fit<M> {
 ///     .init(model, train)
 ///     .eval("val", val)
 ///     .algorithm(CutMix::new())
-///     .checkpoints(Checkpoints::new("run/checkpoints").every("500ba".parse()?))
+///     .checkpoints(Checkpoints::new("run/checkpoints").with_save_interval("500ba".parse()?))
 ///     .fit()?;
 /// println!("{:?}", fit.history.last("val/accuracy"));
 /// # Ok(())
@@ -286,7 +287,7 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
         self
     }
 
-    /// Adds a place for the numbers of the run, instead of lines on standard output.
+    /// Adds a logger. Without any, the run prints a line for each report.
     pub fn logger(mut self, logger: impl Logger + 'static) -> Self {
         self.loggers.push(Box::new(logger));
         self
@@ -313,7 +314,7 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
         stop stop: Stop;
     }
 
-    /// Trains.
+    /// Trains until the run is over or is stopped, and returns the model and the reports.
     ///
     /// # Errors
     ///

@@ -10,7 +10,7 @@ use cutmix_train::{Evaluator, Network};
 use common::*;
 
 #[test]
-fn accuracy_in_bf16_is_that_of_a_count() {
+fn accuracy_in_bf16_equals_an_exact_count() {
     let mut device = Device::default();
     device.configure(FloatDType::BF16).unwrap();
 

@@ -147,16 +147,16 @@ fn drop_last_leaves_out_the_samples_that_fill_no_batch() {
 
 #[test]
 fn the_fingerprint_follows_the_samples() {
-    let fingerprint = |set: Dataset| {
+    let digest = |set: Dataset| {
         let loader = ImageLoader::eval(set, 4, raw(1)).unwrap();
-        loader.fingerprint().unwrap()
+        loader.digest().unwrap()
     };
     let set = numbered(10);
-    assert_eq!(fingerprint(set.clone()), fingerprint(numbered(10)));
-    assert_ne!(fingerprint(set.clone()), fingerprint(set.truncate(9)));
-    assert_ne!(fingerprint(set.clone()), fingerprint(numbered(11)));
+    assert_eq!(digest(set.clone()), digest(numbered(10)));
+    assert_ne!(digest(set.clone()), digest(set.truncate(9)));
+    assert_ne!(digest(set.clone()), digest(numbered(11)));
     let reversed = set.subset(&[9, 8, 7, 6, 5, 4, 3, 2, 1, 0]).unwrap();
-    assert_ne!(fingerprint(set), fingerprint(reversed));
+    assert_ne!(digest(set), digest(reversed));
 }
 
 #[test]

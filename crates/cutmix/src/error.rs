@@ -18,13 +18,13 @@ pub enum Error {
     },
     /// Dense targets were passed to code that only takes class indices.
     #[error(
-        "the targets are a dense {shape:?} distribution and {taker} takes class indices `[N]`; use {instead}"
+        "the targets are a dense {shape:?} distribution and {receiver} takes class indices `[N]`; use {instead}"
     )]
     DenseTargets {
         /// The shape of the targets.
         shape: [usize; 2],
         /// The code that received the targets.
-        taker: String,
+        receiver: String,
         /// Code that accepts dense targets.
         instead: String,
     },

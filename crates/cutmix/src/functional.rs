@@ -171,9 +171,10 @@ pub fn fmix_batch<const D: usize, K: Basic>(
 ///   in each dimension; see [`ops::paste_resized`].
 /// - `targets`: as for [`cutmix_batch`].
 ///
-/// It returns the mixed images, of the same shape, and the dense targets `[N, num_classes]`. The batch
-/// stays on its device; nothing is read back. For another scale or a fixed box, draw a plan with
-/// [`RegionSampler::Scale`] and apply it by [`resizemix_apply`].
+/// It returns the mixed images, of the same shape, and the dense targets `[N, num_classes]`. The
+/// batch stays on its device; nothing is read back. For another scale draw a plan with
+/// [`RegionSampler::Scale`], for a fixed box with [`PlanSampler::with_region`], and apply it by
+/// [`resizemix_apply`].
 ///
 /// # Errors
 ///
@@ -321,7 +322,7 @@ pub fn cutout_batch<const D: usize, K: Numeric>(
     rng: &mut impl Rng,
 ) -> Result<Tensor<D, K>, Error> {
     check_value(value)?;
-    let regions = cutout_plan(length, Mode::Sample, &images, rng)?;
+    let regions = cutout_regions(length, Mode::Sample, &images, rng)?;
     ops::fill(images, &regions, value)
 }
 
@@ -331,7 +332,7 @@ pub fn cutout_batch<const D: usize, K: Numeric>(
 /// # Errors
 ///
 /// As [`cutout_batch`], and [`Error::Argument`] for [`Mode::Pair`].
-pub fn cutout_plan<const D: usize, K: Basic>(
+pub fn cutout_regions<const D: usize, K: Basic>(
     length: impl Into<Length>,
     mode: Mode,
     images: &Tensor<D, K>,

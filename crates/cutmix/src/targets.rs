@@ -52,18 +52,18 @@ impl Targets {
         }
     }
 
-    /// Returns the class indices, for code that accepts nothing else. `taker` names this code in the
+    /// Returns the class indices, for code that accepts nothing else. `receiver` names this code in the
     /// message of the error.
     ///
     /// # Errors
     ///
     /// [`Error::DenseTargets`] for dense targets. It names code that accepts them.
-    pub fn into_indices(self, taker: &str) -> Result<Tensor<1, Int>, Error> {
+    pub fn into_indices(self, receiver: &str) -> Result<Tensor<1, Int>, Error> {
         match self {
             Self::Indices(indices) => Ok(indices),
             Self::Dense(dense) => Err(Error::DenseTargets {
                 shape: dense.dims(),
-                taker: taker.into(),
+                receiver: receiver.into(),
                 instead: "loss::CrossEntropy, which accepts both, or the interpolated loss \
                     (with_interpolate_loss, loss::interpolate)"
                     .into(),
@@ -146,7 +146,7 @@ impl From<Tensor<2>> for Targets {
 
 /// Checks class indices that the host can read.
 pub(crate) fn check_classes(indices: &Tensor<1, Int>, num_classes: usize) -> Result<(), Error> {
-    if !is_host(&indices.device()) {
+    if !is_cpu(&indices.device()) {
         return Ok(());
     }
     // A failed read shows again, with its cause, in the operation that follows.
@@ -166,7 +166,7 @@ pub(crate) fn check_classes(indices: &Tensor<1, Int>, num_classes: usize) -> Res
 }
 
 /// Whether the memory of the device is that of the host, so that reading it is no transfer.
-fn is_host(device: &Device) -> bool {
+fn is_cpu(device: &Device) -> bool {
     #[cfg(feature = "flex")]
     return *device == Device::flex();
     #[cfg(not(feature = "flex"))]

@@ -488,7 +488,7 @@ fn into_indices_refuses_dense_targets() {
     let refused = dense(&DENSE, 4, &device).into_indices("NllLoss");
     let error = refused.unwrap_err();
     assert!(
-        matches!(&error, Error::DenseTargets { shape: [3, 4], taker, .. } if taker == "NllLoss"),
+        matches!(&error, Error::DenseTargets { shape: [3, 4], receiver, .. } if receiver == "NllLoss"),
         "{error}"
     );
     let targets = indices(&CLASSES, &device).into_indices("NllLoss").unwrap();

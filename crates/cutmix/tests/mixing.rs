@@ -5,7 +5,7 @@ mod common;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use cutmix::functional::{
-    cutmix_batch, cutout_batch, cutout_plan, mixup_apply, mixup_batch, smooth_labels,
+    cutmix_batch, cutout_batch, cutout_regions, mixup_apply, mixup_batch, smooth_labels,
 };
 use cutmix::plan::{Length, Mixture, Mode, PlanSampler, Region, RegionSampler, Stream};
 use cutmix::{Targets, ops};
@@ -161,7 +161,7 @@ proptest! {
         for device in devices() {
             let (host, images) = batch_of([batch, channels, height, width], &device);
             let rng = || Stream::new(3).at(step);
-            let regions = cutout_plan(side, mode, &images, &mut rng()).unwrap();
+            let regions = cutout_regions(side, mode, &images, &mut rng()).unwrap();
             prop_assert_eq!(regions.len(), if per_sample { batch } else { 1 });
             for region in &regions {
                 for (range, size) in region.as_box().unwrap().iter().zip([height, width]) {
@@ -222,7 +222,7 @@ fn the_same_seed_and_step_draw_the_same() {
             .unwrap()
     };
     let squares =
-        |step| cutout_plan(4, Mode::Sample, &images, &mut Stream::new(1).at(step)).unwrap();
+        |step| cutout_regions(4, Mode::Sample, &images, &mut Stream::new(1).at(step)).unwrap();
     assert_eq!(mixture(3), mixture(3));
     assert_ne!(mixture(3), mixture(4));
     assert_eq!(squares(3), squares(3));
@@ -244,7 +244,7 @@ fn mixtures_and_squares_never_change() {
     assert_eq!(pairs, pinned.unwrap());
 
     let images = Tensor::<4>::zeros([2, 1, 32, 48], &Device::default());
-    let squares = cutout_plan(0.5, Mode::Sample, &images, &mut rng()).unwrap();
+    let squares = cutout_regions(0.5, Mode::Sample, &images, &mut rng()).unwrap();
     let pinned = [[11..27, 17..33], [16..32, 0..15]].map(Region::new);
     assert_eq!(squares, pinned);
 }
@@ -369,7 +369,7 @@ fn functions_refuse_arguments_that_do_not_fit() {
     assert_refused(cutout_batch(flat, 1, 0.0, rng), "images");
     let none = Tensor::<4>::ones([0, 2, 5, 6], &device);
     assert_refused(cutout_batch(none, 1, 0.0, rng), "batch");
-    assert_refused(cutout_plan(1, Mode::Pair, &images, rng), "mode");
+    assert_refused(cutout_regions(1, Mode::Pair, &images, rng), "mode");
 
     let smooth = |classes, smoothing| smooth_labels(labels.clone(), classes, smoothing);
     assert_refused(smooth(3, 1.0), "smoothing");

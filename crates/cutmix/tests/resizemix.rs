@@ -150,7 +150,7 @@ proptest! {
 }
 
 #[test]
-fn values_of_an_image_worked_out_by_hand() {
+fn resized_values_equal_those_computed_by_hand() {
     let device = Device::default();
     let images = Tensor::<4>::from_data(
         [

@@ -37,7 +37,7 @@ pub const CLASSES: [&str; 10] = [
 /// Height and width of an image in pixels.
 pub const SIDE: usize = 28;
 
-/// Number of images in a row of a page.
+/// Number of images in a row of [`TRAIN_PNG`] and [`TEST_PNG`].
 pub const COLUMNS: usize = 100;
 
 /// Number of images in each of the two sets.

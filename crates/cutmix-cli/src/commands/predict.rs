@@ -30,7 +30,8 @@ pub struct PredictArgs {
     device: String,
 }
 
-/// Classifies files. One that cannot be read does not keep the others from it.
+/// Classifies image files. One that cannot be read is reported, and the others are still
+/// classified.
 pub fn run(args: PredictArgs) -> Result<(), Error> {
     let device = device::choose(&args.device)?.device;
     let folder = RunFolder::open(&args.run)?;
@@ -45,11 +46,11 @@ pub fn run(args: PredictArgs) -> Result<(), Error> {
     let top = (args.top as usize).min(card.classes.len());
     let mut failed = 0;
     for path in &args.images {
-        match shares(path, &card, &model, &device) {
-            Ok(shares) => line(format!(
+        match probabilities(path, &card, &model, &device) {
+            Ok(probabilities) => line(format!(
                 "{}  {}",
                 path.display(),
-                most_likely(&card, &shares, top)
+                most_likely(&card, &probabilities, top)
             )),
             Err(error) => {
                 failed += 1;
@@ -64,8 +65,8 @@ pub fn run(args: PredictArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// The share that the model gives each class.
-fn shares(
+/// The probability of each class by the model.
+fn probabilities(
     path: &Path,
     card: &ModelCard,
     model: &AnyNetwork,
@@ -74,15 +75,15 @@ fn shares(
     let [channels, size, _] = card.shape;
     let pixels = load_image(path, size, channels)?;
     let image = to_tensor(&pixels, card.shape, &card.normalize, device)?;
-    let shares = softmax(model.forward(image), 1).try_into_data();
-    let shares = shares.map_err(cutmix_train::Error::other)?;
-    Ok(shares.iter::<f32>().collect())
+    let probabilities = softmax(model.forward(image), 1).try_into_data();
+    let probabilities = probabilities.map_err(cutmix_train::Error::other)?;
+    Ok(probabilities.iter::<f32>().collect())
 }
 
-fn most_likely(card: &ModelCard, shares: &[f32], top: usize) -> String {
-    let mut named: Vec<_> = shares.iter().zip(&card.classes).collect();
+fn most_likely(card: &ModelCard, probabilities: &[f32], top: usize) -> String {
+    let mut named: Vec<_> = probabilities.iter().zip(&card.classes).collect();
     named.sort_by(|a, b| b.0.total_cmp(a.0));
     let named = named.iter().take(top);
-    let named = named.map(|(share, class)| format!("{class} {:.1} %", 100.0 * **share));
+    let named = named.map(|(probability, class)| format!("{class} {:.1} %", 100.0 * **probability));
     named.collect::<Vec<_>>().join("  ")
 }

@@ -30,7 +30,7 @@ pub struct PreviewArgs {
     /// Algorithm that changes images, as for `cutmix train --algorithm`
     #[arg(long, value_name = "SPEC", default_value = "cutmix", value_parser = parse_algorithm)]
     algorithm: AlgorithmSpec,
-    /// Another number draws other images and other changes
+    /// Seed by which the images are chosen and the changes are drawn
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// PNG file to write; one of this name is replaced

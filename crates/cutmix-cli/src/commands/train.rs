@@ -48,10 +48,10 @@ pub struct TrainArgs {
     /// Resume the run in this folder, which was stopped or killed, from its last checkpoint; or extend
     /// it with --duration
     ///
-    /// On the CPU it ends with the weights with which it would have ended. It uses the settings of the
-    /// run; of the other options only --duration, --device, --on-nan and --dashboard can be given. A
-    /// run that is extended before its end continues as if it had been that long from the start; a
-    /// finished one gets a new cycle of its learning rate.
+    /// On the CPU it ends with the weights of a run that was never stopped. It uses the settings of
+    /// the run; of the other options only --duration, --device, --on-nan and --dashboard can be
+    /// given. A run that is extended before its end continues as if it had been that long from the
+    /// start; a finished one gets a new cycle of its learning rate.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "output", "no_augment"])]
     resume: Option<PathBuf>,
     /// Show Burn's dashboard, with curves of loss and accuracy, instead of a line and a bar
@@ -142,7 +142,7 @@ pub fn own_splits(
     })
 }
 
-/// A run that only needs a folder.
+/// Everything that a run needs besides its folder.
 struct Prepared {
     settings: Settings,
     resolved: Resolved,
@@ -265,8 +265,8 @@ impl Prepared {
         let stop = Stop::new();
         stop_on_signals(stop.clone(), view.on_signal());
         let checkpoints = Checkpoints::new(folder.checkpoints())
-            .every(settings.save_interval)
-            .keep(settings.keep);
+            .with_save_interval(settings.save_interval)
+            .with_keep(settings.keep);
         let resolved = &self.resolved;
         let mut trainer = (settings.trainer(resolved.learning_rate))
             .init(self.model, Arc::new(self.train))
@@ -300,7 +300,7 @@ impl Prepared {
         if let Some(settings) = self.to_store {
             trainer = trainer.callback(store(settings, folder.config()));
         }
-        let order = in_order(&settings.algorithm, "\nthen ");
+        let order = in_order(&settings.algorithm, Event::BeforeForward, "\nthen ");
         trainer.callback(FirstBatch {
             path: folder.first_batch(),
             title: format!("First training batch, after {order}"),
@@ -336,7 +336,7 @@ fn print_warnings(warnings: &Warnings) {
     warnings.iter().for_each(warning);
 }
 
-/// Writes the results of a run. A picture that cannot be written does not matter to them.
+/// Writes the results of a run. A picture that cannot be written is a warning.
 fn finish(
     fit: &Fit<AnyNetwork>,
     folder: &RunFolder,
@@ -395,7 +395,7 @@ impl View {
         view
     }
 
-    /// What to do at a signal; it is given whether it is not the first.
+    /// The handler of signals; its argument is whether there was a signal before.
     fn on_signal(&self) -> Box<dyn Fn(bool) + Send> {
         let message =
             || eprintln!("stopping after this batch or evaluation; Ctrl-C again stops at once");

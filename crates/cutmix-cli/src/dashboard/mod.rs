@@ -1,4 +1,4 @@
-//! `--dashboard`: Burn's.
+//! `--dashboard`: shows a run on Burn's terminal dashboard.
 
 mod terminal;
 

@@ -26,7 +26,7 @@ pub struct FirstBatch {
 
 impl<M> Callback<M> for FirstBatch {
     fn on(&mut self, event: Event, state: &State<M>) -> Result<(), Error> {
-        if event != Event::BeforeForward || state.position() > 0 {
+        if event != Event::BeforeForward || state.part() > 0 {
             return Ok(());
         }
         if let Err(reason) = self.draw(state) {

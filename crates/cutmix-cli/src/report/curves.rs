@@ -23,7 +23,7 @@ const COLORS: [RGBColor; 4] = [
     RGBColor(130, 80, 170),
 ];
 
-const EXPLANATION: &str = "Mixed accuracy: the share of each mixed label on the predicted class. It is \
+const EXPLANATION: &str = "Mixed accuracy: the weight of the predicted class in each mixed label. It is \
                            lower than accuracy on whole images, which the validation shows.";
 
 /// Draws every score over the epochs, a panel for each metric with a curve for each set.

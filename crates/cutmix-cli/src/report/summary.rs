@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use cutmix_train::{Checkpoint, History, Report, Score};
+use cutmix_train::{Checkpoint, Event, History, Report, Score};
 use cutmix_vision::{Dataset, Splits};
 
 use crate::settings::{Resolved, Settings, in_order};
 use crate::terminal::{clock, count, grouped, line, quoted, warning};
 
-const MIXED: &str = "mixed accuracy: the share of each mixed label on the predicted class, lower than \
+const MIXED: &str = "mixed accuracy: the weight of the predicted class in each mixed label, lower than \
                      on whole images";
 
 /// What the header of a run shows.
@@ -34,7 +34,10 @@ pub fn print_header(header: &Header) {
         "model      {}, {parameters} parameters",
         resolved.architecture.name
     ));
-    for (index, algorithm) in in_order(&settings.algorithm, "\n").lines().enumerate() {
+    for (index, algorithm) in in_order(&settings.algorithm, Event::FitEnd, "\n")
+        .lines()
+        .enumerate()
+    {
         let label = if index == 0 {
             "algorithm  "
         } else {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
+use cutmix_train::Event;
 use cutmix_train::algorithms::{
     ALGORITHMS, Algorithm, AlgorithmConfig, NAMES, OneOf, WhenConfig, check,
 };
@@ -74,13 +75,21 @@ impl AlgorithmSpec {
         }
     }
 
+    /// The event at which the algorithm acts first; `None` for `none`.
+    fn event(&self) -> Option<Event> {
+        match &self.kind {
+            Kind::None => None,
+            Kind::One(config) => Some(config.info().event),
+            Kind::OneOf(choices) => choices
+                .iter()
+                .filter_map(|(choice, _)| choice.event())
+                .min(),
+        }
+    }
+
     /// Whether the algorithm changes images.
     pub fn changes_images(&self) -> bool {
-        match &self.kind {
-            Kind::None => false,
-            Kind::One(config) => config.info().changes_images(),
-            Kind::OneOf(choices) => choices.iter().any(|(choice, _)| choice.changes_images()),
-        }
+        self.event() == Some(Event::BeforeForward)
     }
 }
 
@@ -90,17 +99,21 @@ pub fn check_together(specs: &[AlgorithmSpec]) -> Result<(), Error> {
     Ok(check(&algorithms)?)
 }
 
-/// The algorithms in the order in which they act on a batch, with `between` between two.
-pub fn in_order(specs: &[AlgorithmSpec], between: &str) -> String {
-    let mut specs: Vec<_> = specs.iter().collect();
-    specs.sort_by_key(|spec| !spec.changes_images());
-    let specs: Vec<_> = specs.iter().map(ToString::to_string).collect();
-    specs.join(between)
+/// The algorithms that act at an event up to `last`, in the order in which they act on a batch,
+/// joined by `between`; `none` where there is none.
+pub fn in_order(specs: &[AlgorithmSpec], last: Event, between: &str) -> String {
+    let acting = specs.iter().filter_map(|spec| Some((spec.event()?, spec)));
+    let mut acting: Vec<_> = acting.filter(|(event, _)| *event <= last).collect();
+    acting.sort_by_key(|(event, _)| *event);
+    let acting: Vec<_> = acting.iter().map(|(_, spec)| spec.to_string()).collect();
+    if acting.is_empty() {
+        return NONE.into();
+    }
+    acting.join(between)
 }
 
 /// The short help of `--algorithm`.
-pub const ABOUT: &str =
-    "What to do to training images, labels, gradients or weights; may be given several times";
+pub const ABOUT: &str = "Algorithm that changes training images, labels, gradients or weights; may be given several times";
 
 /// The long help of `--algorithm`, from the registry.
 pub fn help() -> String {
@@ -313,7 +326,7 @@ impl fmt::Display for AlgorithmSpec {
             Kind::None => return f.write_str(NONE),
             Kind::One(config) => {
                 f.write_str(config.name())?;
-                let all = config.settings().into_iter();
+                let all = config.values().into_iter();
                 settings.extend(all.map(|(name, value)| format!("{name}={}", value_text(&value))));
             }
             Kind::OneOf(choices) => {

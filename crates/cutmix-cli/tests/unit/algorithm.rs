@@ -1,6 +1,6 @@
 //! Tests of algorithms as text.
 
-use super::{AlgorithmSpec, NAMES, check_together, in_order};
+use super::{AlgorithmSpec, Event, NAMES, check_together, in_order};
 use crate::error::Error;
 
 fn parse(text: &str) -> AlgorithmSpec {
@@ -43,17 +43,38 @@ fn the_text_has_every_setting() {
 }
 
 #[test]
-fn algorithms_that_change_images_come_first() {
-    let specs = ["label-smoothing", "cutout", "sam", "one-of(cutmix|mixup)"].map(parse);
-    let order = in_order(&specs, "; ");
-    let names: Vec<_> = order
-        .split("; ")
-        .map(|spec| spec.split([':', '(']).next())
-        .collect();
-    assert_eq!(
-        names,
-        ["cutout", "one-of", "label-smoothing", "sam"].map(Some)
-    );
+fn algorithms_are_listed_in_the_order_in_which_they_act() {
+    let specs = [
+        "ema",
+        "gradient-clipping",
+        "sam",
+        "label-smoothing",
+        "none",
+        "cutout",
+    ];
+    let specs = [
+        specs.map(parse).as_slice(),
+        &[parse("one-of(cutmix|mixup)")],
+    ]
+    .concat();
+    let names = |last| {
+        let order = in_order(&specs, last, "; ");
+        let names = order.split("; ").map(|spec| spec.split([':', '(']).next());
+        names
+            .map(|name| name.unwrap_or_default().to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(Event::BeforeForward), ["cutout", "one-of"]);
+    let all = [
+        "cutout",
+        "one-of",
+        "label-smoothing",
+        "sam",
+        "gradient-clipping",
+        "ema",
+    ];
+    assert_eq!(names(Event::FitEnd), all);
+    assert_eq!(in_order(&[parse("none")], Event::FitEnd, "; "), "none");
 }
 
 #[test]

@@ -14,12 +14,12 @@ use crate::{Error, Event, State};
 ///
 /// # What it does
 ///
-/// For each minibatch it draws lambda from Beta(alpha, alpha), a box with the share `1 - lambda`
-/// of the image, and a permutation of the batch; one of each for the whole batch, or as [`Mode`]
-/// says. Sample `i` takes the pixels of the box from sample `partners[i]`, and its target becomes
-/// `lambda * own + (1 - lambda) * partner's`, with lambda corrected to the share of pixels that
-/// the clipped box really left. The network has to recognise an object from the part that is left,
-/// and cannot rest on its most telling patch; the paper reports better accuracy, localisation and
+/// For each minibatch it draws lambda from Beta(alpha, alpha), a box with the share `1 - lambda` of
+/// the image, and a permutation of the batch; one of each for the whole batch, or as [`Mode`] says.
+/// Sample `i` takes the pixels of the box from sample `partners[i]`, and its target becomes
+/// `lambda * own + (1 - lambda) * partner's`, with lambda corrected to the share of pixels that the clipped
+/// box really left. The network has to recognise an object from the part that is left, and cannot
+/// rely on its most distinctive patch; the paper reports better accuracy, localisation and
 /// robustness.
 ///
 /// # Starting hyper-parameters
@@ -52,7 +52,7 @@ pub struct CutMix {
     /// Alpha of Beta(alpha, alpha), from which lambda is drawn; finite and above 0. Near 0 the box
     /// is almost nothing or almost everything, and 1 makes all sizes equally likely.
     pub alpha: f64,
-    /// The way in which boxes are drawn.
+    /// The rule by which boxes are drawn.
     #[serde(rename = "sampler")]
     pub region_sampler: RegionSampler,
     /// One box for the batch, for each pair of samples, or for each sample.
@@ -81,7 +81,7 @@ impl CutMix {
     setters! {
         /// Draws lambda from Beta(alpha, alpha); `alpha` is finite and above 0.
         with_alpha alpha: f64;
-        /// Draws boxes in another way.
+        /// Sets the rule by which boxes are drawn.
         with_region_sampler region_sampler: RegionSampler;
         /// Cuts one box for the batch, for each pair or for each sample.
         with_mode mode: Mode;

@@ -1,6 +1,6 @@
 //! CutOut.
 
-use cutmix::functional::cutout_plan;
+use cutmix::functional::cutout_regions;
 use cutmix::ops;
 use cutmix::plan::{Length, Mode, Region};
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,14 @@ use super::labels::mean;
 use super::registry::Describe;
 use crate::{Error, Event, State};
 
-/// Cuts a square out of every image of a batch and leaves a plain surface; the labels stay.
+/// Fills a square of every image of a batch with one value; the labels do not change.
 ///
 /// # What it does
 ///
 /// For each image it draws a centre, uniform over the pixels, and fills the square of the side
 /// `length` around it with one value. The border clips the square, so that some images stay mostly
-/// whole; the paper found this important. The network cannot rest on one telling patch, and has to
-/// use the whole image.
+/// whole; the paper found this important. The network cannot rely on one distinctive patch, and has
+/// to use the whole image.
 ///
 /// # Starting hyper-parameters
 ///
@@ -129,7 +129,7 @@ impl<M, const D: usize> Algorithm<M, D> for CutOut {
         if event != Event::BeforeForward {
             return Ok(());
         }
-        let regions = cutout_plan(self.length, self.mode, state.images()?, &mut state.rng())?;
+        let regions = cutout_regions(self.length, self.mode, state.images()?, &mut state.rng())?;
         let pixels: usize = state.images()?.dims()[2..].iter().product();
         let share = |region: &Region| region.volume() as f64 / pixels as f64;
         let shares: Vec<_> = regions.iter().map(share).collect();

@@ -3,8 +3,8 @@
 use super::Algorithm;
 use crate::Error;
 
-/// What an algorithm does to the targets and the loss. By this the trainer knows which algorithms
-/// cannot work together, and how training accuracy has to be read.
+/// What an algorithm does to the targets, the loss and the weights. By this the trainer knows which
+/// algorithms cannot work together, and how training accuracy has to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// Training targets become mixtures of classes.
@@ -16,7 +16,7 @@ pub struct Effects {
     /// A share of each target moves to all classes.
     pub smooths_labels: bool,
     /// The algorithm keeps [`State::ema_model`](crate::State::ema_model).
-    pub averages_weights: bool,
+    pub keeps_ema: bool,
 }
 
 impl Effects {
@@ -27,7 +27,7 @@ impl Effects {
             makes_dense: self.makes_dense || other.makes_dense,
             interpolates_loss: self.interpolates_loss || other.interpolates_loss,
             smooths_labels: self.smooths_labels || other.smooths_labels,
-            averages_weights: self.averages_weights || other.averages_weights,
+            keeps_ema: self.keeps_ema || other.keeps_ema,
         }
     }
 }
@@ -53,7 +53,7 @@ fn conflict<M, const D: usize>(
     } else if one.smooths_labels && other.smooths_labels {
         let reason = "one label smoothing, as the second would smooth what the first has smoothed";
         Some(reason.into())
-    } else if one.averages_weights && other.averages_weights {
+    } else if one.keeps_ema && other.keeps_ema {
         Some("one moving average of the weights".into())
     } else {
         None

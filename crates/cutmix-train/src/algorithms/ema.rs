@@ -123,11 +123,11 @@ impl Ema {
         let current = state.model().valid();
         state.ema_model = Some(match state.ema_model.take() {
             None => current,
-            Some(average) => {
+            Some(ema_model) => {
                 let update = self.update_interval.count(&now) - 1; // It is due, so at least 1.
                 let early = (1.0 + update as f64) / (10.0 + update as f64);
                 let keep = self.decay().unwrap_or(self.decay).min(early);
-                parameters::combine(average, parameters::values(&current), Blend { keep })
+                parameters::combine(ema_model, parameters::values(&current), Blend { keep })
             }
         });
     }
@@ -193,7 +193,7 @@ impl<M: Module, const D: usize> Algorithm<M, D> for Ema {
 
     fn effects(&self) -> Effects {
         Effects {
-            averages_weights: true,
+            keeps_ema: true,
             ..Effects::default()
         }
     }

@@ -69,7 +69,8 @@ pub use when::{When, WhenConfig};
 
 use crate::{Error, Event, State};
 
-/// A part of the training loop. `M` is the network and `D` the rank of the images.
+/// A change to training, such as CutMix, which acts on the state at some events. `M` is the network
+/// and `D` the rank of the images.
 ///
 /// An algorithm draws what is random from [`State::rng`], so that a run can be repeated and resumed.
 /// An error stops the run and is returned by [`Trainer::fit`](crate::Trainer::fit).
@@ -86,7 +87,7 @@ pub trait Algorithm<M, const D: usize = 4>: Send {
         Ok(())
     }
 
-    /// What the algorithm does to the targets and the loss.
+    /// What the algorithm does to the targets, the loss and the weights.
     fn effects(&self) -> Effects {
         Effects::default()
     }

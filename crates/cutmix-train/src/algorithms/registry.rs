@@ -83,7 +83,7 @@ pub struct Setting {
 impl AlgorithmInfo {
     /// The settings, with their defaults.
     pub fn settings(&self) -> Vec<Setting> {
-        let mut defaults = (self.default)().settings();
+        let mut defaults = (self.default)().values();
         let settings = self.settings.iter().map(|&(name, description)| Setting {
             name,
             description,
@@ -98,8 +98,8 @@ impl AlgorithmInfo {
     }
 }
 
-/// Settings of these values; those that are not given have their defaults. `known` are the names of
-/// all settings and what each accepts.
+/// Makes settings from values by name; a setting that is not given has its default. `known` are the
+/// names of all settings and what each accepts.
 pub(super) fn from_settings<T: DeserializeOwned>(
     known: Descriptions,
     settings: Map<String, Value>,
@@ -246,7 +246,7 @@ impl AlgorithmConfig {
     }
 
     /// The values of all settings that are not off.
-    pub fn settings(&self) -> Map<String, Value> {
+    pub fn values(&self) -> Map<String, Value> {
         match self.to_json() {
             Ok(Value::Object(settings)) => settings,
             // Structs of numbers, words and flags become objects.
@@ -254,16 +254,10 @@ impl AlgorithmConfig {
         }
     }
 
-    /// What is known of the algorithm.
+    /// The description of the algorithm in [`ALGORITHMS`].
     pub fn info(&self) -> &'static AlgorithmInfo {
         let info = ALGORITHMS.iter().find(|info| info.name == self.name());
         info.expect("both come from one list")
-    }
-
-    /// Whether the algorithm acts on the loss or on what follows, and so after all algorithms that
-    /// act on images, whatever the order in which they were added.
-    pub fn acts_on_loss(&self) -> bool {
-        !self.info().changes_images()
     }
 
     /// Checks the settings.

@@ -23,8 +23,8 @@ use crate::{Error, Event, Network, State};
 ///
 /// Where a batch has several parts, each part is moved by its own gradients, and the second
 /// gradients are added up. The paper calls this m-sharpness, with m the size of a part, and finds
-/// that a small m generalises better (section 4.1). With an `interval` above 1, SAM acts on one batch
-/// of so many, and the others are trained as usual.
+/// that a small m generalises better (section 4.1). With an `interval` above 1, SAM acts on the
+/// last of so many batches, and the others are trained as usual.
 ///
 /// # Starting hyper-parameters
 ///
@@ -53,7 +53,7 @@ pub struct Sam {
     pub rho: f64,
     /// The number that is added to the norm, so that gradients of 0 move nothing; finite and above 0.
     pub epsilon: f64,
-    /// The interval in batches, at least 1: SAM acts on every batch of this number.
+    /// The interval in batches, at least 1: SAM acts on the last batch of each interval.
     pub interval: u64,
 }
 
@@ -77,7 +77,7 @@ impl Sam {
     }
 
     setters! {
-        /// Acts on one batch of `interval`.
+        /// Sets the interval in batches, at least 1; SAM acts on the last batch of each.
         with_interval interval: u64;
         /// Adds `epsilon` to the norm of the gradients.
         with_epsilon epsilon: f64;
@@ -98,7 +98,7 @@ impl Describe for Sam {
         ),
         (
             "interval",
-            "a whole number of at least 1: SAM acts on one batch of so many",
+            "a whole number of at least 1: SAM acts on the last of so many batches",
         ),
     ];
     const UNNAMED: Option<&'static str> = Some("rho");

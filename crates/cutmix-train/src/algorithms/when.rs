@@ -29,8 +29,9 @@ use crate::{Error, Event, State};
 ///
 /// # Starting hyper-parameters
 ///
-/// `with_probability(0.5)` where mixing every batch makes the task too hard: a small network, a short
-/// run. `with_until("0.9dur")` lets the last tenth of the run see whole images, as evaluation does.
+/// `with_probability(0.5)` where mixing every batch makes the task too hard: a small network, a
+/// short run. `with_until("0.9dur".parse()?)` lets the last tenth of the run see whole images, as
+/// evaluation does.
 ///
 /// # Cost
 ///
@@ -99,7 +100,7 @@ impl WhenConfig {
         ),
     ];
 
-    /// The settings of these values; those that are not given have their defaults.
+    /// Makes the configuration from values by name; a setting that is not given has its default.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ use crate::{AtomicFile, CheckpointProblem};
 
 /// The first bytes of a checkpoint, before the version of its format.
 const MAGIC: &[u8; 8] = b"CUTMIXCP";
-/// The first bytes of the checkpoints of earlier versions.
+/// The first bytes of checkpoints of version 1.
 const FIRST_MAGIC: &[u8; 8] = b"cutmix 1";
 const VERSION: u32 = 3;
 const DIGEST: usize = 32;

@@ -119,7 +119,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Starts to write a checkpoint. The thread holds handles on the tensors of this moment, so
+    /// Starts to write a checkpoint. The thread holds handles on the tensors of this content, so
     /// training continues at once.
     pub fn write<M: Module + 'static, const D: usize>(
         &mut self,
@@ -138,7 +138,7 @@ impl Writer {
             skipped: state.skipped,
             lengths: Vec::new(),
         };
-        let moment = Moment {
+        let content = Content {
             to: self.to.clone(),
             header,
             // `valid` brings running statistics up to date, and a clone would share them.
@@ -148,14 +148,14 @@ impl Writer {
         };
         let thread = std::thread::Builder::new().name("checkpoint".into());
         let stream = self.stream;
-        let writing = thread.spawn(move || stream.executes(|| moment.write()));
+        let writing = thread.spawn(move || stream.executes(|| content.write()));
         self.writing = Some(writing.map_err(|error| Error::write(&self.to.folder, error))?);
         Ok(())
     }
 }
 
 /// What a checkpoint is made of.
-struct Moment<M> {
+struct Content<M> {
     to: Checkpoints,
     header: Header,
     model: M,
@@ -163,7 +163,7 @@ struct Moment<M> {
     optimizer: ModuleOptimizer,
 }
 
-impl<M: Module> Moment<M> {
+impl<M: Module> Content<M> {
     fn write(self) -> Result<PathBuf, Error> {
         let batch = self.header.counts.batches;
         // A step whose loss was finite may have spoiled the weights.

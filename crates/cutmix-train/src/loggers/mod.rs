@@ -1,4 +1,4 @@
-//! Where the numbers of a run go.
+//! Loggers, which write the numbers of a run.
 
 mod csv;
 mod json_lines;
@@ -66,7 +66,7 @@ impl BatchLog {
     }
 }
 
-/// A place for the numbers of a run: a file, a terminal, a service.
+/// A receiver of the numbers of a run, which writes them to a file, a terminal or a service.
 ///
 /// An error stops the run, and [`Trainer::fit`](crate::Trainer::fit) returns it.
 pub trait Logger: Send {

@@ -6,7 +6,7 @@ use cutmix::Targets;
 use crate::parameters::widen;
 use crate::state::Interpolation;
 
-/// The share of each sample's target on its predicted class, shape `[N]`.
+/// The weight of the predicted class in the target of each sample, shape `[N]`.
 ///
 /// For class indices it is 1 where the prediction is right, so that its mean is the ordinary
 /// accuracy. For a sample mixed of two classes it is lambda where the prediction is its own class

@@ -16,8 +16,8 @@ use crate::Error;
 use crate::history::Score;
 use crate::state::Interpolation;
 
-/// At most so many batches pass before the numbers of a batch are read: seldom enough that the waiting
-/// of a GPU does not count.
+/// The largest number of batches whose numbers stay on the device, so that a GPU waits once for so
+/// many batches.
 pub(crate) const MOST_PENDING: usize = 16;
 
 /// The sums of loss and accuracy over samples, in f64.

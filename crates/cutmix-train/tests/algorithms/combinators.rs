@@ -8,7 +8,7 @@ use cutmix_train::Event;
 use cutmix_train::algorithms::{Algorithm, CutMix, CutOut, MixUp, MixUpOrCutMix, OneOf, When};
 
 use crate::common::{CLASSES, Tiny, duration, values};
-use crate::setting::Recorder;
+use crate::fixtures::Recorder;
 use crate::{BATCH, Probe, SEED, Seen, batch, boxed, config, data, fit, steps, trainer};
 
 /// The batches in which an algorithm has logged a number of this name.

@@ -5,7 +5,7 @@ use cutmix_train::algorithms::{Algorithm, Ema, When};
 use cutmix_train::{Event, Fit, OnNan, State, Trainer, TrainerConfig};
 
 use crate::common::{At, Quiet, Shared, duration, read};
-use crate::setting::{Normed, images_of_size};
+use crate::fixtures::{Normed, images_of_size};
 use crate::{BATCH, assert_close, boxed, config, data, trainer_of};
 
 /// Weights and statistics of a model.

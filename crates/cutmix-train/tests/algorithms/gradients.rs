@@ -8,7 +8,7 @@ use cutmix_train::algorithms::{Algorithm, CutMix, GradientClipping, LabelSmoothi
 use cutmix_train::{Batch, Event, Fit, Network, State, Trainer, TrainerConfig};
 
 use crate::common::{At, CLASSES, Shared, read};
-use crate::setting::Normed;
+use crate::fixtures::Normed;
 use crate::{SEED, assert_close, batch, boxed, config, trainer_of};
 
 type Parameters = [Vec<f32>; 3];

@@ -5,12 +5,12 @@ mod common;
 
 mod combinators;
 mod ema;
+mod fixtures;
 mod gradients;
 mod mixers;
 mod progressive_resizing;
 mod refusals;
 mod registry;
-mod setting;
 mod steps;
 mod together;
 
@@ -20,7 +20,7 @@ use common::{CLASSES, Quiet, Samples, Shared, Tiny, read, values};
 use cutmix::Targets;
 use cutmix_train::algorithms::Algorithm;
 use cutmix_train::{Batch, Error, Event, Fit, Network, State, Trainer, TrainerConfig};
-use setting::images_of_size;
+use fixtures::images_of_size;
 
 const SEED: u64 = 7;
 const BATCH: usize = 4;

@@ -111,7 +111,7 @@ fn lambda_is_the_share_of_pixels_that_stay() {
 }
 
 #[test]
-fn both_can_keep_the_targets_and_interpolate_the_loss() {
+fn fmix_and_resizemix_can_interpolate_the_loss() {
     let fmix = |interpolate| vec![boxed(FMix::new().with_interpolate_loss(interpolate))];
     let weights = |algorithms| fit(3, algorithms).unwrap().model.weights();
     assert_close(&weights(fmix(true)), &weights(fmix(false)), 1e-5);

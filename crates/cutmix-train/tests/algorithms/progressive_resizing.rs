@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use cutmix_train::algorithms::{CutMix, ProgressiveResizing, ResizeMode};
 
 use crate::common::{Quiet, values};
-use crate::setting::{Pooled, images_of_size};
+use crate::fixtures::{Pooled, images_of_size};
 use crate::{BATCH, Probe, Seen, config};
 
 /// Every batch of a run of 10 batches on images of this size.
@@ -117,7 +117,7 @@ fn cropped_images_are_parts_at_one_place_for_the_batch() {
 }
 
 #[test]
-fn a_mixer_after_it_mixes_the_final_size() {
+fn a_mixer_after_progressive_resizing_mixes_the_final_size() {
     let probe = Probe::default();
     let data = images_of_size(2 * BATCH, BATCH, [8, 8]);
     (config("1ep").init(Pooled::new(&Device::default()), data.loader()))

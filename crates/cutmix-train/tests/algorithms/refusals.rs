@@ -8,7 +8,7 @@ use cutmix_train::algorithms::{
 use cutmix_train::{Duration, Error, Event};
 
 use crate::common::{Tiny, duration};
-use crate::setting::Recorder;
+use crate::fixtures::Recorder;
 use crate::{argument, boxed, fit};
 
 /// Asserts that a setting is refused before training.

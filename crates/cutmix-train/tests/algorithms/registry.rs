@@ -52,13 +52,13 @@ fn every_config_survives_a_round_trip_through_json() {
         // One entry: the name, and the settings.
         assert_eq!(
             json.get(config.name()),
-            Some(&Value::Object(config.settings()))
+            Some(&Value::Object(config.values()))
         );
         assert_eq!(
             serde_json::from_value::<AlgorithmConfig>(json).unwrap(),
             config
         );
-        let again = AlgorithmConfig::from_settings(config.name(), config.settings());
+        let again = AlgorithmConfig::from_settings(config.name(), config.values());
         assert_eq!(again.unwrap(), config);
         // Settings that are left out have their defaults.
         let short = json!({ config.name(): {} });
@@ -92,7 +92,7 @@ fn settings_that_differ_from_their_defaults_survive_a_round_trip() {
             config,
             "{json}"
         );
-        let again = AlgorithmConfig::from_settings(config.name(), config.settings());
+        let again = AlgorithmConfig::from_settings(config.name(), config.values());
         assert_eq!(again.unwrap(), config);
     }
 }
@@ -101,7 +101,7 @@ fn settings_that_differ_from_their_defaults_survive_a_round_trip() {
 fn every_setting_is_described_and_every_description_is_a_setting() {
     for (info, config) in ALGORITHMS.iter().zip(defaults()) {
         let settings = info.settings();
-        for name in config.settings().keys() {
+        for name in config.values().keys() {
             assert!(
                 settings.iter().any(|setting| setting.name == name),
                 "{name} of {}",
@@ -109,10 +109,7 @@ fn every_setting_is_described_and_every_description_is_a_setting() {
             );
         }
         for setting in &settings {
-            assert_eq!(
-                setting.default.as_ref(),
-                config.settings().get(setting.name)
-            );
+            assert_eq!(setting.default.as_ref(), config.values().get(setting.name));
             // A value of the wrong type is refused for its type, not as an unknown setting.
             let error = from_settings(info.name, json!({ setting.name: [[]] })).unwrap_err();
             assert_eq!(argument(&error), setting.name);
@@ -241,13 +238,16 @@ fn images_too_small_for_a_square_are_refused() {
 
 #[test]
 fn algorithms_know_when_they_act() {
-    let acts_on_loss = |name| from_settings(name, json!({})).unwrap().acts_on_loss();
-    for name in NAMES {
-        let is_late = ["label-smoothing", "sam", "gradient-clipping", "ema"].contains(name);
-        assert_eq!(acts_on_loss(name), is_late, "{name}");
-    }
     for info in ALGORITHMS {
-        assert_eq!(info.changes_images(), info.event == Event::BeforeForward);
+        let event = match info.name {
+            "label-smoothing" => Event::BeforeLoss,
+            "sam" => Event::AfterBackward,
+            "gradient-clipping" => Event::BeforeStep,
+            "ema" => Event::BatchEnd,
+            _ => Event::BeforeForward,
+        };
+        assert_eq!(info.event, event, "{}", info.name);
+        assert_eq!(info.changes_images(), event == Event::BeforeForward);
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use cutmix::Targets;
 use cutmix::functional::{
-    cutmix_apply, cutout_batch, cutout_plan, mixup_apply, mixup_batch, smooth_labels,
+    cutmix_apply, cutout_batch, cutout_regions, mixup_apply, mixup_batch, smooth_labels,
 };
 use cutmix::loss::CrossEntropy;
 use cutmix::ops;
@@ -92,7 +92,7 @@ fn cutout_fills_squares_and_leaves_the_targets() {
         let targets = data.targets.into_dense(CLASSES).unwrap();
         assert_eq!(seen.targets, values(targets));
         assert_eq!((&seen.loss_targets, &seen.interpolation), (&None, &None));
-        let regions = cutout_plan(2, Mode::Sample, &data.images, &mut rng(step)).unwrap();
+        let regions = cutout_regions(2, Mode::Sample, &data.images, &mut rng(step)).unwrap();
         let shares: Vec<_> = regions.iter().map(|r| r.volume() as f64 / 16.0).collect();
         assert_eq!(seen.logged("cutout/share"), Some(mean(&shares)));
         let images = cutout_batch(data.images, 2, 0.25, &mut rng(step)).unwrap();

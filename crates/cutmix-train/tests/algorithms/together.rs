@@ -8,7 +8,7 @@ use cutmix_train::algorithms::{
 };
 
 use crate::common::{CLASSES, Tiny, duration, values};
-use crate::setting::Recorder;
+use crate::fixtures::Recorder;
 use crate::{SEED, argument, batch, boxed, fit, steps};
 
 /// The generator of an algorithm by its place.

@@ -17,7 +17,7 @@ pub struct Samples {
     broken: Option<usize>,
     drops_last: bool,
     is_fixed: bool,
-    fingerprint: Option<String>,
+    digest: Option<String>,
 }
 
 impl Samples {
@@ -40,7 +40,7 @@ impl Samples {
             broken: None,
             drops_last: false,
             is_fixed: false,
-            fingerprint: None,
+            digest: None,
         }
     }
 
@@ -77,8 +77,8 @@ impl Samples {
         self
     }
 
-    pub fn with_fingerprint(mut self, fingerprint: &str) -> Self {
-        self.fingerprint = Some(fingerprint.into());
+    pub fn with_fingerprint(mut self, digest: &str) -> Self {
+        self.digest = Some(digest.into());
         self
     }
 
@@ -143,7 +143,7 @@ impl Loader for Samples {
         }))
     }
 
-    fn fingerprint(&self) -> Option<String> {
-        self.fingerprint.clone()
+    fn digest(&self) -> Option<String> {
+        self.digest.clone()
     }
 }

@@ -31,7 +31,7 @@ fn run(folder: &Path, max_duration: &str) -> Trainer<Tiny> {
             .with(1.0, CutMix::new())
             .with(1.0, CutMix::new()),
     )
-    .checkpoints(Checkpoints::new(folder.join("saved")).every(duration("2ba")))
+    .checkpoints(Checkpoints::new(folder.join("saved")).with_save_interval(duration("2ba")))
     .logger(Csv::new(folder.join("metrics.csv")))
     .logger(JsonLines::new(folder.join("log.jsonl")))
     .logger(TensorBoard::new(folder.join("tensorboard")))

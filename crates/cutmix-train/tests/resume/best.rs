@@ -28,8 +28,8 @@ fn the_checkpoint_with_the_best_model_is_kept() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let to = Checkpoints::new(folder.path())
-        .every(duration("3ba"))
-        .keep(1);
+        .with_save_interval(duration("3ba"))
+        .with_keep(1);
     let best = best_batch(&worsening("8ba", to).fit().unwrap());
     assert_eq!(files(folder.path()), batches(&[best, 8]));
 }
@@ -42,7 +42,7 @@ fn the_best_model_is_returned_by_a_resumed_run() {
     let best = best_batch(&expected);
     for batch in best..8 {
         let folder = tempfile::tempdir().unwrap();
-        let to = || every_batch(folder.path()).keep(1);
+        let to = || every_batch(folder.path()).with_keep(1);
         worsening("8ba", to())
             .callback(kill_at(Event::BatchStart, batch))
             .fit()

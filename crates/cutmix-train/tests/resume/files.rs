@@ -149,7 +149,7 @@ fn a_checkpoint_of_a_newer_version_is_neither_skipped_nor_removed() {
     // checkpoint of that batch.
     let checkpoint = Checkpoint::read(&second).unwrap();
     plain("9ba", folder.path())
-        .checkpoints(every_batch(folder.path()).keep(1))
+        .checkpoints(every_batch(folder.path()).with_keep(1))
         .resume(checkpoint)
         .fit()
         .unwrap();
@@ -167,8 +167,8 @@ fn resume_from_an_older_checkpoint_keeps_newer_files() {
     let (folder, [first, second, third]) = killed();
     let before = [&second, &third].map(|path| fs::read(path).unwrap());
     let to = Checkpoints::new(folder.path())
-        .every(duration("100ba"))
-        .keep(1);
+        .with_save_interval(duration("100ba"))
+        .with_keep(1);
     let killed = plain("9ba", folder.path()).checkpoints(to);
     let killed = killed.resume(Checkpoint::read(&first).unwrap());
     killed
@@ -192,7 +192,7 @@ fn resume_from_an_older_checkpoint_keeps_newer_files() {
 fn an_older_checkpoint_with_few_to_keep_removes_only_what_is_older() {
     let _alone = alone();
     let (folder, [first, second, third]) = killed();
-    let to = || every_batch(folder.path()).keep(1);
+    let to = || every_batch(folder.path()).with_keep(1);
     let resumed = plain("9ba", folder.path()).checkpoints(to());
     let resumed = resumed.resume(Checkpoint::read(&first).unwrap());
     // Killed after the checkpoint of batch 2 was written.
@@ -207,7 +207,7 @@ fn an_older_checkpoint_with_few_to_keep_removes_only_what_is_older() {
 fn old_checkpoints_are_removed() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    let to = Checkpoints::new(folder.path()).every(duration("2ba"));
+    let to = Checkpoints::new(folder.path()).with_save_interval(duration("2ba"));
     plain("8ba", folder.path()).checkpoints(to).fit().unwrap();
     assert_eq!(files(folder.path()), batches(&[6, 8]));
 }
@@ -232,7 +232,7 @@ fn files_that_a_run_did_not_write_are_never_removed() {
     let of_other = fs::read(path(other.path(), 1)).unwrap();
     fs::write(path(folder.path(), 1), &of_other).unwrap();
     plain("9ba", folder.path())
-        .checkpoints(every_batch(folder.path()).keep(1))
+        .checkpoints(every_batch(folder.path()).with_keep(1))
         .resume(at(folder.path(), 3))
         .fit()
         .unwrap();

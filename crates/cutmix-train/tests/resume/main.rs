@@ -47,7 +47,11 @@ fn run(folder: &Path) -> Trainer<Stateful> {
         .optimizer(AdamWConfig::new().init())
         .algorithm(CutMix::new())
         .algorithm(Ema::new(0.8))
-        .checkpoints(Checkpoints::new(folder).every(duration("1ba")).keep(20))
+        .checkpoints(
+            Checkpoints::new(folder)
+                .with_save_interval(duration("1ba"))
+                .with_keep(20),
+        )
         .logger(Quiet)
 }
 
@@ -57,7 +61,9 @@ fn plain(max_duration: &str, folder: &Path) -> Trainer<Tiny> {
 }
 
 fn every_batch(folder: &Path) -> Checkpoints {
-    Checkpoints::new(folder).every(duration("1ba")).keep(20)
+    Checkpoints::new(folder)
+        .with_save_interval(duration("1ba"))
+        .with_keep(20)
 }
 
 /// Everything that comes out of a run but the time that it took.

@@ -21,7 +21,7 @@ fn reports(trainer: Trainer<Tiny>) -> usize {
 }
 
 #[test]
-fn a_run_that_ended_by_patience_trains_on_where_it_is_extended() {
+fn a_run_that_ended_by_patience_continues_when_it_is_extended() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let run = |max_duration| standing(max_duration, 3, folder.path());

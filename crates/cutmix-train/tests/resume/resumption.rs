@@ -88,7 +88,7 @@ fn a_run_that_was_stopped_saves_itself() {
     let expected = outcome(&run(whole.path()).fit().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let seldom = || {
-        let to = Checkpoints::new(folder.path()).every(duration("100ba"));
+        let to = Checkpoints::new(folder.path()).with_save_interval(duration("100ba"));
         run(folder.path()).checkpoints(to)
     };
     let stop = Stop::new();
@@ -272,10 +272,10 @@ fn a_checkpoint_of_another_optimizer_is_refused() {
 fn a_run_on_changed_data_is_not_resumed() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    let on = |fingerprint: Option<&str>| {
+    let on = |digest: Option<&str>| {
         let mut train = eleven();
-        if let Some(fingerprint) = fingerprint {
-            train = train.with_fingerprint(fingerprint);
+        if let Some(digest) = digest {
+            train = train.with_fingerprint(digest);
         }
         trainer(config("6ba"), train).checkpoints(every_batch(folder.path()))
     };

@@ -185,7 +185,7 @@ fn two_parts() -> Samples {
 /// Makes the targets of every second part dense, as an algorithm does that mixes some of the parts.
 fn with_dense_second_parts(trainer: Trainer<Tiny>) -> Trainer<Tiny> {
     trainer.algorithm(At(Event::BeforeForward, |state: &mut State<Tiny>| {
-        if state.position() % 2 == 1 {
+        if state.part() % 2 == 1 {
             let dense = state.targets.clone().into_dense(state.num_classes())?;
             state.targets = dense.into();
         }
@@ -206,7 +206,7 @@ fn gradients_of_sum(part: &cutmix_train::Batch, targets: Targets) -> Vec<f64> {
 }
 
 #[test]
-fn a_part_with_indices_and_one_with_dense_targets_count_by_what_their_means_divide_by() {
+fn parts_are_weighted_by_the_divisors_of_their_means() {
     let gradients = Shared::default();
     let run = trainer(config("1ep").with_accumulate(2), two_parts())
         .loss(CrossEntropy::new().with_weights(class_weights()))

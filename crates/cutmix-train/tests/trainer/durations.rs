@@ -1,4 +1,4 @@
-//! Durations: their text, and that everything ends and happens exactly where they say.
+//! Durations: their text form, and the batches at which runs, evaluations and checkpoints are due.
 
 use std::time;
 
@@ -85,7 +85,7 @@ fn every_kind_of_duration_counts_in_its_own_unit() {
 }
 
 #[test]
-fn a_run_ends_exactly_where_it_says() {
+fn a_run_ends_exactly_at_its_duration() {
     // The duration and the sizes of the batches; an epoch has batches of 4, 4 and 3.
     let cases: [(&str, &[usize]); 7] = [
         ("1ep", &[4, 4, 3]),
@@ -272,7 +272,7 @@ fn wall_clock_time_with_fractions_of_a_second_is_refused() {
     let ema = Ema::new(0.9).with_update_interval(fraction);
     assert_eq!(of_algorithm(ema), expected("update_interval"));
     let folder = tempfile::tempdir().unwrap();
-    let to = Checkpoints::new(folder.path()).every(fraction);
+    let to = Checkpoints::new(folder.path()).with_save_interval(fraction);
     let of_checkpoints = refused(config("1ep"), |trainer| trainer.checkpoints(to));
     assert_eq!(of_checkpoints, expected("save_interval"));
 }

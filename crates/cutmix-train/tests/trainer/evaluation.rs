@@ -38,7 +38,7 @@ fn by_hand(model: &Tiny, data: &Samples) -> [f64; 2] {
 }
 
 #[test]
-fn training_learns() {
+fn training_lowers_the_loss_and_raises_the_accuracy() {
     let train = Samples::new(90, 10);
     let fit = trainer(config("20ep").with_learning_rate(0.5), train.clone())
         .eval("val", train.loader())
@@ -200,7 +200,9 @@ fn seconds_of_training_are_without_evaluation_and_saving() {
     let slow = Duration::from_millis(400);
     let fit = trainer(config("1ep"), eleven())
         .eval("val", std::sync::Arc::new(Slow(Samples::new(5, 5), slow)))
-        .checkpoints(cutmix_train::Checkpoints::new(folder.path()).every(duration("1ba")))
+        .checkpoints(
+            cutmix_train::Checkpoints::new(folder.path()).with_save_interval(duration("1ba")),
+        )
         .callback(move |event: Event, _: &State<Tiny>| {
             if event == Event::Save {
                 busy(slow);

@@ -54,7 +54,7 @@ fn evaluator() -> Evaluator {
 }
 
 #[test]
-fn top_2_accuracy_is_that_of_a_count() {
+fn top_2_accuracy_equals_an_exact_count() {
     let (model, data) = setting();
     let outputs = outputs(&model, &data);
     let in_top_2 = |(row, class): &&(Vec<f64>, usize)| {

@@ -148,9 +148,12 @@ fn a_loss_of_indices_works_interpolated_and_otherwise_names_what_to_use() {
     };
     assert!(fit(CutMix::new().with_interpolate_loss(true)).is_ok());
     let error = fit(CutMix::new()).unwrap_err();
-    let Error::Mix(cutmix::Error::DenseTargets { taker, instead, .. }) = error else {
+    let Error::Mix(cutmix::Error::DenseTargets {
+        receiver, instead, ..
+    }) = error
+    else {
         panic!("{error:?}")
     };
-    assert_eq!(taker, "this model's loss");
+    assert_eq!(receiver, "this model's loss");
     assert!(instead.contains("with_interpolate_loss"), "{instead}");
 }

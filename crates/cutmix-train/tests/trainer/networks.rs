@@ -52,7 +52,10 @@ fn a_module_with_a_forward_function_is_resumed() {
         let run = config(max_duration)
             .init(wrapped(), eleven().loader())
             .logger(Quiet)
-            .checkpoints(Checkpoints::new(folder.path().join(max_duration)).every(duration("1ba")));
+            .checkpoints(
+                Checkpoints::new(folder.path().join(max_duration))
+                    .with_save_interval(duration("1ba")),
+            );
         run.optimizer(AdamWConfig::new().init())
     };
     let whole = run("6ba").fit().unwrap();

@@ -90,9 +90,9 @@ fn settings_of_checkpoints_out_of_range_are_refused() {
         let checkpoints = change(Checkpoints::new(folder.path()));
         refused(config("1ep"), |trainer| trainer.checkpoints(checkpoints))
     };
-    assert_eq!(refused(|to| to.keep(0)), ("keep", "0".into()));
+    assert_eq!(refused(|to| to.with_keep(0)), ("keep", "0".into()));
     assert_eq!(
-        refused(|to| to.every(duration("0ba"))),
+        refused(|to| to.with_save_interval(duration("0ba"))),
         ("save_interval", "0ba".into())
     );
 }

@@ -49,7 +49,7 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// The defaults.
+    /// Creates the configuration with the default of every option.
     pub fn new() -> Self {
         Self::default()
     }

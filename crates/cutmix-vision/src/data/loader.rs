@@ -74,7 +74,7 @@ impl LoaderConfig {
 /// A [`Loader`] of the samples of a [`Dataset`]: images of shape `[N, C, H, W]`, normalised, and
 /// class indices.
 ///
-/// A loader for training hands out the samples in a new order in each epoch. Order and augmentation
+/// A loader for training yields the samples in a new order in each epoch. Order and augmentation
 /// are a function of the seed, the epoch and the sample; the loader itself has no state.
 ///
 /// Batches are made by a thread that keeps two ahead and starts with the first call of `next`; only
@@ -143,8 +143,8 @@ impl ImageLoader {
         })
     }
 
-    /// A loader that hands out every sample once in each epoch, in order and unchanged; the last
-    /// batch may be smaller.
+    /// A loader that yields every sample once in each epoch, in order and unchanged; the last batch
+    /// may be smaller.
     ///
     /// # Errors
     /// [`DataError::Argument`] where the set is empty, `batch_size` is 0, or `normalize` does not
@@ -189,13 +189,13 @@ impl Loader for ImageLoader {
     }
 
     /// Digest of the names, sizes and labels of the samples and of the class names.
-    fn fingerprint(&self) -> Option<String> {
+    fn digest(&self) -> Option<String> {
         Some(self.maker.dataset.digest())
     }
 }
 
-/// A batch on the host.
-struct HostBatch {
+/// The values of a batch before they are uploaded to the device.
+struct DecodedBatch {
     images: Vec<f32>,
     labels: Vec<i32>,
 }
@@ -236,7 +236,7 @@ impl BatchMaker {
         &self,
         epoch: u64,
         part: Range<usize>,
-        sender: &SyncSender<Result<HostBatch, DataError>>,
+        sender: &SyncSender<Result<DecodedBatch, DataError>>,
     ) {
         let order = self.order(epoch);
         for indices in order[part].chunks(self.batch_size) {
@@ -263,7 +263,7 @@ impl BatchMaker {
         }
     }
 
-    fn batch(&self, epoch: u64, indices: &[usize]) -> Result<HostBatch, DataError> {
+    fn batch(&self, epoch: u64, indices: &[usize]) -> Result<DecodedBatch, DataError> {
         let shape = self.dataset.shape();
         let len = shape.iter().product();
         let mut images = vec![0.0; indices.len() * len];
@@ -284,7 +284,7 @@ impl BatchMaker {
             return Err(error);
         }
         let labels = (indices.iter()).map(|&index| self.dataset.label(index) as i32);
-        Ok(HostBatch {
+        Ok(DecodedBatch {
             labels: labels.collect(),
             images,
         })
@@ -306,7 +306,7 @@ enum Stage {
     /// No batch has been asked for.
     Start,
     /// A thread makes batches.
-    Running(Receiver<Result<HostBatch, DataError>>, JoinHandle<()>),
+    Running(Receiver<Result<DecodedBatch, DataError>>, JoinHandle<()>),
     /// The last item has been handed out.
     End,
 }
@@ -335,7 +335,7 @@ impl EpochBatches {
         }
     }
 
-    fn upload(&mut self, HostBatch { images, labels }: HostBatch) -> Batch {
+    fn upload(&mut self, DecodedBatch { images, labels }: DecodedBatch) -> Batch {
         let count = labels.len();
         self.remaining.start += count;
         let labels = TensorData::new(labels, [count]);

@@ -126,8 +126,8 @@ impl Manifest {
         changes::compare(self, now)
     }
 
-    /// The sets of this manifest among the samples of `opened`, and the changes of the data. In
-    /// which sets the samples of `opened` are makes no difference.
+    /// Selects the sets of this manifest from the samples of `opened`, and returns them with the
+    /// changes of the data. The sets that `opened` has by itself have no effect.
     ///
     /// Samples that are gone are left out, and so are samples that the manifest does not name. Labels
     /// are those of `opened`. Where there are changes, the caller decides whether the sets are still

@@ -12,7 +12,8 @@ const SAMPLES: usize = 10_000;
 
 /// Mean of the ImageNet training set for red, green and blue, of pixels scaled to 0..=1.
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// Standard deviation that goes with [`IMAGENET_MEAN`].
+/// Standard deviation of the ImageNet training set for red, green and blue, of pixels scaled to
+/// 0..=1.
 pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Mean and standard deviation of each channel, of pixels scaled to 0..=1. A network sees `(pixel /

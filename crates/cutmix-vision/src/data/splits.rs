@@ -84,7 +84,7 @@ impl Splits {
         }
     }
 
-    /// One of the sets; `None` where the data have none of this kind.
+    /// One of the sets; `None` where the data do not have it, and for [`Split::Unused`].
     pub fn set(&self, split: Split) -> Option<&Dataset> {
         match split {
             Split::Train => Some(&self.train),

@@ -6,7 +6,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
 use serde::{Deserialize, Serialize};
 
-/// The rule by which weights follow gradients.
+/// The optimizer, which updates the weights by their gradients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -75,10 +75,11 @@ fn without_decay() -> ParamGroup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scaling {
-    /// In proportion, the rule for SGD in long runs (Goyal et al., arXiv:1706.02677).
+    /// The rate grows in proportion to the batch size: the rule for SGD in long runs (Goyal et al.,
+    /// arXiv:1706.02677).
     Linear,
-    /// With the square root, the rule for Adam (Malladi et al., arXiv:2205.10287), and more careful
-    /// than the other one where the rate is high already.
+    /// The rate grows with the square root of the batch size: the rule for Adam (Malladi et al.,
+    /// arXiv:2205.10287), and a safer one than [`Linear`](Self::Linear) where the rate is high.
     SquareRoot,
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// The side of a square: 16 pixels, or half of the smallest side of the image.
+/// The side length of a square: a number of pixels, or a share of the smallest side of the image.
 ///
 /// As a number, in Rust, in text and in files, a whole number is [`Pixels`](Self::Pixels) and a
 /// number with a decimal point is a [`Share`](Self::Share).

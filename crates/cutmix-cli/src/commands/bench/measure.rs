@@ -18,7 +18,7 @@ const PARALLEL: usize = 1 << 22;
 pub struct Meter {
     pub device: Device,
     /// Whether the device is the CPU.
-    pub is_host: bool,
+    pub is_cpu: bool,
 }
 
 impl Meter {
@@ -28,7 +28,7 @@ impl Meter {
         mut value: T,
         mut call: impl FnMut(T) -> Result<T, cutmix::Error>,
     ) -> Result<(T, f64), Error> {
-        let calls = if self.is_host { 1 } else { CALLS };
+        let calls = if self.is_cpu { 1 } else { CALLS };
         self.sync()?;
         let start = Instant::now();
         for _ in 0..calls {
@@ -40,7 +40,7 @@ impl Meter {
 
     /// Makes plain copies of parts of a batch of `batch` bytes.
     pub fn copier(&self, batch: usize) -> Copier<'_> {
-        let batch = if self.is_host { batch } else { 0 };
+        let batch = if self.is_cpu { batch } else { 0 };
         Copier {
             meter: self,
             source: vec![1; batch],
@@ -56,7 +56,7 @@ impl Meter {
         call: impl FnOnce() -> Result<T, cutmix::Error>,
     ) -> Result<Option<u64>, Error> {
         let used = || {
-            if self.is_host {
+            if self.is_cpu {
                 allocated()
             } else {
                 self.device
@@ -105,7 +105,7 @@ impl Copier<'_> {
         if bytes == 0 {
             return Ok(0.0);
         }
-        if !self.meter.is_host {
+        if !self.meter.is_cpu {
             let count = bytes.div_ceil(4);
             let source = Tensor::<1>::ones([count], &self.meter.device);
             let target = Tensor::<1>::zeros([count], &self.meter.device);

@@ -141,7 +141,7 @@ pub fn run(args: BenchArgs) -> Result<(), Error> {
     let bench = Bench {
         meter: Meter {
             device: chosen.device.clone(),
-            is_host: chosen.name == "cpu",
+            is_cpu: chosen.name == "cpu",
         },
         shape,
         dtype,

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use bytemuck::Pod;
 
-/// The most elements of a sample in a tile. A tile stays in a near cache between the times that it
-/// is touched, so that nothing is read from memory twice.
+/// The most elements of a sample in a tile. A tile stays in the L1 or L2 cache between the times
+/// that it is touched, so that nothing is read from memory twice.
 pub const TILE: usize = 1 << 13;
 
 /// The place of a batch in memory: blocks, in each block the samples one after the other.
