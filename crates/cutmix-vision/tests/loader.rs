@@ -1,13 +1,16 @@
 //! Batches: order, augmentation, threads, errors.
 
+use std::borrow::Cow;
 use std::fs;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use cutmix::Targets;
 use cutmix_train::{Batch, Batches, Loader};
 use cutmix_vision::data::sources::CACHE_LIMIT;
 use cutmix_vision::{
-    Augment, DataConfig, DataError, Dataset, ImageLoader, LoaderConfig, Normalize, open, to_tensor,
+    Augment, DataConfig, DataError, Dataset, ImageLoader, LoaderConfig, Normalize, Source, open,
+    to_tensor,
 };
 use proptest::prelude::*;
 
@@ -146,7 +149,7 @@ fn drop_last_leaves_out_the_samples_that_fill_no_batch() {
 }
 
 #[test]
-fn the_fingerprint_follows_the_samples() {
+fn the_digest_follows_the_samples() {
     let digest = |set: Dataset| {
         let loader = ImageLoader::eval(set, 4, raw(1)).unwrap();
         loader.digest().unwrap()
@@ -157,6 +160,57 @@ fn the_fingerprint_follows_the_samples() {
     assert_ne!(digest(set.clone()), digest(numbered(11)));
     let reversed = set.subset(&[9, 8, 7, 6, 5, 4, 3, 2, 1, 0]).unwrap();
     assert_ne!(digest(set), digest(reversed));
+}
+
+#[test]
+fn a_digest_differs_where_one_thing_of_a_sample_does() {
+    /// A sample of two black pixels, and one whose properties are given.
+    #[derive(Debug)]
+    struct Two {
+        name: &'static str,
+        label: usize,
+        bytes: u64,
+    }
+
+    impl Source for Two {
+        fn len(&self) -> usize {
+            2
+        }
+
+        fn name(&self, index: usize) -> String {
+            ["first.png", self.name][index].into()
+        }
+
+        fn label(&self, index: usize) -> usize {
+            [0, self.label][index]
+        }
+
+        fn bytes(&self, index: usize) -> u64 {
+            [70, self.bytes][index]
+        }
+
+        fn pixels(&self, _: usize) -> Result<Cow<'_, [u8]>, DataError> {
+            Ok(vec![0; 2].into())
+        }
+    }
+
+    let digest = |name, label, bytes, class: &str| {
+        let classes = vec!["cat".to_string(), class.to_string()];
+        let source = Arc::new(Two { name, label, bytes });
+        Dataset::from_source(classes, [1, 1, 2], source)
+            .unwrap()
+            .digest()
+    };
+    let first = digest("second.png", 1, 71, "dog");
+    assert_eq!(digest("second.png", 1, 71, "dog"), first);
+    for other in [
+        digest("third.png", 1, 71, "dog"),
+        digest("second.png", 0, 71, "dog"),
+        digest("second.png", 1, 72, "dog"),
+        digest("second.png", 1, 71, "wolf"),
+    ] {
+        assert_ne!(other, first);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_packed_file_takes_no_more_memory_than_its_header_promises() {
+fn a_file_takes_no_more_memory_than_its_header_promises_and_its_bytes_fill() {
     use std::fs;
     use std::io::{Read, Write};
 
@@ -33,6 +33,19 @@ fn a_packed_file_takes_no_more_memory_than_its_header_promises() {
 
     let before = peak();
     let error = idx(dir.path()).unwrap_err();
+    assert!(matches!(error, DataError::Format { .. }), "{error}");
+    assert!(peak() - before < 16 << 20, "{} bytes", peak() - before);
+
+    // A plain file of a few bytes whose header promises 3 TB.
+    let other = tempfile::tempdir().unwrap();
+    let mut images = vec![0, 0, 8, 3];
+    for size in [u32::MAX, 28, 28] {
+        images.extend(size.to_be_bytes());
+    }
+    images.extend([0; 9]);
+    fs::write(other.path().join("train-images-idx3-ubyte"), images).unwrap();
+    fs::write(other.path().join("train-labels-idx1-ubyte"), labels).unwrap();
+    let error = idx(other.path()).unwrap_err();
     assert!(matches!(error, DataError::Format { .. }), "{error}");
     assert!(peak() - before < 16 << 20, "{} bytes", peak() - before);
 }

@@ -173,6 +173,13 @@ fn names_that_act_on_a_terminal_are_escaped() {
         "{shown}"
     );
 
+    let file = "cat\x1b[2J.png";
+    image::GrayImage::new(4, 4).save(path.join(file)).unwrap();
+    let shown = output(path, &["predict", "run", file]);
+    assert!(shown.starts_with("cat\\u{1b}[2J.png"), "{shown}");
+    assert!(!shown.contains(['\x1b', '\u{202e}']), "{shown:?}");
+    assert!(shown.contains("dog\\u{202e}"), "{shown}");
+
     fs::write(path.join("\x1b[31m.png"), "no image").unwrap();
     let message = error(path, &["eval", "run", "--data", "\x1b[31m.png"]);
     assert!(

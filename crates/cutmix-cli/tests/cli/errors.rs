@@ -247,6 +247,8 @@ fn runs(messages: &mut Messages) {
         error(path, &["train", "--resume", "own", "--duration", "3ba"]),
         error(path, &["eval", "own", "--split", "val", "--data", "gone"]),
     ];
+    fs::rename(path.join("wild"), path.join("wild [1]")).unwrap();
+    refused.push(error(path, &["eval", "wild [1]"]));
     images(&path.join("pets/cat"), 1);
     images(&path.join("pets/dog"), 1);
     refused.push(error(path, &["eval", "own", "--data", "pets"]));

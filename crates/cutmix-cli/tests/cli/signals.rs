@@ -72,7 +72,10 @@ fn signal(child: &Child, name: &str) {
 fn ctrl_c_saves_the_run_and_shows_how_to_resume_it() {
     for name in ["INT", "TERM", "HUP"] {
         let folder = scratch();
-        let (child, lines) = start(folder.path(), &hour());
+        let mut options = hour();
+        let output = options.iter().rposition(|option| *option == "run").unwrap();
+        options[output] = "my run [1]";
+        let (child, lines) = start(folder.path(), &options);
         signal(&child, name);
         let output = finish(child, lines);
         assert_eq!(output.status.code(), Some(130));
@@ -83,10 +86,10 @@ fn ctrl_c_saves_the_run_and_shows_how_to_resume_it() {
         );
         let shown = String::from_utf8(output.stdout).unwrap();
         assert!(
-            shown.ends_with("\nstopped and saved; resume with: cutmix train --resume run\n"),
+            shown.ends_with("resume with: cutmix train --resume 'my run [1]'\n"),
             "{shown}"
         );
-        let run = folder.path().join("run");
+        let run = folder.path().join("my run [1]");
         assert!(!run.join("model.safetensors").exists());
     }
 }
@@ -132,6 +135,17 @@ fn two_processes_cannot_write_one_run() {
     let (child, lines) = start(folder.path(), &resume);
     signal(&child, "INT");
     assert_eq!(finish(child, lines).status.code(), Some(130));
+}
+
+/// The settings are what makes a folder that of a run, so they come last.
+#[test]
+fn a_run_whose_manifest_cannot_be_written_has_not_started() {
+    let folder = scratch();
+    let path = folder.path();
+    fs::create_dir_all(path.join("run/manifest.json/taken")).unwrap();
+    let message = error(path, &tiny(&["--output", "run"]));
+    assert!(message.contains("manifest.json"), "{message}");
+    assert!(!path.join("run/config.toml").exists());
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The files of checkpoints: what is read, told apart, removed and locked.
 
+use std::io::Write;
 use std::process::Command;
 
-use cutmix_train::FolderLock;
+use cutmix_train::{AtomicFile, FolderLock};
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -358,4 +359,56 @@ fn another_process_is_refused_by_the_lock() {
         .unwrap();
     assert!(other.status.success(), "{other:?}");
     assert!(String::from_utf8_lossy(&other.stdout).contains("1 passed"));
+}
+
+#[test]
+fn atomic_files_have_names_that_cannot_be_predicted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let names = || {
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<Vec<_>>()
+    };
+    let mut first = AtomicFile::create(&path, ".a-").unwrap();
+    let second = AtomicFile::create(&path, ".a-").unwrap();
+    let temporary = names();
+    assert_eq!(temporary.len(), 2);
+    for name in &temporary {
+        // Six random letters or more between the prefix and the suffix.
+        assert!(name.starts_with(".a-") && name.len() >= ".a-".len() + 6 + ".tmp".len());
+    }
+    drop(second);
+    first.write_all(b"new").unwrap();
+    assert!(!path.exists());
+    first.commit().unwrap();
+    assert_eq!(names(), ["file"]);
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_atomic_file_keeps_the_permissions_of_the_one_that_it_replaces() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, "old").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    AtomicFile::create(&path, ".a-").unwrap().commit().unwrap();
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    assert_eq!(fs::read(&path).unwrap(), b"");
+}
+
+#[test]
+fn files_left_over_are_removed_by_their_prefix_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = [".a-1234.tmp", ".b-1234.tmp", ".a-1234", "a.tmp"];
+    for name in names {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    AtomicFile::remove_left_over(folder.path(), ".a-").unwrap();
+    let exists = names.map(|name| folder.path().join(name).exists());
+    assert_eq!(exists, [false, true, true, true]);
 }
