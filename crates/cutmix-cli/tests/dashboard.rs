@@ -1,6 +1,8 @@
 //! `cutmix train --dashboard` in a terminal of its own.
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
@@ -30,6 +32,7 @@ struct Terminal {
 
 impl Terminal {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
+        common::obey_signals();
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();

@@ -1,6 +1,9 @@
 //! The program, end to end.
 
 mod bench;
+#[cfg(unix)]
+#[path = "../common/mod.rs"]
+mod common;
 mod data;
 mod errors;
 mod eval;

@@ -5,12 +5,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGHUP, SIGINT};
-use signal_hook::flag::register_conditional_default;
-
+use crate::common::obey_signals;
 use crate::{error, scratch, tiny};
 
 /// The options of a run of an hour, in epochs of a fraction of a second.
@@ -19,14 +15,6 @@ const HOUR: &str = "train --limit 64 --batch-size 16 --model resnet8 --device cp
 
 fn hour() -> Vec<&'static str> {
     HOUR.split_whitespace().collect()
-}
-
-/// Lets the processes that are started from now on obey signals that this one was started to ignore, as
-/// one in the background is: what a process handles is reset in its children.
-fn obey_signals() {
-    for signal in [SIGHUP, SIGINT] {
-        register_conditional_default(signal, Arc::new(AtomicBool::new(true))).unwrap();
-    }
 }
 
 /// Waits until a training process has reported an epoch; returns its output from then on.
