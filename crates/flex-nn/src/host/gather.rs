@@ -1,0 +1,248 @@
+//! The inner loop of a convolution and of its gradient with respect to the input.
+//!
+//! Both are sums over *runs*: pieces of memory that lie at fixed distances from the place of a
+//! position. Each output position is a sum over all runs, for a block of output channels in vectors.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+/// A padded copy of some images, in blocks of channels: `[block, image, y, x, channel]`. Positions are
+/// at most 16 numbers apart whatever the number of channels, which keeps them in different sets of the
+/// caches.
+pub struct Padded {
+    pub data: Vec<f32>,
+    pub images: usize,
+    pub channels: usize,
+    /// The channels of a block; those behind the last one are 0.
+    pub block: usize,
+    pub height: usize,
+    pub width: usize,
+    /// Rows above and columns left of an image.
+    pub before: [usize; 2],
+}
+
+impl Drop for Padded {
+    fn drop(&mut self) {
+        let data = std::mem::take(&mut self.data);
+        SCRATCH.with_borrow_mut(|kept| {
+            if data.capacity() > kept.capacity() {
+                *kept = data;
+            }
+        });
+    }
+}
+
+thread_local! {
+    /// The memory of the last copy of each thread. New memory would have to be cleared by the system.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Numbers behind the last one, which a tile of columns may read and does not use.
+const TAIL: usize = 64;
+
+impl Padded {
+    pub fn new(
+        images: usize,
+        channels: usize,
+        [height, width]: [usize; 2],
+        before: [usize; 2],
+    ) -> Self {
+        let block = match channels {
+            0..=16 => channels,
+            _ => (8..=16)
+                .rev()
+                .find(|block| channels.is_multiple_of(*block))
+                .unwrap_or(16),
+        };
+        let blocks = channels.div_ceil(block);
+        let mut data = SCRATCH.take();
+        data.clear();
+        data.resize(images * blocks * block * height * width + TAIL, 0.0);
+        Self {
+            data,
+            images,
+            channels,
+            block,
+            height,
+            width,
+            before,
+        }
+    }
+
+    pub fn blocks(&self) -> usize {
+        self.channels.div_ceil(self.block)
+    }
+
+    /// The place of position `(y, x)` of an image in block `block`, counted with the padding.
+    pub fn place(&self, block: usize, image: usize, y: usize, x: usize) -> usize {
+        (((block * self.images + image) * self.height + y) * self.width + x) * self.block
+    }
+
+    /// Copies the channels from `channel` on of some images, at most as many as there is room for; the
+    /// borders stay 0.
+    pub fn fill(&mut self, images: &super::Images<'_>, some: Range<usize>, channel: usize) {
+        let [_, _, height, width] = images.shape();
+        let [top, left] = self.before;
+        for block in 0..self.blocks() {
+            let first = block * self.block;
+            let channels = first..(first + self.block).min(self.channels);
+            let channels = channels.start + channel..channels.end + channel;
+            for (own, image) in some.clone().enumerate() {
+                for y in 0..height {
+                    let place = self.place(block, own, top + y, left);
+                    let to = &mut self.data[place..][..width * self.block];
+                    images.copy_row(image, y, channels.clone(), to, self.block);
+                }
+            }
+        }
+    }
+}
+
+/// A piece of memory that a position sums over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Run {
+    /// The start in the first block, from the place of the position.
+    pub offset: usize,
+    pub len: usize,
+}
+
+/// The positions of an output that sum over the same runs.
+pub struct Phase {
+    pub runs: Vec<Run>,
+    /// The place of each position in the padded copy.
+    pub places: Vec<usize>,
+    /// The position of the output.
+    pub targets: Vec<usize>,
+    /// The weights: for each block of output channels all runs, and for each number of a run the
+    /// weights of the block.
+    pub weights: Vec<f32>,
+}
+
+/// The number of output channels in a block of the weights.
+pub fn output_block(lanes: usize, channels: usize) -> usize {
+    match lanes {
+        16 if channels <= 16 => 16,
+        16 => 32,
+        _ => 16,
+    }
+}
+
+/// Sums over all runs of all positions of a phase.
+pub struct Gather<'a> {
+    pub phase: &'a Phase,
+    /// The number of positions, from the first one on.
+    pub positions: usize,
+    pub input: &'a [f32],
+    /// The output of `channels` of `stride` channels for each position, from channel `first` on.
+    pub output: &'a mut [f32],
+    pub stride: usize,
+    pub first: usize,
+    pub channels: usize,
+    /// A number that is added to each channel.
+    pub bias: Option<&'a [f32]>,
+}
+
+impl WithSimd for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (S::F32_LANES, output_block(S::F32_LANES, self.channels)) {
+            (16, 16) => self.blocks::<S, 1, 14>(simd),
+            (16, _) => self.blocks::<S, 2, 12>(simd),
+            (8, _) => self.blocks::<S, 2, 6>(simd),
+            (4, _) => self.blocks::<S, 4, 6>(simd),
+            _ => self.blocks::<S, 16, 1>(simd),
+        }
+    }
+}
+
+impl Gather<'_> {
+    /// Computes tiles of `P` positions and `V` vectors of channels, which stay in registers.
+    #[inline(always)]
+    fn blocks<S: Simd, const V: usize, const P: usize>(self, simd: S) {
+        let width = V * S::F32_LANES;
+        let (weights, _) = S::as_simd_f32s(&self.phase.weights);
+        let len: usize = self.phase.runs.iter().map(|run| run.len).sum();
+        for block in 0..self.channels.div_ceil(width) {
+            let weights = &weights[block * len * V..][..len * V];
+            let first = block * width;
+            let count = width.min(self.channels - first);
+            let places = &self.phase.places[..self.positions];
+            let targets = &self.phase.targets[..self.positions];
+            for (places, targets) in places.chunks(P).zip(targets.chunks(P)) {
+                // The last tile repeats a position and does not store it.
+                let places = std::array::from_fn(|p| places[p.min(places.len() - 1)]);
+                let sums = tile::<S, V, P>(simd, &self.phase.runs, self.input, &places, weights);
+                for (target, sums) in targets.iter().zip(&sums) {
+                    let start = target * self.stride + self.first + first;
+                    let output = &mut self.output[start..][..count];
+                    store(simd, output, sums);
+                    if let Some(bias) = self.bias {
+                        let bias = &bias[first..][..count];
+                        output.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Stores vectors, or as many of their numbers as there is room for.
+#[inline(always)]
+fn store<S: Simd, const V: usize>(simd: S, output: &mut [f32], values: &[S::f32s; V]) {
+    if output.len() == V * S::F32_LANES {
+        let (output, _) = S::as_mut_simd_f32s(output);
+        output.copy_from_slice(values);
+    } else {
+        for (output, value) in output.chunks_mut(S::F32_LANES).zip(values) {
+            simd.partial_store_f32s(output, *value);
+        }
+    }
+}
+
+/// The sums of `P` positions for `V` vectors of channels.
+#[inline(always)]
+fn tile<S: Simd, const V: usize, const P: usize>(
+    simd: S,
+    runs: &[Run],
+    input: &[f32],
+    places: &[usize; P],
+    mut weights: &[S::f32s],
+) -> [[S::f32s; V]; P] {
+    /// Numbers of a run between two looks at the places, which do not fit into registers.
+    const UNROLL: usize = 8;
+    let mut sums = [[simd.splat_f32s(0.0); V]; P];
+    for run in runs {
+        let (own, rest) = weights.split_at(run.len * V);
+        weights = rest;
+        let rows: [&[f32]; P] =
+            std::array::from_fn(|p| &input[places[p] + run.offset..][..run.len]);
+        let count = run.len / UNROLL;
+        let chunks: [&[[f32; UNROLL]]; P] =
+            std::array::from_fn(|p| &rows[p].as_chunks::<UNROLL>().0[..count]);
+        let (own, _) = own.as_chunks::<V>();
+        let (unrolled, last) = own.as_chunks::<UNROLL>();
+        for (chunk, weights) in unrolled[..count].iter().enumerate() {
+            for (number, weights) in weights.iter().enumerate() {
+                for (sums, chunks) in sums.iter_mut().zip(&chunks) {
+                    let x = simd.splat_f32s(chunks[chunk][number]);
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum = simd.mul_add_f32s(x, *weight, *sum);
+                    }
+                }
+            }
+        }
+        for (number, weights) in last.iter().enumerate() {
+            for (sums, row) in sums.iter_mut().zip(&rows) {
+                let x = simd.splat_f32s(row[count * UNROLL + number]);
+                for (sum, weight) in sums.iter_mut().zip(weights) {
+                    *sum = simd.mul_add_f32s(x, *weight, *sum);
+                }
+            }
+        }
+    }
+    sums
+}

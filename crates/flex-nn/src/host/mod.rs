@@ -1,0 +1,41 @@
+//! The kernels on plain slices of f32; they know nothing of Burn.
+//!
+//! Images are read with any strides, and written with the channels of a position side by side
+//! (`[N, H, W, C]`, "channels last"), so that one vector holds the channels of one position and every
+//! size, stride and padding is computed by the same inner loop.
+//!
+//! A batch is always cut into the same parts, whatever the number of threads, so that sums are the
+//! same bits on every run.
+
+mod conv;
+mod gather;
+mod images;
+mod norm;
+mod weight_gradient;
+
+pub use conv::{Conv, bias_gradient};
+pub use images::Images;
+pub use norm::{Norm, NormGradient, Statistics};
+
+use pulp::Arch;
+
+/// Whether this processor has vector instructions, without which the kernels would be slow.
+pub fn is_available() -> bool {
+    lanes() > 1
+}
+
+/// The f32 numbers in a vector of this processor.
+fn lanes() -> usize {
+    struct Lanes;
+
+    impl pulp::WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+
+    Arch::new().dispatch(Lanes)
+}

@@ -1,0 +1,305 @@
+//! The gradient of a convolution with respect to its weights.
+//!
+//! For each number of a run, and so for each channel and tap, it is the sum over all positions of that
+//! number times the gradient of a block of output channels, which is in vectors.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::conv::{CACHE, PIECE};
+use super::gather::{Padded, Run, output_block};
+use super::{Conv, Images, lanes};
+
+/// The positions that are worked on together: what is read of them stays in the first cache.
+const POSITIONS: usize = 128;
+/// The parts of a batch whose sums are made apart and then added up, so that they do not depend on the
+/// number of threads.
+const PARTS: usize = 8;
+/// The most weights of which each part has sums of its own.
+const LARGE: usize = 1 << 17;
+
+pub fn compute(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) -> Vec<f32> {
+    let [inputs, outputs] = conv.group_channels();
+    let [kernel_height, kernel_width] = conv.kernel;
+    let taps = kernel_height * kernel_width;
+    let of_group = outputs * inputs * taps;
+    let mut weights = vec![0.0; conv.groups * of_group];
+    for (group, weights) in weights.chunks_exact_mut(of_group.max(1)).enumerate() {
+        let job = Job::new(conv, group);
+        let sums = job.sums(images, gradient);
+        let width = job.width;
+        let block = job.numbers.len() * width;
+        let blocks = weights
+            .par_chunks_mut(width * inputs * taps)
+            .zip(sums.par_chunks(block));
+        blocks.for_each(|(weights, sums)| {
+            for (sums, numbers) in sums.chunks(PIECE * width).zip(job.numbers.chunks(PIECE)) {
+                for (output, weights) in weights.chunks_exact_mut(inputs * taps).enumerate() {
+                    let sums = sums[output..].iter().step_by(width);
+                    for (sum, &(channel, [row, column])) in sums.zip(numbers) {
+                        if channel < inputs {
+                            weights[channel * taps + row * kernel_width + column] = *sum;
+                        }
+                    }
+                }
+            }
+        });
+    }
+    weights
+}
+
+/// The gradient of the weights of a group of channels.
+struct Job<'a> {
+    conv: &'a Conv,
+    group: usize,
+    /// Images that are worked on together.
+    together: usize,
+    runs: Vec<Run>,
+    numbers: Vec<(usize, [usize; 2])>,
+    /// Channels in a block of output channels, and blocks.
+    width: usize,
+    blocks: usize,
+    /// The place of each position of the images.
+    places: Vec<usize>,
+}
+
+/// The copies of some images.
+struct Copies {
+    padded: Padded,
+    /// The gradient of each block of output channels, `[block, position, channel]`.
+    gradient: Vec<f32>,
+    images: usize,
+}
+
+impl<'a> Job<'a> {
+    fn new(conv: &'a Conv, group: usize) -> Self {
+        let [inputs, outputs] = conv.group_channels();
+        let [_, _, height, width] = conv.output();
+        let [padded_height, padded_width] = conv.padded();
+        let numbers = inputs * padded_height * padded_width + outputs * height * width;
+        // At least eight pieces, as far as there are images, whatever the number of threads.
+        let together = (CACHE / numbers.max(1)).clamp(1, conv.input[0].div_ceil(PARTS).max(1));
+        let padded = Padded::new(together, inputs, conv.padded(), conv.before());
+        let taps = |axis: usize| -> Vec<_> {
+            let taps = 0..conv.kernel[axis];
+            taps.map(|tap| (tap * conv.dilation[axis], tap)).collect()
+        };
+        let (runs, numbers) = Conv::runs(&padded, [&taps(0), &taps(1)]);
+        let mut places = Vec::new();
+        for image in 0..together {
+            for y in 0..height {
+                let place = |x| padded.place(0, image, y * conv.stride[0], x * conv.stride[1]);
+                places.extend((0..width).map(place));
+            }
+        }
+        let block = output_block(lanes(), outputs);
+        Self {
+            conv,
+            group,
+            together,
+            runs,
+            numbers,
+            width: block,
+            blocks: outputs.div_ceil(block),
+            places,
+        }
+    }
+
+    /// The sums for each block of output channels and each number of a run, `[block, number, channel]`.
+    fn sums(&self, images: &Images<'_>, gradient: &Images<'_>) -> Vec<f32> {
+        let len = self.blocks * self.numbers.len() * self.width;
+        let pieces = self.conv.input[0].div_ceil(self.together);
+        if len > LARGE {
+            // Threads share the weights, and not the images.
+            let copies = (0..pieces).into_par_iter().map(|piece| {
+                let mut copies = self.copies();
+                self.fill(&mut copies, piece, images, gradient);
+                copies
+            });
+            let copies: Vec<_> = copies.collect();
+            let mut sums = vec![0.0; len];
+            let blocks = sums.par_chunks_mut(self.numbers.len() * self.width);
+            blocks.enumerate().for_each(|(block, sums)| {
+                for copies in &copies {
+                    self.add(copies, block, sums);
+                }
+            });
+            return sums;
+        }
+        let parts = PARTS.min(pieces).max(1);
+        let sums: Vec<Vec<f32>> = (0..parts)
+            .into_par_iter()
+            .map(|part| {
+                let mut sums = vec![0.0; len];
+                let mut copies = self.copies();
+                for piece in part * pieces / parts..(part + 1) * pieces / parts {
+                    self.fill(&mut copies, piece, images, gradient);
+                    let blocks = sums.chunks_mut(self.numbers.len() * self.width);
+                    blocks
+                        .enumerate()
+                        .for_each(|(block, sums)| self.add(&copies, block, sums));
+                }
+                sums
+            })
+            .collect();
+        let mut sums = sums.into_iter();
+        let first = sums.next().unwrap_or_default();
+        sums.fold(first, |mut total, part| {
+            total
+                .iter_mut()
+                .zip(part)
+                .for_each(|(total, part)| *total += part);
+            total
+        })
+    }
+
+    fn copies(&self) -> Copies {
+        let [inputs, _] = self.conv.group_channels();
+        Copies {
+            padded: Padded::new(
+                self.together,
+                inputs,
+                self.conv.padded(),
+                self.conv.before(),
+            ),
+            gradient: vec![0.0; self.blocks * self.places.len() * self.width],
+            images: 0,
+        }
+    }
+
+    /// Copies piece `piece` of the batch.
+    fn fill(&self, copies: &mut Copies, piece: usize, images: &Images<'_>, gradient: &Images<'_>) {
+        let first = piece * self.together;
+        copies.images = self.together.min(self.conv.input[0] - first);
+        let [inputs, outputs] = self.conv.group_channels();
+        let [_, _, height, width] = self.conv.output();
+        copies
+            .padded
+            .fill(images, first..first + copies.images, self.group * inputs);
+        let block = self.places.len() * self.width;
+        for (number, to) in copies.gradient.chunks_exact_mut(block).enumerate() {
+            let channels = number * self.width..((number + 1) * self.width).min(outputs);
+            let start = self.group * outputs;
+            let channels = start + channels.start..start + channels.end;
+            let rows = to
+                .chunks_exact_mut(width * self.width)
+                .take(copies.images * height);
+            for (row, to) in rows.enumerate() {
+                let (image, y) = (first + row / height, row % height);
+                gradient.copy_row(image, y, channels.clone(), to, self.width);
+            }
+        }
+    }
+
+    /// Adds the sums over the positions of some images for a block of output channels.
+    fn add(&self, copies: &Copies, block: usize, sums: &mut [f32]) {
+        let positions = self.places.len() / self.together * copies.images;
+        let gradient = &copies.gradient[block * self.places.len() * self.width..];
+        Arch::new().dispatch(Add {
+            runs: &self.runs,
+            places: &self.places[..positions],
+            input: &copies.padded.data,
+            gradient: &gradient[..positions * self.width],
+            width: self.width,
+            sums,
+        });
+    }
+}
+
+struct Add<'a> {
+    runs: &'a [Run],
+    places: &'a [usize],
+    input: &'a [f32],
+    gradient: &'a [f32],
+    width: usize,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (S::F32_LANES, self.width) {
+            (16, 16) => self.all::<S, 1, 24>(simd),
+            (16, _) => self.all::<S, 2, 12>(simd),
+            (8, _) => self.all::<S, 2, 6>(simd),
+            (4, _) => self.all::<S, 4, 6>(simd),
+            _ => self.all::<S, 16, 1>(simd),
+        }
+    }
+}
+
+impl Add<'_> {
+    /// Computes tiles of `P` numbers of a run and `V` vectors of output channels.
+    #[inline(always)]
+    fn all<S: Simd, const V: usize, const P: usize>(self, simd: S) {
+        let (gradient, _) = S::as_simd_f32s(self.gradient);
+        let (gradient, _) = gradient.as_chunks::<V>();
+        let (sums, _) = S::as_mut_simd_f32s(self.sums);
+        let (sums, _) = sums.as_chunks_mut::<V>();
+        let pieces = self
+            .places
+            .chunks(POSITIONS)
+            .zip(gradient.chunks(POSITIONS));
+        for (places, gradient) in pieces {
+            let mut sums = &mut sums[..];
+            for run in self.runs {
+                let (own, rest) = sums.split_at_mut(run.len);
+                sums = rest;
+                let (mut offset, mut own) = (run.offset, own);
+                while !own.is_empty() {
+                    // A tile that is wider than what is left reads numbers that it does not store.
+                    let (tile, rest) = own.split_at_mut(P.min(own.len()));
+                    if tile.len() <= 4 && P > 4 {
+                        columns::<S, V, 4>(simd, places, offset, self.input, gradient, tile);
+                    } else if tile.len() <= 8 && P > 8 {
+                        columns::<S, V, 8>(simd, places, offset, self.input, gradient, tile);
+                    } else if tile.len() <= 16 && P > 16 {
+                        columns::<S, V, 16>(simd, places, offset, self.input, gradient, tile);
+                    } else {
+                        columns::<S, V, P>(simd, places, offset, self.input, gradient, tile);
+                    }
+                    offset += tile.len();
+                    own = rest;
+                }
+            }
+        }
+    }
+}
+
+/// Adds to `sums` the products of the numbers from `offset` on of each position with its gradient.
+#[inline(always)]
+fn columns<S: Simd, const V: usize, const P: usize>(
+    simd: S,
+    places: &[usize],
+    offset: usize,
+    input: &[f32],
+    gradient: &[[S::f32s; V]],
+    sums: &mut [[S::f32s; V]],
+) {
+    let mut tile = [[simd.splat_f32s(0.0); V]; P];
+    // By constant indices alone, or the compiler keeps the tile in memory.
+    for (p, tile) in tile.iter_mut().enumerate() {
+        if let Some(sum) = sums.get(p) {
+            *tile = *sum;
+        }
+    }
+    let input = &input[offset..];
+    for (&place, gradient) in places.iter().zip(gradient) {
+        let numbers: &[f32; P] = input[place..]
+            .first_chunk()
+            .expect("there is a tail behind");
+        for (tile, number) in tile.iter_mut().zip(numbers) {
+            let x = simd.splat_f32s(*number);
+            for (sum, gradient) in tile.iter_mut().zip(gradient) {
+                *sum = simd.mul_add_f32s(x, *gradient, *sum);
+            }
+        }
+    }
+    for (p, tile) in tile.iter().enumerate() {
+        if let Some(sum) = sums.get_mut(p) {
+            *sum = *tile;
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Modules with the parameters of Burn's.
+
+use burn::module::{Flag, Module, Param, RunningState};
+use burn::nn::{self, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{DType, Tensor};
+
+#[cfg(feature = "flex")]
+use crate::backend::NnOps;
+#[cfg(feature = "flex")]
+use burn::backend::{Dispatch, DispatchTensorKind};
+
+/// A convolution with the parameters of [`burn::nn::conv::Conv2d`], from which it is made.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// The weights `[O, C / groups, h, w]`.
+    pub weight: Param<Tensor<4>>,
+    /// A number for each output channel, `[O]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    /// The distance of output positions in the input, by rows and by columns.
+    pub stride: [usize; 2],
+    /// The height and width of the kernel.
+    pub kernel_size: [usize; 2],
+    /// The distance of the elements of the kernel in the input.
+    pub dilation: [usize; 2],
+    /// The number of groups of channels, which are convolved each by itself.
+    pub groups: usize,
+    /// The zeros around the input.
+    #[module(skip)]
+    pub padding: PaddingConfig2d,
+}
+
+impl From<nn::conv::Conv2d> for Conv2d {
+    fn from(conv: nn::conv::Conv2d) -> Self {
+        Self {
+            weight: conv.weight,
+            bias: conv.bias,
+            stride: conv.stride,
+            kernel_size: conv.kernel_size,
+            dilation: conv.dilation,
+            groups: conv.groups,
+            padding: conv.padding,
+        }
+    }
+}
+
+impl Conv2d {
+    /// Convolves images `[N, C, H, W]` to `[N, O, H', W']`.
+    ///
+    /// # Panics
+    ///
+    /// Where the shapes do not match or the kernel does not fit into the images, as Burn does.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = images.dims();
+        let padding = padding(
+            &self.padding,
+            [height, width],
+            self.kernel_size,
+            self.stride,
+        );
+        let options =
+            ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups);
+        let weight = self.weight.val();
+        let bias = self.bias.as_ref().map(|bias| bias.val());
+        #[cfg(feature = "flex")]
+        if has_kernels(&images) && weight.dtype() == DType::F32 {
+            let bias = bias.map(Tensor::into_dispatch).into();
+            let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
+            return Tensor::from_dispatch(Dispatch::fast_conv2d(images, weight, bias, options));
+        }
+        conv2d(images, weight, bias, options)
+    }
+}
+
+/// The zeros around images of this size, before and after, as Burn's convolution has them.
+fn padding(
+    config: &PaddingConfig2d,
+    size: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+) -> [(usize, usize); 2] {
+    match *config {
+        PaddingConfig2d::Valid => [(0, 0); 2],
+        PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
+        PaddingConfig2d::Same => [0, 1].map(|axis| {
+            let steps = size[axis].div_ceil(stride[axis]).saturating_sub(1);
+            let total = (steps * stride[axis] + kernel[axis]).saturating_sub(size[axis]);
+            (total / 2, total - total / 2)
+        }),
+    }
+}
+
+/// A batch normalisation with the parameters of [`burn::nn::BatchNorm`], from which it is made. Unlike
+/// that one it takes images alone, and can add a residual and apply a rectifier in the same pass.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    /// The scale of each channel.
+    pub gamma: Param<Tensor<1>>,
+    /// The shift of each channel.
+    pub beta: Param<Tensor<1>>,
+    /// Whether the layer trains, where its device tracks gradients.
+    pub training: Param<Flag>,
+    /// The running mean of each channel.
+    pub running_mean: RunningState<Tensor<1>>,
+    /// The running variance of each channel.
+    pub running_var: RunningState<Tensor<1>>,
+    /// The share of a batch in the running statistics.
+    pub momentum: f64,
+    /// The number that is added to the variance.
+    pub epsilon: f64,
+}
+
+impl From<nn::BatchNorm> for BatchNorm {
+    fn from(norm: nn::BatchNorm) -> Self {
+        Self {
+            gamma: norm.gamma,
+            beta: norm.beta,
+            training: norm.training,
+            running_mean: norm.running_mean,
+            running_var: norm.running_var,
+            momentum: norm.momentum,
+            epsilon: norm.epsilon,
+        }
+    }
+}
+
+impl BatchNorm {
+    /// Normalises images `[N, C, H, W]`.
+    ///
+    /// # Panics
+    ///
+    /// Where `C` is not the number of channels of the layer.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        self.apply(images, None, false)
+    }
+
+    /// As [`forward`](Self::forward), and sets negative numbers to 0.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    pub fn forward_relu(&self, images: Tensor<4>) -> Tensor<4> {
+        self.apply(images, None, true)
+    }
+
+    /// As [`forward`](Self::forward), adds `residual`, of the shape of the images, and sets negative
+    /// numbers to 0.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward), and where the shapes differ.
+    pub fn forward_add_relu(&self, images: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        assert_eq!(
+            images.dims(),
+            residual.dims(),
+            "the shapes of images and residual"
+        );
+        self.apply(images, Some(residual), true)
+    }
+
+    fn apply(&self, images: Tensor<4>, residual: Option<Tensor<4>>, has_relu: bool) -> Tensor<4> {
+        assert_eq!(
+            images.dims()[1],
+            self.gamma.dims()[0],
+            "the number of channels"
+        );
+        let is_autodiff = images.device().is_autodiff();
+        if is_autodiff && self.training.is_enabled() {
+            return self.train(images, residual, has_relu);
+        }
+        let device = images.device();
+        let mean = self.running_mean.value().to_device(&device);
+        let variance = self.running_var.value().to_device(&device);
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        #[cfg(feature = "flex")]
+        if !is_autodiff && has_kernels(&images) && gamma.dtype() == DType::F32 {
+            let scale = gamma / (variance + self.epsilon).sqrt();
+            let shift = beta - mean * scale.clone();
+            return Tensor::from_dispatch(Dispatch::fast_scale(
+                images.into_dispatch(),
+                scale.into_dispatch(),
+                shift.into_dispatch(),
+                residual.map(Tensor::into_dispatch).into(),
+                has_relu,
+            ));
+        }
+        finish(
+            batch_norm(images, gamma, beta, mean, variance, self.epsilon),
+            residual,
+            has_relu,
+        )
+    }
+
+    fn train(&self, images: Tensor<4>, residual: Option<Tensor<4>>, has_relu: bool) -> Tensor<4> {
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        #[cfg(feature = "flex")]
+        if has_kernels(&images) && gamma.dtype() == DType::F32 {
+            let (output, mean, variance) = Dispatch::fast_norm_train(
+                images.into_dispatch(),
+                gamma.into_dispatch(),
+                beta.into_dispatch(),
+                residual.map(Tensor::into_dispatch).into(),
+                self.epsilon,
+                has_relu,
+            );
+            self.update(Tensor::from_dispatch(mean), Tensor::from_dispatch(variance));
+            return Tensor::from_dispatch(output);
+        }
+        let result = batch_norm_train(images, gamma, beta, self.epsilon);
+        self.update(result.mean.detach(), result.variance.detach());
+        finish(result.output, residual, has_relu)
+    }
+
+    /// Moves the running statistics towards those of a batch.
+    fn update(&self, mean: Tensor<1>, variance: Tensor<1>) {
+        for (running, batch) in [(&self.running_mean, mean), (&self.running_var, variance)] {
+            let value = running.value_sync().to_device(&batch.device());
+            let value = value * (1.0 - self.momentum) + batch * self.momentum;
+            running.update(value.detach());
+        }
+    }
+}
+
+fn finish(images: Tensor<4>, residual: Option<Tensor<4>>, has_relu: bool) -> Tensor<4> {
+    let images = match residual {
+        Some(residual) => images + residual,
+        None => images,
+    };
+    if has_relu { relu(images) } else { images }
+}
+
+/// Whether the kernels of this crate can run on images.
+#[cfg(feature = "flex")]
+fn has_kernels(images: &Tensor<4>) -> bool {
+    fn is_flex(kind: &DispatchTensorKind) -> bool {
+        match kind {
+            DispatchTensorKind::Flex(_) => true,
+            DispatchTensorKind::Autodiff(inner) => is_flex(inner),
+            #[allow(unreachable_patterns)] // depends on the backends that are compiled in
+            _ => false,
+        }
+    }
+
+    images.dtype() == DType::F32
+        && !images.dims().contains(&0)
+        && crate::host::is_available()
+        && is_flex(&images.clone().into_dispatch().kind)
+}

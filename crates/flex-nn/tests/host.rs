@@ -1,0 +1,267 @@
+//! The kernels against plain loops in f64, over random shapes.
+
+use flex_nn::host::{Conv, Images, Norm, Statistics, bias_gradient};
+use proptest::prelude::*;
+
+/// Numbers of about 1 that differ, from a counter.
+fn numbers(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..len)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            ((state >> 40) as f32) / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// Size, kernel, stride, padding and dilation.
+type Axis = (usize, usize, usize, [usize; 2], usize);
+
+fn conv() -> impl Strategy<Value = Conv> {
+    let channels = prop_oneof![1usize..6, Just(8), Just(16), Just(17), Just(24), Just(40)];
+    let axis = (
+        1usize..12,
+        1usize..5,
+        1usize..4,
+        [0usize..3, 0usize..3],
+        1usize..3,
+    );
+    (
+        1usize..5,
+        channels.clone(),
+        channels,
+        [axis.clone(), axis],
+        1usize..4,
+    )
+        .prop_filter_map("the kernel fits", |(n, inputs, outputs, axes, groups)| {
+            let get = |of: fn(&Axis) -> usize| [of(&axes[0]), of(&axes[1])];
+            let size = get(|axis| axis.0);
+            let conv = Conv {
+                input: [n, inputs * groups, size[0], size[1]],
+                channels: outputs * groups,
+                kernel: get(|axis| axis.1),
+                stride: get(|axis| axis.2),
+                padding: [axes[0].3, axes[1].3],
+                dilation: get(|axis| axis.4),
+                groups,
+            };
+            conv.output_size().map(|_| conv)
+        })
+}
+
+/// Calls `add` with the index of an input, of a weight and of an output that are multiplied.
+fn products(conv: &Conv, mut add: impl FnMut(usize, usize, usize)) {
+    let [n, c, h, w] = conv.input;
+    let [_, o, oh, ow] = conv.output();
+    let (ci, co) = (c / conv.groups, o / conv.groups);
+    let [kh, kw] = conv.kernel;
+    for image in 0..n {
+        for output in 0..o {
+            for y in 0..oh {
+                for x in 0..ow {
+                    for channel in 0..ci {
+                        for row in 0..kh {
+                            for column in 0..kw {
+                                let iy = (y * conv.stride[0] + row * conv.dilation[0])
+                                    .checked_sub(conv.padding[0][0]);
+                                let ix = (x * conv.stride[1] + column * conv.dilation[1])
+                                    .checked_sub(conv.padding[1][0]);
+                                let (Some(iy), Some(ix)) = (iy, ix) else {
+                                    continue;
+                                };
+                                if iy >= h || ix >= w {
+                                    continue;
+                                }
+                                let from = output / co * ci + channel;
+                                add(
+                                    ((image * h + iy) * w + ix) * c + from,
+                                    ((output * ci + channel) * kh + row) * kw + column,
+                                    ((image * oh + y) * ow + x) * o + output,
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The largest difference, relative to the largest number.
+fn difference(found: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let largest = expected
+        .iter()
+        .fold(1e-3f64, |largest, x| largest.max(x.abs()));
+    let pairs = found.iter().zip(expected);
+    pairs.fold(0.0f64, |worst, (a, b)| {
+        worst.max((f64::from(*a) - b).abs() / largest)
+    })
+}
+
+/// `[N, H, W, C]` as images `[N, C, H, W]` in the order of PyTorch, with room before and after.
+fn planes(data: &[f32], [n, c, h, w]: [usize; 4]) -> (Vec<f32>, [isize; 4], usize) {
+    let mut planes = vec![f32::NAN; 5 + n * c * h * w + 3];
+    for (index, value) in data.iter().enumerate() {
+        let (position, channel) = (index / c, index % c);
+        let (image, place) = (position / (h * w), position % (h * w));
+        planes[5 + (image * c + channel) * h * w + place] = *value;
+    }
+    let strides = [c * h * w, h * w, w, 1].map(|stride| stride as isize);
+    (planes, strides, 5)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn convolutions_and_their_gradients_equal_plain_loops(conv in conv(), seed: u64) {
+        let (shape, output) = (conv.input, conv.output());
+        let count = |shape: [usize; 4]| shape.iter().product::<usize>();
+        let images = numbers(count(shape), seed);
+        let weights = numbers(
+            conv.channels * shape[1] / conv.groups * conv.kernel.iter().product::<usize>(),
+            seed ^ 1,
+        );
+        let gradient = numbers(count(output), seed ^ 2);
+        let bias = numbers(conv.channels, seed ^ 3);
+        let mut expected = [
+            (0..count(output)).map(|i| f64::from(bias[i % conv.channels])).collect::<Vec<_>>(),
+            vec![0.0; images.len()],
+            vec![0.0; weights.len()],
+        ];
+        products(&conv, |image, weight, output| {
+            let [x, w, g] = [images[image], weights[weight], gradient[output]].map(f64::from);
+            expected[0][output] += x * w;
+            expected[1][image] += g * w;
+            expected[2][weight] += g * x;
+        });
+        let (image_planes, image_strides, start) = planes(&images, shape);
+        let (gradient_planes, gradient_strides, _) = planes(&gradient, output);
+        let views = [
+            (Images::channels_last(&images, shape), Images::channels_last(&gradient, output)),
+            (
+                Images::new(&image_planes, shape, image_strides, start),
+                Images::new(&gradient_planes, output, gradient_strides, start),
+            ),
+        ];
+        for (images, gradient) in views {
+            let found = conv.forward(&images, &weights, Some(&bias));
+            prop_assert!(difference(&found, &expected[0]) < 1e-5, "forward");
+            let found = conv.input_gradient(&gradient, &weights);
+            prop_assert!(difference(&found, &expected[1]) < 1e-5, "input");
+            let found = conv.weight_gradient(&images, &gradient);
+            prop_assert!(difference(&found, &expected[2]) < 1e-5, "weights");
+            let found = bias_gradient(&gradient);
+            let mut sums = vec![0.0; conv.channels];
+            for (index, g) in gradient.to_channels_last().iter().enumerate() {
+                sums[index % conv.channels] += f64::from(*g);
+            }
+            prop_assert!(difference(&found, &sums) < 1e-5, "bias");
+        }
+    }
+
+    #[test]
+    fn normalisations_and_their_gradients_equal_plain_loops(
+        rows in 1usize..3000,
+        channels in prop_oneof![1usize..6, Just(16), Just(24), Just(64), Just(130)],
+        relu: bool,
+        residual: bool,
+        seed: u64,
+    ) {
+        let images: Vec<_> = numbers(rows * channels, seed).iter().map(|x| 3.0 * x + 5.0).collect();
+        let added = numbers(rows * channels, seed ^ 1);
+        let gradient = numbers(rows * channels, seed ^ 2);
+        let gamma = numbers(channels, seed ^ 3);
+        let beta = numbers(channels, seed ^ 4);
+        let epsilon = 1e-5;
+        let statistics = Statistics::of(&images, channels);
+        let norm = Norm::new(&statistics, &gamma, &beta, epsilon, relu);
+        let output = norm.forward(&images, residual.then_some(&added));
+        let found = norm.backward(&statistics, epsilon, &images, &output, &gradient, residual);
+        for channel in 0..channels {
+            let of = |values: &[f32]| -> Vec<f64> {
+                values[channel..].iter().step_by(channels).map(|x| f64::from(*x)).collect()
+            };
+            let (x, count) = (of(&images), rows as f64);
+            let mean = x.iter().sum::<f64>() / count;
+            let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+            prop_assert!((f64::from(statistics.mean[channel]) - mean).abs() < 1e-5);
+            prop_assert!((f64::from(statistics.variance[channel]) - variance).abs() < 1e-5 * variance.max(1.0));
+            let inverse = (variance + epsilon).sqrt().recip();
+            let (gamma, beta) = (f64::from(gamma[channel]), f64::from(beta[channel]));
+            let normal: Vec<_> = x.iter().map(|x| (x - mean) * inverse).collect();
+            let (added, shown) = (of(&added), of(&output));
+            let y: Vec<_> = normal.iter().zip(&added).map(|(x, added)| {
+                let y = x * gamma + beta + if residual { *added } else { 0.0 };
+                if relu { y.max(0.0) } else { y }
+            }).collect();
+            for (found, expected) in shown.iter().zip(&y) {
+                prop_assert!((found - expected).abs() < 2e-4, "{found} {expected}");
+            }
+            // By the output that was found, so that both agree where it is about 0.
+            let g: Vec<_> = of(&gradient).iter().zip(&shown).map(|(g, y)| {
+                if relu && *y <= 0.0 { 0.0 } else { *g }
+            }).collect();
+            let sum = g.iter().sum::<f64>();
+            let product: f64 = g.iter().zip(&normal).map(|(g, x)| g * x).sum();
+            let scale = 1e-4 * (count + 1.0);
+            prop_assert!((f64::from(found.beta[channel]) - sum).abs() < scale);
+            prop_assert!((f64::from(found.gamma[channel]) - product).abs() < scale);
+            for ((found, g), x) in of(&found.input).iter().zip(&g).zip(&normal) {
+                let expected = gamma * inverse * (g - sum / count - x * product / count);
+                prop_assert!((found - expected).abs() < 1e-3 * (1.0 + inverse), "{found} {expected}");
+            }
+            if residual {
+                prop_assert_eq!(of(found.residual.as_ref().unwrap()), g);
+            } else {
+                prop_assert!(found.residual.is_none());
+            }
+        }
+    }
+}
+
+#[test]
+fn results_are_the_same_bits_for_any_number_of_threads() {
+    let conv = Conv {
+        input: [13, 24, 9, 9],
+        channels: 40,
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [[1, 1]; 2],
+        dilation: [1, 1],
+        groups: 1,
+    };
+    let images = numbers(13 * 24 * 81, 1);
+    let weights = numbers(40 * 24 * 9, 2);
+    let gradient = numbers(13 * 40 * 81, 3);
+    let all = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let view = Images::channels_last(&images, conv.input);
+            let of_output = Images::channels_last(&gradient, conv.output());
+            let statistics = Statistics::of(&images, 24);
+            let norm = Norm::new(&statistics, &[1.0; 24], &[0.0; 24], 1e-5, true);
+            let output = norm.forward(&images, None);
+            let backward = norm.backward(&statistics, 1e-5, &images, &output, &images, false);
+            [
+                conv.forward(&view, &weights, None),
+                conv.input_gradient(&of_output, &weights),
+                conv.weight_gradient(&view, &of_output),
+                statistics.variance,
+                backward.input,
+                backward.gamma,
+            ]
+            .map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        })
+    };
+    let one = all(1);
+    for threads in [2, 3, 5] {
+        assert_eq!(all(threads), one);
+    }
+}
