@@ -2,13 +2,13 @@
 
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::conv::Conv2dConfig;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::activation::relu;
+use burn::nn::{BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Tensor, s};
 use cutmix_train::Network;
+use flex_nn::{BatchNorm, Conv2d};
 use serde::{Deserialize, Serialize};
 
 use super::{AnyNetwork, Architecture, ModelConfig, ModelError, Optimizer, Recipe, Scaling};
@@ -289,13 +289,14 @@ impl ResNet {
     /// Where `C` is not the number of channels that the network was made for.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let x = (self.blocks.iter()).fold(self.enter(images), |x, block| block.forward(x));
-        let pooled: Tensor<2> = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2);
-        self.classifier.forward(pooled)
+        // With the channels last, as the kernels of `flex-nn` leave them in memory.
+        let pooled = x.permute([0, 2, 3, 1]).flatten::<3>(1, 2).mean_dim(1);
+        self.classifier.forward(pooled.squeeze_dim(1))
     }
 
     /// Applies the layers in front of the blocks.
     fn enter(&self, images: Tensor<4>) -> Tensor<4> {
-        let x = relu(self.stem.forward(images));
+        let x = self.stem.forward_relu(images);
         match &self.pool {
             Some(pool) => pool.forward(x),
             None => x,
@@ -358,11 +359,9 @@ impl Block {
             Some(projection) => projection.forward(input.clone()),
             None => self.subsample(input.clone()),
         };
-        let mut x = input;
-        for (index, layer) in self.body.iter().enumerate() {
-            x = layer.forward(if index > 0 { relu(x) } else { x });
-        }
-        relu(x + shortcut)
+        let (last, first) = self.body.split_last().expect("a block has convolutions");
+        let x = first.iter().fold(input, |x, layer| layer.forward_relu(x));
+        last.norm.forward_add_relu(last.conv.forward(x), shortcut)
     }
 
     /// Applies the shortcut without parameters: every `stride`-th pixel, followed by channels of 0.
@@ -372,9 +371,12 @@ impl Block {
             return input;
         }
         let step = self.stride as isize;
+        // With the channels last, as the kernels of `flex-nn` leave them in memory.
         input
-            .slice(s![.., .., ..;step, ..;step])
-            .pad([(0, missing), (0, 0), (0, 0)], PadMode::Constant(0.0))
+            .permute([0, 2, 3, 1])
+            .slice(s![.., ..;step, ..;step, ..])
+            .pad([(0, missing)], PadMode::Constant(0.0))
+            .permute([0, 3, 1, 2])
     }
 }
 
@@ -400,13 +402,17 @@ impl ConvNorm {
         // Drawn now, as `ResNetConfig::init` explains.
         conv.weight.val();
         Self {
-            conv,
-            norm: BatchNormConfig::new(channels[1]).init(device),
+            conv: conv.into(),
+            norm: BatchNormConfig::new(channels[1]).init(device).into(),
         }
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         self.norm.forward(self.conv.forward(input))
+    }
+
+    fn forward_relu(&self, input: Tensor<4>) -> Tensor<4> {
+        self.norm.forward_relu(self.conv.forward(input))
     }
 }
 
