@@ -1,0 +1,131 @@
+//! The part of this project in the comparison of training steps with PyTorch
+//! (`scripts/compare_training.py`).
+//!
+//! With `--serve` it reads requests from standard input, one JSON object on each line, and answers each
+//! with the seconds of steps. The script asks both in turn, so that both have the same conditions.
+
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use cutmix::loss::CrossEntropy;
+use cutmix_vision::models::Optimizer;
+use cutmix_vision::{ResNet, ResNetConfig};
+use serde::Deserialize;
+
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Deserialize, PartialEq)]
+struct Network {
+    /// `resnet8`, `resnet20`, `wide16`, `resnet18` or `resnet50`.
+    network: String,
+    /// The shape of the images, `[N, C, H, W]`.
+    shape: [usize; 4],
+}
+
+#[derive(Deserialize)]
+struct Request {
+    #[serde(flatten)]
+    network: Network,
+    /// Whether the network is trained.
+    train: bool,
+    /// The number of steps that are measured.
+    steps: usize,
+    /// The number of steps before them.
+    warm_up: usize,
+}
+
+fn main() {
+    if !std::env::args().any(|argument| argument == "--serve") {
+        println!("compared with PyTorch by scripts/compare_training.py");
+        return;
+    }
+    // A network is kept for the next request of the same kind.
+    let mut kept: Option<Subject> = None;
+    for line in std::io::stdin().lock().lines() {
+        let line = line.expect("requests are lines of text");
+        let request: Request = serde_json::from_str(&line).expect("a request");
+        let subject = match kept.take() {
+            Some(subject) if subject.network == request.network => subject,
+            _ => Subject::new(request.network),
+        };
+        let mut subject = subject;
+        let mut seconds = Vec::new();
+        for step in 0..request.warm_up + request.steps {
+            let start = Instant::now();
+            subject = if request.train {
+                subject.train()
+            } else {
+                subject.evaluate()
+            };
+            if step >= request.warm_up {
+                seconds.push(start.elapsed().as_secs_f64());
+            }
+        }
+        println!("{seconds:?}");
+        std::io::stdout().flush().expect("someone listens");
+        kept = Some(subject);
+    }
+}
+
+/// What is measured: a network, its optimizer and a batch.
+struct Subject {
+    network: Network,
+    model: ResNet,
+    optimizer: ModuleOptimizer,
+    images: Tensor<4>,
+    labels: Tensor<1, Int>,
+}
+
+/// The classes of a network for images of this many channels.
+fn classes(network: &str) -> usize {
+    match network {
+        "resnet18" | "resnet50" => 1000,
+        _ => 10,
+    }
+}
+
+impl Subject {
+    fn new(network: Network) -> Self {
+        let device = Device::flex().autodiff();
+        let classes = classes(&network.network);
+        let config = match network.network.as_str() {
+            "resnet8" => ResNetConfig::resnet8(classes),
+            "resnet20" => ResNetConfig::resnet20(classes),
+            "wide16" => ResNetConfig::new(classes, vec![2, 2, 2]).with_width(64),
+            "resnet18" => ResNetConfig::resnet18(classes),
+            "resnet50" => ResNetConfig::resnet50(classes),
+            name => panic!("no network {name}"),
+        };
+        let config = config.with_channels(network.shape[1]);
+        let labels: Vec<_> = (0..network.shape[0])
+            .map(|sample| (sample % classes) as i64)
+            .collect();
+        Self {
+            model: config.init(&device).expect("a network of the list"),
+            optimizer: Optimizer::Sgd.init(5e-4),
+            images: Tensor::random(network.shape, Distribution::Normal(0.0, 1.0), &device),
+            labels: Tensor::<1, Int>::from_data(labels.as_slice(), &device),
+            network,
+        }
+    }
+
+    fn train(mut self) -> Self {
+        let logits = self.model.forward(self.images.clone());
+        let loss = CrossEntropy::new().forward(logits, self.labels.clone());
+        let gradients = loss.expect("labels of the classes").backward();
+        let gradients = GradientsParams::from_grads(gradients, &self.model);
+        self.model = self.optimizer.step(1e-3, self.model, gradients);
+        self
+    }
+
+    fn evaluate(self) -> Self {
+        use burn::module::Module;
+        let images = self.images.clone().without_autodiff();
+        std::hint::black_box(self.model.valid().forward(images));
+        self
+    }
+}

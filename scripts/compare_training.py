@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+"""Times training steps and evaluation of this project beside PyTorch's on the CPU, and writes
+docs/training.json and the table between two marks of docs/PERFORMANCE.md.
+
+    python3 scripts/compare_training.py             # about 20 minutes; some GB of packages the first time
+    python3 scripts/compare_training.py --quick     # a few rounds, printed only
+
+PyTorch (in both of its memory layouts) and this project take turns on the same networks, shapes and
+optimizer, in an order that changes from round to round. In its turn each one makes some steps that are
+not counted and then some that are. A round gives one median of each; the table has the medians of the
+rounds, and the ratios of the medians of one round, with their quartiles.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import random
+import statistics
+import subprocess
+import sys
+
+import compare_peers
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+OURS = "cutmix"
+PEERS = ["contiguous", "channels last"]
+
+# Network, shape of a batch, steps in a turn.
+CASES = [
+    ("resnet8", (32, 1, 28, 28), 24),
+    ("resnet8", (128, 1, 28, 28), 8),
+    ("resnet20", (32, 3, 32, 32), 8),
+    ("wide16", (32, 3, 32, 32), 3),
+    ("resnet18", (8, 3, 224, 224), 2),
+    ("resnet50", (8, 3, 224, 224), 1),
+]
+
+
+def network(name, channels):
+    """The networks of this project in PyTorch."""
+    import torch
+    import torch.nn.functional as F
+    import torchvision
+    from torch import nn
+
+    if name in ("resnet18", "resnet50"):
+        return getattr(torchvision.models, name)(num_classes=1000)
+
+    class Block(nn.Module):
+        def __init__(self, inputs, outputs, stride):
+            super().__init__()
+            self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+            self.norm1 = nn.BatchNorm2d(outputs)
+            self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+            self.norm2 = nn.BatchNorm2d(outputs)
+            self.stride, self.missing = stride, outputs - inputs
+
+        def forward(self, x):
+            y = F.relu(self.norm1(self.conv1(x)), inplace=True)
+            y = self.norm2(self.conv2(y))
+            if self.stride != 1 or self.missing:
+                x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.missing))
+            return F.relu(y.add_(x), inplace=True)
+
+    class Small(nn.Module):
+        def __init__(self, blocks, width):
+            super().__init__()
+            self.conv = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
+            self.norm = nn.BatchNorm2d(width)
+            layers, inputs = [], width
+            for stage in range(3):
+                for index in range(blocks):
+                    outputs = width << stage
+                    layers.append(Block(inputs, outputs, 2 if stage and not index else 1))
+                    inputs = outputs
+            self.blocks = nn.Sequential(*layers)
+            self.classifier = nn.Linear(inputs, 10)
+
+        def forward(self, x):
+            x = self.blocks(F.relu(self.norm(self.conv(x)), inplace=True))
+            return self.classifier(x.mean((2, 3)))
+
+    return {"resnet8": Small, "resnet20": Small, "wide16": Small}[name](
+        {"resnet8": 1, "resnet20": 3, "wide16": 2}[name], 64 if name == "wide16" else 16
+    )
+
+
+def serve_torch(layout):
+    """Answers requests, as the bench `steps` of this project does."""
+    import time
+
+    import torch
+
+    torch.set_num_threads(int(os.environ["THREADS"]))
+    memory = torch.channels_last if layout == "channels last" else torch.contiguous_format
+    known, subject = None, None
+    for line in sys.stdin:
+        request = json.loads(line)
+        kind = (request["network"], tuple(request["shape"]))
+        if kind != known:
+            known = kind
+            model = network(request["network"], request["shape"][1]).to(memory_format=memory)
+            decaying = [p for p in model.parameters() if p.dim() > 1]
+            others = [p for p in model.parameters() if p.dim() <= 1]
+            optimizer = torch.optim.SGD(
+                [{"params": decaying, "weight_decay": 5e-4}, {"params": others}],
+                lr=1e-3,
+                momentum=0.9,
+                nesterov=True,
+            )
+            images = torch.randn(request["shape"]).to(memory_format=memory)
+            classes = 1000 if request["network"] in ("resnet18", "resnet50") else 10
+            labels = torch.arange(request["shape"][0]) % classes
+            subject = (model, optimizer, images, labels)
+        model, optimizer, images, labels = subject
+        seconds = []
+        for step in range(request["warm_up"] + request["steps"]):
+            start = time.perf_counter()
+            if request["train"]:
+                model.train()
+                loss = torch.nn.functional.cross_entropy(model(images), labels)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            else:
+                model.eval()
+                with torch.inference_mode():
+                    model(images)
+            if step >= request["warm_up"]:
+                seconds.append(time.perf_counter() - start)
+        print(json.dumps(seconds), flush=True)
+
+
+class Contestant:
+    def __init__(self, name, command, threads):
+        self.name = name
+        environment = dict(
+            os.environ,
+            THREADS=str(threads),
+            RAYON_NUM_THREADS=str(threads),
+            OMP_NUM_THREADS=str(threads),
+        )
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+
+    def ask(self, request):
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def peak(self):
+        """The largest resident memory so far, in MB."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1000
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def contestants(bench, threads):
+    own = [Contestant(OURS, [bench, "--serve"], threads)]
+    script = str(pathlib.Path(__file__).resolve())
+    return own + [
+        Contestant(name, [sys.executable, script, "--serve", name], threads) for name in PEERS
+    ]
+
+
+def build():
+    """Builds the bench of this project, and returns its path."""
+    command = ["cargo", "bench", "-p", "cutmix-vision", "--bench", "steps", "--no-run"]
+    output = subprocess.run(
+        [*command, "--message-format", "json"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    messages = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return next(
+        message["executable"]
+        for message in messages
+        if message.get("executable") and message["target"]["name"] == "steps"
+    )
+
+
+def measure(bench, case, threads, train, rounds):
+    """The median seconds of each contestant in each round, and their peak memory."""
+    name, shape, steps = case
+    everyone = contestants(bench, threads)
+    request = {"network": name, "shape": shape, "train": train, "steps": steps, "warm_up": 1}
+    for one in everyone:
+        one.ask(dict(request, warm_up=2))
+    medians = {one.name: [] for one in everyone}
+    for _ in range(rounds):
+        for one in random.sample(everyone, len(everyone)):
+            medians[one.name].append(statistics.median(one.ask(request)))
+    peaks = {one.name: one.peak() for one in everyone}
+    for one in everyone:
+        one.end()
+    return {"medians": medians, "peaks": peaks}
+
+
+def spread(values):
+    low, middle, high = statistics.quantiles(values, n=4)
+    return middle, low, high
+
+
+def row(case, threads, train, result):
+    name, shape, _ = case
+    medians = result["medians"]
+    milliseconds = [1e3 * statistics.median(medians[who]) for who in [OURS, *PEERS]]
+    fastest = min(PEERS, key=lambda who: statistics.median(medians[who]))
+    ratios = [peer / own for peer, own in zip(medians[fastest], medians[OURS])]
+    middle, low, high = spread(ratios)
+    kind = "training" if train else "evaluation"
+    peaks = [f"{result['peaks'][who]:.0f}" for who in [OURS, *PEERS]]
+    cells = [
+        f"{name}, {' x '.join(map(str, shape))}",
+        kind,
+        str(threads),
+        *(f"{value:.2f}" for value in milliseconds),
+        f"**{middle:.2f}** ({low:.2f} to {high:.2f})",
+        " / ".join(peaks),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+HEAD = """\
+| network and batch | | threads | this project, ms | PyTorch contiguous | channels last | \
+faster PyTorch / this | peak MB |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="a few rounds, printed only")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", help="the network to measure")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    compare_peers.enter_environment()
+    if options.serve:
+        serve_torch(options.serve)
+        return
+    bench = build()
+    rounds = 5 if options.quick else options.rounds
+    rows, data = [], []
+    for case in CASES:
+        if options.only not in (None, case[0]):
+            continue
+        for threads in [2] if options.quick else [1, 2]:
+            for train in [True, False]:
+                result = measure(bench, case, threads, train, rounds)
+                rows.append(row(case, threads, train, result))
+                print(rows[-1], flush=True)
+                data.append(
+                    {
+                        "network": case[0],
+                        "shape": case[1],
+                        "threads": threads,
+                        "train": train,
+                        **result,
+                    }
+                )
+    if options.quick or options.only:
+        return
+    docs = ROOT / "docs"
+    (docs / "training.json").write_text(json.dumps(data, indent=1) + "\n")
+    page = docs / "PERFORMANCE.md"
+    text = page.read_text()
+    start, end = "<!-- compare_training.py -->\n", "<!-- end -->\n"
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    today = datetime.date.today().isoformat()
+    table = f"Measured on {today}, {rounds} rounds.\n\n{HEAD}" + "\n".join(rows) + "\n"
+    page.write_text(before + start + table + end + after)
+
+
+if __name__ == "__main__":
+    main()
