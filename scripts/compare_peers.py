@@ -490,7 +490,7 @@ Over the comparisons of the trainer with a loop by hand, with and without CutMix
 """
     path = docs / "PERFORMANCE.md"
     # What follows is measured by other commands, which the page names.
-    _, heading, rest = path.read_text().partition("### Peak memory")
+    _, heading, rest = path.read_text().partition("### Beside PyTorch")
     path.write_text(page.rstrip() + "\n\n" + heading + rest)
     print(f"wrote {docs / 'PERFORMANCE.md'}")
 

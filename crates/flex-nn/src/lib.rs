@@ -3,7 +3,12 @@
 //! [`Conv2d`] and [`BatchNorm`] stand in for Burn's modules of these names. They have the same
 //! parameters under the same names, so that records of either can be read by the other. On Burn's
 //! backend Flex, in f32 and where the processor has vector instructions, they run the kernels of this
-//! crate; everywhere else they run Burn's own operations.
+//! crate; everywhere else, and for groups of fewer than eight output channels, they run Burn's own
+//! operations.
+//!
+//! The images that they return have the usual shape `[N, C, H, W]`, but lie in memory with the channels
+//! of a position side by side. Every operation of Burn takes them; its element-wise ones are faster on
+//! other images, so a rectifier and a sum belong into [`BatchNorm::forward_add_relu`].
 //!
 //! ```
 //! use burn::module::Module;

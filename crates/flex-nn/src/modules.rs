@@ -65,12 +65,19 @@ impl Conv2d {
         let weight = self.weight.val();
         let bias = self.bias.as_ref().map(|bias| bias.val());
         #[cfg(feature = "flex")]
-        if has_kernels(&images) && weight.dtype() == DType::F32 {
+        if has_kernels(&images) && weight.dtype() == DType::F32 && self.fills_vectors() {
             let bias = bias.map(Tensor::into_dispatch).into();
             let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
             return Tensor::from_dispatch(Dispatch::fast_conv2d(images, weight, bias, options));
         }
         conv2d(images, weight, bias, options)
+    }
+
+    /// Whether a group has enough output channels for the vectors of the kernels; with fewer, as in a
+    /// depthwise convolution, Burn's operation is faster.
+    #[cfg(feature = "flex")]
+    fn fills_vectors(&self) -> bool {
+        self.groups == 1 || self.weight.dims()[0] / self.groups >= 8
     }
 }
 

@@ -265,3 +265,20 @@ fn results_are_the_same_bits_for_any_number_of_threads() {
         assert_eq!(all(threads), one);
     }
 }
+
+/// The tests of this file with the instructions of other processors.
+#[test]
+fn every_kind_of_instructions_gives_the_same_results() {
+    if std::env::var_os("FLEX_NN_ARCH").is_some() {
+        return;
+    }
+    for arch in ["avx2", "scalar"] {
+        let tests = std::env::current_exe().unwrap();
+        let output = std::process::Command::new(tests)
+            .env("FLEX_NN_ARCH", arch)
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{arch}: {shown}");
+    }
+}

@@ -1,11 +1,10 @@
 //! Convolutions and their gradients.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::gather::{Gather, Padded, Phase, Run, output_block};
 use super::weight_gradient;
-use super::{Images, lanes};
+use super::{Images, arch, lanes};
 
 /// A convolution of images `[N, C, H, W]` with weights `[O, C / groups, h, w]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -278,7 +277,7 @@ impl Conv {
         let len = channels * height * width;
         let mut result = vec![0.0; count * len];
         let of_group = channels / self.groups;
-        let arch = Arch::new();
+        let arch = arch();
         let layout = new(together);
         let phases: Vec<_> = (0..self.groups)
             .map(|group| phases(&layout, group))

@@ -17,14 +17,31 @@ pub use conv::{Conv, bias_gradient};
 pub use images::Images;
 pub use norm::{Norm, NormGradient, Statistics};
 
+use std::sync::LazyLock;
+
 use pulp::Arch;
+
+/// The instructions that the kernels use: the best ones of the processor, or those that the variable
+/// `FLEX_NN_ARCH` names (`avx2` or `scalar`), for tests and measurements.
+fn arch() -> Arch {
+    static ARCH: LazyLock<Arch> = LazyLock::new(|| {
+        let best = Arch::new();
+        match std::env::var("FLEX_NN_ARCH").as_deref() {
+            #[cfg(target_arch = "x86_64")]
+            Ok("avx2") => pulp::x86::V3::try_new().map_or(best, Arch::V3),
+            Ok("scalar") => Arch::Scalar,
+            _ => best,
+        }
+    });
+    *ARCH
+}
 
 /// Whether this processor has vector instructions, without which the kernels would be slow.
 pub fn is_available() -> bool {
     lanes() > 1
 }
 
-/// The f32 numbers in a vector of this processor.
+/// The f32 numbers in a vector.
 fn lanes() -> usize {
     struct Lanes;
 
@@ -37,5 +54,5 @@ fn lanes() -> usize {
         }
     }
 
-    Arch::new().dispatch(Lanes)
+    arch().dispatch(Lanes)
 }

@@ -1,8 +1,10 @@
 //! Batch normalisation of images `[N, H, W, C]`, with an optional sum and a rectifier in the same
 //! pass, and its gradient.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+
+use super::arch;
 
 /// The parts of a batch whose sums are made apart and then added up, so that they do not depend on the
 /// number of threads.
@@ -54,7 +56,7 @@ fn piece_len(channels: usize) -> usize {
 impl Statistics {
     /// The statistics of images `[N, H, W, C]`; NaN where there are none.
     pub fn of(images: &[f32], channels: usize) -> Self {
-        let arch = Arch::new();
+        let arch = arch();
         let parts = images.par_chunks(part_len(images.len(), channels));
         let parts: Vec<Moments> = parts
             .map(|images| arch.dispatch(Measure { images, channels }))
@@ -217,7 +219,7 @@ impl Norm {
         let channels = self.scale.len();
         let mut output = vec![0.0; images.len()];
         let len = part_len(images.len(), channels);
-        let arch = Arch::new();
+        let arch = arch();
         let parts = output.par_chunks_mut(len).enumerate();
         parts.for_each(|(part, output)| {
             let own = part * len..part * len + output.len();
@@ -244,7 +246,7 @@ impl Norm {
     ) -> NormGradient {
         let channels = self.scale.len();
         let len = part_len(images.len(), channels);
-        let arch = Arch::new();
+        let arch = arch();
         let parts = images
             .par_chunks(len)
             .zip(output.par_chunks(len).zip(gradient.par_chunks(len)));

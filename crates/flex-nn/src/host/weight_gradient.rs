@@ -3,12 +3,12 @@
 //! For each number of a run, and so for each channel and tap, it is the sum over all positions of that
 //! number times the gradient of a block of output channels, which is in vectors.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::conv::{CACHE, PIECE};
 use super::gather::{Padded, Run, output_block};
-use super::{Conv, Images, lanes};
+use super::{Conv, Images, arch, lanes};
 
 /// The positions that are worked on together: what is read of them stays in the first cache.
 const POSITIONS: usize = 128;
@@ -195,7 +195,7 @@ impl<'a> Job<'a> {
     fn add(&self, copies: &Copies, block: usize, sums: &mut [f32]) {
         let positions = self.places.len() / self.together * copies.images;
         let gradient = &copies.gradient[block * self.places.len() * self.width..];
-        Arch::new().dispatch(Add {
+        arch().dispatch(Add {
             runs: &self.runs,
             places: &self.places[..positions],
             input: &copies.padded.data,
