@@ -2,15 +2,18 @@
 
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::nn::{self, PaddingConfig2d};
+use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{DType, Tensor};
+#[cfg(feature = "flex")]
+use burn::{
+    backend::{Dispatch, DispatchTensorKind},
+    tensor::DType,
+};
 
 #[cfg(feature = "flex")]
 use crate::backend::NnOps;
-#[cfg(feature = "flex")]
-use burn::backend::{Dispatch, DispatchTensorKind};
 
 /// A convolution with the parameters of [`burn::nn::conv::Conv2d`], from which it is made.
 #[derive(Module, Debug)]
