@@ -9,7 +9,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Bytes, Shape};
 
 use crate::backend::{Maybe, NnGradients, NnOps, NormGradients, NormState};
-use crate::host::{Conv, Images, Norm, Statistics, bias_gradient};
+use crate::host::{Conv, Images, Norm, Statistics, bias_gradient, channels_last_strides};
 
 impl NnOps for Flex {
     fn fast_conv2d(
@@ -161,11 +161,7 @@ fn view(images: &FlexTensor) -> Images<'_> {
 
 /// The numbers `[N, H, W, C]` of images.
 fn positions(images: &FlexTensor) -> Cow<'_, [f32]> {
-    let images = view(images);
-    match images.as_channels_last() {
-        Some(positions) => positions.into(),
-        None => images.to_channels_last().into(),
-    }
+    view(images).to_channels_last()
 }
 
 /// The numbers of a tensor in the order of its dimensions.
@@ -187,7 +183,6 @@ fn vector(values: Vec<f32>) -> FlexTensor {
 
 /// Images of the shape `[N, C, H, W]` whose numbers are `[N, H, W, C]`.
 fn channels_last(values: Vec<f32>, shape: [usize; 4]) -> FlexTensor {
-    let [_, channels, height, width] = shape.map(|size| size as isize);
-    let strides = vec![height * width * channels, 1, width * channels, channels];
-    tensor(values, Layout::new(Shape::new(shape), strides, 0))
+    let strides = channels_last_strides(shape);
+    tensor(values, Layout::new(Shape::new(shape), strides.to_vec(), 0))
 }

@@ -76,12 +76,31 @@ impl Conv {
         self.padding.map(|[before, _]| before)
     }
 
+    /// The runs of the forward pass.
+    pub(super) fn forward_runs(&self, padded: &Padded) -> (Vec<Run>, Vec<(usize, [usize; 2])>) {
+        let taps = |axis: usize| -> Vec<_> {
+            let taps = 0..self.kernel[axis];
+            taps.map(|tap| (tap * self.dilation[axis], tap)).collect()
+        };
+        Self::runs(padded, [&taps(0), &taps(1)])
+    }
+
+    /// The place in the padded copy of each output position of the forward pass.
+    pub(super) fn forward_places(&self, padded: &Padded) -> Vec<usize> {
+        let [_, _, height, width] = self.output();
+        let mut places = Vec::with_capacity(padded.images * height * width);
+        for image in 0..padded.images {
+            for y in 0..height {
+                let place = |x| padded.place(0, image, y * self.stride[0], x * self.stride[1]);
+                places.extend((0..width).map(place));
+            }
+        }
+        places
+    }
+
     /// The runs over all blocks of channels and the taps of the kernel, and for each number of a run
     /// its channel and its tap. A tap is given by its place in the padded copy and its number.
-    pub(super) fn runs(
-        padded: &Padded,
-        taps: [&[(usize, usize)]; 2],
-    ) -> (Vec<Run>, Vec<(usize, [usize; 2])>) {
+    fn runs(padded: &Padded, taps: [&[(usize, usize)]; 2]) -> (Vec<Run>, Vec<(usize, [usize; 2])>) {
         let (mut runs, mut numbers): (Vec<Run>, _) = (Vec::new(), Vec::new());
         for block in 0..padded.blocks() {
             let first = block * padded.block;
@@ -151,22 +170,9 @@ impl Conv {
         let [padded_height, padded_width] = self.padded();
         let numbers = inputs * padded_height * padded_width;
         let together = self.images_together(numbers, height * width);
-        let taps = |axis: usize| -> Vec<_> {
-            let taps = 0..self.kernel[axis];
-            taps.map(|tap| (tap * self.dilation[axis], tap)).collect()
-        };
-        let (rows, columns) = (taps(0), taps(1));
         let phases = |padded: &Padded, group: usize| {
-            let (runs, numbers) = Self::runs(padded, [&rows, &columns]);
-            let positions = (0..padded.images).flat_map(|image| {
-                let rows = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
-                rows.map(move |(y, x)| [image, y, x])
-            });
-            let places = positions.map(|[image, y, x]| {
-                let [stride_y, stride_x] = self.stride;
-                padded.place(0, image, y * stride_y, x * stride_x)
-            });
-            let places: Vec<_> = places.collect();
+            let (runs, numbers) = self.forward_runs(padded);
+            let places = self.forward_places(padded);
             vec![Phase {
                 targets: (0..places.len()).collect(),
                 weights: self.pack(

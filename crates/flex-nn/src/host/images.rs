@@ -1,5 +1,13 @@
 //! Images in memory.
 
+use std::borrow::Cow;
+
+/// The strides of images of the shape `[N, C, H, W]` that are `[N, H, W, C]` in memory.
+pub fn channels_last_strides(shape: [usize; 4]) -> [isize; 4] {
+    let [_, channels, height, width] = shape.map(|size| size as isize);
+    [height * width * channels, 1, width * channels, channels]
+}
+
 /// A batch of images `[N, C, H, W]` in memory, with any strides.
 #[derive(Clone, Copy, Debug)]
 pub struct Images<'a> {
@@ -36,36 +44,28 @@ impl<'a> Images<'a> {
 
     /// Images `[N, H, W, C]` that fill `data`, by their shape `[N, C, H, W]`.
     pub fn channels_last(data: &'a [f32], shape: [usize; 4]) -> Self {
-        let [_, channels, height, width] = shape.map(|size| size as isize);
-        let strides = [height * width * channels, 1, width * channels, channels];
-        Self::new(data, shape, strides, 0)
+        Self::new(data, shape, channels_last_strides(shape), 0)
     }
 
     pub(super) fn shape(&self) -> [usize; 4] {
         self.shape
     }
 
-    /// The images as one slice `[N, H, W, C]`, where they are that in memory.
-    pub fn as_channels_last(&self) -> Option<&'a [f32]> {
-        let [n, channels, height, width] = self.shape;
-        let dense = [height * width * channels, 1, width * channels, channels];
+    /// The images as one slice `[N, H, W, C]`, which is a copy where they are not that in memory.
+    pub fn to_channels_last(&self) -> Cow<'a, [f32]> {
+        let dense = channels_last_strides(self.shape);
         let mut sizes = self.shape.iter().zip(self.strides.iter().zip(dense));
-        let is_dense = sizes.all(|(&size, (&stride, dense))| size <= 1 || stride == dense as isize);
-        let len = n * channels * height * width;
-        is_dense.then(|| &self.data[self.offset..][..len])
-    }
-
-    /// A copy `[N, H, W, C]`.
-    pub fn to_channels_last(&self) -> Vec<f32> {
-        if let Some(data) = self.as_channels_last() {
-            return data.to_vec();
-        }
+        let is_dense = sizes.all(|(&size, (&stride, dense))| size <= 1 || stride == dense);
         let [n, channels, height, width] = self.shape;
-        let mut copy = vec![0.0; n * channels * height * width];
+        let len = n * channels * height * width;
+        if is_dense {
+            return self.data[self.offset..][..len].into();
+        }
+        let mut copy = vec![0.0; len];
         for (row, to) in copy.chunks_exact_mut(width * channels).enumerate() {
             self.copy_row(row / height, row % height, 0..channels, to, channels);
         }
-        copy
+        copy.into()
     }
 
     /// Copies some channels of a row of an image to positions that are `step` numbers apart.

@@ -14,7 +14,7 @@ mod norm;
 mod weight_gradient;
 
 pub use conv::{Conv, bias_gradient};
-pub use images::Images;
+pub use images::{Images, channels_last_strides};
 pub use norm::{Norm, NormGradient, Statistics};
 
 use std::sync::LazyLock;

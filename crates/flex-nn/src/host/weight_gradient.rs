@@ -80,18 +80,8 @@ impl<'a> Job<'a> {
         // At least eight pieces, as far as there are images, whatever the number of threads.
         let together = (CACHE / numbers.max(1)).clamp(1, conv.input[0].div_ceil(PARTS).max(1));
         let padded = Padded::new(together, inputs, conv.padded(), conv.before());
-        let taps = |axis: usize| -> Vec<_> {
-            let taps = 0..conv.kernel[axis];
-            taps.map(|tap| (tap * conv.dilation[axis], tap)).collect()
-        };
-        let (runs, numbers) = Conv::runs(&padded, [&taps(0), &taps(1)]);
-        let mut places = Vec::new();
-        for image in 0..together {
-            for y in 0..height {
-                let place = |x| padded.place(0, image, y * conv.stride[0], x * conv.stride[1]);
-                places.extend((0..width).map(place));
-            }
-        }
+        let (runs, numbers) = conv.forward_runs(&padded);
+        let places = conv.forward_places(&padded);
         let block = output_block(lanes(), outputs);
         Self {
             conv,
