@@ -102,17 +102,17 @@ impl Conv {
     /// its channel and its tap. A tap is given by its place in the padded copy and its number.
     fn runs(padded: &Padded, taps: [&[(usize, usize)]; 2]) -> (Vec<Run>, Vec<(usize, [usize; 2])>) {
         let (mut runs, mut numbers): (Vec<Run>, _) = (Vec::new(), Vec::new());
+        let len = padded.block;
         for block in 0..padded.blocks() {
-            let first = block * padded.block;
+            let first = block * len;
             for &(y, row) in taps[0] {
                 for &(x, column) in taps[1] {
                     let offset = padded.place(block, 0, y, x);
-                    let len = padded.block;
                     match runs.last_mut() {
                         Some(last) if last.offset + last.len == offset => last.len += len,
                         _ => runs.push(Run { offset, len }),
                     }
-                    let channels = first..first + padded.block;
+                    let channels = first..first + len;
                     numbers.extend(channels.map(|channel| (channel, [row, column])));
                 }
             }
