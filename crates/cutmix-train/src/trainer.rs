@@ -298,7 +298,7 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
         optimizer optimizer: ModuleOptimizer;
         /// Trains on this device instead of the model's.
         device device: Device;
-        /// Writes checkpoints.
+        /// Writes checkpoints to the folder, and at the interval, of [`Checkpoints`].
         checkpoints checkpoints: Checkpoints;
         /// Sets the loss and the metrics of the evaluation sets by those of an evaluator.
         evaluator evaluator: Evaluator;

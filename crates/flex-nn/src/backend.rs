@@ -7,9 +7,9 @@ use burn::tensor::ops::ConvOptions;
 /// A tensor that may be missing. (An extension takes no `Option`.)
 #[derive(Clone, Debug, ExtensionType)]
 pub enum Maybe<B: Backend> {
-    /// No tensor.
+    /// There is no tensor.
     Missing,
-    /// A tensor.
+    /// There is this tensor.
     Given(FloatTensor<B>),
 }
 

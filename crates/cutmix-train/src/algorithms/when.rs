@@ -71,7 +71,7 @@ pub struct WhenConfig {
 }
 
 impl Default for WhenConfig {
-    /// Every batch of the run.
+    /// The algorithm acts on every batch of the run.
     fn default() -> Self {
         Self {
             probability: 1.0,

@@ -32,15 +32,15 @@ pub struct Norm {
     pub relu: bool,
 }
 
-/// The gradients of a normalisation with the statistics of the batch.
+/// The gradients of the loss through a normalisation with the statistics of the batch.
 pub struct NormGradient {
-    /// The gradient of the images.
+    /// The gradient with respect to the images, `[N, H, W, C]`.
     pub input: Vec<f32>,
-    /// The gradient of what was added to the normalised images.
+    /// The gradient with respect to what was added to the normalised images, `[N, H, W, C]`.
     pub residual: Option<Vec<f32>>,
-    /// The gradient of gamma.
+    /// The gradient with respect to gamma, one number for each channel.
     pub gamma: Vec<f32>,
-    /// The gradient of beta.
+    /// The gradient with respect to beta, one number for each channel.
     pub beta: Vec<f32>,
 }
 
@@ -112,8 +112,9 @@ fn load<S: Simd>(values: &[f32], first: usize) -> S::f32s {
     S::as_simd_f32s(&values[first..][..S::F32_LANES]).0[0]
 }
 
+/// Stores the vector of channels from `first` on.
 #[inline(always)]
-fn stored<S: Simd>(values: &mut [f32], first: usize, value: S::f32s) {
+fn store<S: Simd>(values: &mut [f32], first: usize, value: S::f32s) {
     S::as_mut_simd_f32s(&mut values[first..][..S::F32_LANES]).0[0] = value;
 }
 
@@ -172,8 +173,8 @@ impl WithSimd for Measure<'_> {
                     let x = simd.sub_f32s(load::<S>(position, first), mean);
                     sum[row % 2] = simd.mul_add_f32s(x, x, sum[row % 2]);
                 }
-                stored::<S>(means, first, mean);
-                stored::<S>(squares, first, simd.add_f32s(sum[0], sum[1]));
+                store::<S>(means, first, mean);
+                store::<S>(squares, first, simd.add_f32s(sum[0], sum[1]));
             }
             for channel in tail::<S>(channels)..channels {
                 let values = || rows().map(|position| position[channel]);
@@ -356,7 +357,7 @@ impl Apply<'_> {
                     if SUM {
                         y = simd.add_f32s(y, load::<S>(residual, first));
                     }
-                    stored::<S>(output, first, if RELU { relu(simd, y) } else { y });
+                    store::<S>(output, first, if RELU { relu(simd, y) } else { y });
                 }
             }
             let rest = tail::<S>(channels)..channels;
@@ -416,13 +417,13 @@ impl WithSimd for Sum<'_> {
                     of_gradient[row % 2] = simd.add_f32s(of_gradient[row % 2], g);
                     of_product[row % 2] = simd.mul_add_f32s(g, x, of_product[row % 2]);
                 }
-                stored::<S>(
+                store::<S>(
                     &mut sums,
                     first,
                     simd.add_f32s(of_gradient[0], of_gradient[1]),
                 );
                 let product = simd.add_f32s(of_product[0], of_product[1]);
-                stored::<S>(&mut sums[channels..], first, product);
+                store::<S>(&mut sums[channels..], first, product);
             }
             for channel in tail::<S>(channels)..channels {
                 let (mut of_gradient, mut of_product) = (0.0, 0.0);
@@ -482,9 +483,9 @@ impl WithSimd for Differentiate<'_> {
                         g = masked(simd, load::<S>(outputs, at), g);
                     }
                     let x = simd.mul_add_f32s(load::<S>(images, at), slope, offset);
-                    stored::<S>(input, first, simd.mul_add_f32s(g, scale, x));
+                    store::<S>(input, first, simd.mul_add_f32s(g, scale, x));
                     if let Some(residual) = &mut residual {
-                        stored::<S>(residual, at, g);
+                        store::<S>(residual, at, g);
                     }
                 }
             }
