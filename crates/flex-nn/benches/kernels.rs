@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use flex_nn::host::{Conv, Images, Norm, Statistics};
+use flex_nn::host::{Conv, Epilogue, Images, Norm, Statistics, give_back};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Images, input and output channels, side, kernel and stride.
@@ -110,8 +110,8 @@ fn main() {
         let of_input = Images::channels_last(&images, conv.input);
         let of_output = Images::channels_last(&gradient, conv.output());
         let times = [
-            median(|| drop(black_box(conv.forward(&of_input, &weights, None)))),
-            median(|| drop(black_box(conv.input_gradient(&of_output, &weights)))),
+            median(|| give_back(conv.forward(&of_input, &weights, Epilogue::default()))),
+            median(|| give_back(conv.input_gradient(&of_output, &weights, None))),
             median(|| drop(black_box(conv.weight_gradient(&of_input, &of_output)))),
         ];
         let work = 2e-6 * (gradient.len() * inputs * kernel * kernel) as f64;
@@ -128,12 +128,15 @@ fn main() {
         let statistics = Statistics::of(&images, channels);
         let (gamma, beta) = (vec![1.0; channels], vec![0.0; channels]);
         let norm = Norm::new(&statistics, &gamma, &beta, 1e-5, true);
-        let output = norm.forward(&images, None);
         let a = median(|| drop(black_box(Statistics::of(&images, channels))));
-        let b = median(|| drop(black_box(norm.forward(&images, None))));
+        let b = median(|| give_back(norm.forward(&images, None)));
+        let mut gradient = Some(images.clone());
         let c = median(|| {
-            let gradient = norm.backward(&statistics, 1e-5, &images, &output, &images, false);
-            drop(black_box(gradient.input));
+            let memory = gradient.take().expect("put back below");
+            gradient = Some(
+                norm.backward(&statistics, 1e-5, &images, None, memory)
+                    .input,
+            );
         });
         println!("{positions}, {channels}: {a:.2} / {b:.2} / {c:.2} ms");
     }

@@ -2,7 +2,8 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType, backend_extension};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::Shape;
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 
 /// A tensor that may be missing. (An extension takes no `Option`.)
 #[derive(Clone, Debug, ExtensionType)]
@@ -61,62 +62,91 @@ pub trait NnOps: Backend {
         #[extension_type] residual: Maybe<Self>,
         relu: bool,
     ) -> FloatTensor<Self>;
+
+    /// A convolution without bias, and [`fast_scale`](Self::fast_scale) of its result, in one pass.
+    fn fast_conv2d_scale(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        #[extension_type] residual: Maybe<Self>,
+        options: ConvOptions<2>,
+        relu: bool,
+    ) -> FloatTensor<Self>;
+
+    /// The largest numbers of the windows of images `[N, C, H, W]`; without `ceil_mode`.
+    fn fast_max_pool2d(images: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self>;
+
+    /// Every `stride`-th position of images `[N, C, H, W]`, followed by channels of 0 up to `channels`.
+    fn fast_subsample(
+        images: FloatTensor<Self>,
+        stride: [usize; 2],
+        channels: usize,
+    ) -> FloatTensor<Self>;
 }
 
 /// The gradients of the operations.
 pub trait NnGradients: NnOps {
-    /// The gradient of a convolution with respect to the images.
-    fn conv2d_input_gradient(
-        images: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+    /// The gradients of a convolution that are `wanted`: of the images, the weights and the bias. That
+    /// of the images is added to `sum`.
+    fn conv2d_gradients(
+        state: ConvState<Self>,
         gradient: FloatTensor<Self>,
-        options: ConvOptions<2>,
+        wanted: [bool; 3],
+        sum: Option<FloatTensor<Self>>,
+    ) -> [Option<FloatTensor<Self>>; 3];
+
+    /// The gradients of a normalisation: of the images, the scale, the shift and the residual.
+    fn norm_gradients(
+        state: NormState<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> [Option<FloatTensor<Self>>; 4];
+
+    /// The gradient of a pooling.
+    fn max_pool2d_gradient(
+        images: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        options: MaxPoolOptions<2>,
     ) -> FloatTensor<Self>;
 
-    /// The gradient of a convolution with respect to the weights.
-    fn conv2d_weight_gradient(
-        images: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+    /// The gradient of images of this shape through [`fast_subsample`](NnOps::fast_subsample), which is
+    /// added to `sum`.
+    fn subsample_gradient(
+        images: Shape,
         gradient: FloatTensor<Self>,
-        options: ConvOptions<2>,
+        stride: [usize; 2],
+        sum: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self>;
-
-    /// The gradient of a convolution with respect to the bias.
-    fn conv2d_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self>;
-
-    /// The gradients of a normalisation.
-    fn norm_gradient(norm: NormState<Self>, gradient: FloatTensor<Self>) -> NormGradients<Self>;
 }
 
-/// What the gradient of a normalisation needs.
+/// What the gradients of a convolution need.
+#[derive(Clone, Debug)]
+pub struct ConvState<B: Backend> {
+    /// The images.
+    pub images: FloatTensor<B>,
+    /// The weights.
+    pub weight: FloatTensor<B>,
+    /// Stride, padding, dilation and groups.
+    pub options: ConvOptions<2>,
+}
+
+/// What the gradients of a normalisation need.
 #[derive(Clone, Debug)]
 pub struct NormState<B: Backend> {
     /// The images that were normalised.
     pub images: FloatTensor<B>,
     /// The scale of each channel.
     pub gamma: FloatTensor<B>,
+    /// The shift of each channel.
+    pub beta: FloatTensor<B>,
     /// The mean of each channel.
     pub mean: FloatTensor<B>,
     /// The biased variance of each channel.
     pub variance: FloatTensor<B>,
-    /// The result.
-    pub output: FloatTensor<B>,
+    /// The result, where a residual was added.
+    pub output: Option<FloatTensor<B>>,
     /// The number that was added to the variance.
     pub epsilon: f64,
     /// Whether negative numbers became 0.
     pub relu: bool,
-    /// Whether a residual was added.
-    pub has_residual: bool,
-}
-
-/// The gradients of a normalisation.
-pub struct NormGradients<B: Backend> {
-    /// The gradient of the images.
-    pub images: FloatTensor<B>,
-    /// The gradient of the scale.
-    pub gamma: FloatTensor<B>,
-    /// The gradient of the shift.
-    pub beta: FloatTensor<B>,
-    /// The gradient of the residual, where there is one.
-    pub residual: Option<FloatTensor<B>>,
 }

@@ -5,11 +5,14 @@ use std::borrow::Cow;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{DType, Flex};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Bytes, Shape};
 
-use crate::backend::{Maybe, NnGradients, NnOps, NormGradients, NormState};
-use crate::host::{Conv, Images, Norm, Statistics, bias_gradient, channels_last_strides};
+use crate::backend::{ConvState, Maybe, NnGradients, NnOps, NormState};
+use crate::host::{
+    Conv, Epilogue, Images, MaxPool, Norm, Statistics, Subsample, bias_gradient,
+    channels_last_strides, give_back,
+};
 
 impl NnOps for Flex {
     fn fast_conv2d(
@@ -18,10 +21,15 @@ impl NnOps for Flex {
         bias: Maybe<Self>,
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
-        let conv = conv(&images, &weight, &options);
+        let conv = conv(shape(&images), &weight, &options);
         let bias = bias.get();
         let bias = bias.as_ref().map(values);
-        let output = conv.forward(&view(&images), &values(&weight), bias.as_deref());
+        let epilogue = Epilogue {
+            shift: bias.as_deref(),
+            ..Epilogue::default()
+        };
+        let output = conv.forward(&view(&images), &values(&weight), epilogue);
+        recycle(images);
         channels_last(output, conv.output())
     }
 
@@ -35,11 +43,11 @@ impl NnOps for Flex {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let shape = shape(&images);
         let residual = residual.get();
-        let residual = residual.as_ref().map(positions);
         let images = positions(&images);
         let statistics = Statistics::of(&images, shape[1]);
         let norm = Norm::new(&statistics, &values(&gamma), &values(&beta), epsilon, relu);
-        let output = norm.forward(&images, residual.as_deref());
+        let output = norm.forward(&images, residual.as_ref().map(positions).as_deref());
+        residual.into_iter().for_each(recycle);
         (
             channels_last(output, shape),
             vector(statistics.mean),
@@ -54,72 +62,148 @@ impl NnOps for Flex {
         residual: Maybe<Self>,
         relu: bool,
     ) -> FloatTensor<Self> {
+        let shape = shape(&images);
         let norm = Norm {
             scale: values(&scale).into_owned(),
             shift: values(&shift).into_owned(),
             relu,
         };
         let residual = residual.get();
-        let residual = residual.as_ref().map(positions);
-        let output = norm.forward(&positions(&images), residual.as_deref());
-        channels_last(output, shape(&images))
+        let output = norm.forward(
+            &positions(&images),
+            residual.as_ref().map(positions).as_deref(),
+        );
+        recycle(images);
+        residual.into_iter().for_each(recycle);
+        channels_last(output, shape)
+    }
+
+    fn fast_conv2d_scale(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        residual: Maybe<Self>,
+        options: ConvOptions<2>,
+        relu: bool,
+    ) -> FloatTensor<Self> {
+        let conv = conv(shape(&images), &weight, &options);
+        let epilogue = Epilogue {
+            scale: Some(&values(&scale)),
+            shift: Some(&values(&shift)),
+            residual: residual.get().map(into_positions),
+            relu,
+        };
+        let output = conv.forward(&view(&images), &values(&weight), epilogue);
+        recycle(images);
+        channels_last(output, conv.output())
+    }
+
+    fn fast_max_pool2d(images: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self> {
+        let pool = pool(shape(&images), &options);
+        let output = pool.forward(&positions(&images));
+        recycle(images);
+        channels_last(output, pool.output())
+    }
+
+    fn fast_subsample(
+        images: FloatTensor<Self>,
+        stride: [usize; 2],
+        channels: usize,
+    ) -> FloatTensor<Self> {
+        let subsample = Subsample {
+            input: shape(&images),
+            stride,
+            channels,
+        };
+        let output = subsample.forward(&positions(&images));
+        recycle(images);
+        channels_last(output, subsample.output())
     }
 }
 
 impl NnGradients for Flex {
-    fn conv2d_input_gradient(
-        images: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+    fn conv2d_gradients(
+        state: ConvState<Self>,
         gradient: FloatTensor<Self>,
-        options: ConvOptions<2>,
-    ) -> FloatTensor<Self> {
-        let conv = conv(&images, &weight, &options);
-        let gradient = conv.input_gradient(&view(&gradient), &values(&weight));
-        channels_last(gradient, conv.input)
+        wanted: [bool; 3],
+        sum: Option<FloatTensor<Self>>,
+    ) -> [Option<FloatTensor<Self>>; 3] {
+        let conv = conv(shape(&state.images), &state.weight, &state.options);
+        let [of_images, of_weight, of_bias] = wanted;
+        let of_images = of_images.then(|| {
+            let weight = values(&state.weight);
+            let sum = sum.map(into_positions);
+            channels_last(
+                conv.input_gradient(&view(&gradient), &weight, sum),
+                conv.input,
+            )
+        });
+        let of_weight = of_weight.then(|| {
+            let values = conv.weight_gradient(&view(&state.images), &view(&gradient));
+            let shape = state.weight.layout().shape().clone();
+            tensor(values, Layout::contiguous(shape))
+        });
+        let of_bias = of_bias.then(|| vector(bias_gradient(&view(&gradient))));
+        recycle(state.images);
+        recycle(gradient);
+        [of_images, of_weight, of_bias]
     }
 
-    fn conv2d_weight_gradient(
-        images: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+    fn norm_gradients(
+        state: NormState<Self>,
         gradient: FloatTensor<Self>,
-        options: ConvOptions<2>,
-    ) -> FloatTensor<Self> {
-        let conv = conv(&images, &weight, &options);
-        let gradient = conv.weight_gradient(&view(&images), &view(&gradient));
-        tensor(
-            gradient,
-            Layout::contiguous(weight.layout().shape().clone()),
-        )
-    }
-
-    fn conv2d_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        vector(bias_gradient(&view(&gradient)))
-    }
-
-    fn norm_gradient(state: NormState<Self>, gradient: FloatTensor<Self>) -> NormGradients<Self> {
+    ) -> [Option<FloatTensor<Self>>; 4] {
         let shape = shape(&state.images);
         let statistics = Statistics {
             mean: values(&state.mean).into_owned(),
             variance: values(&state.variance).into_owned(),
         };
-        let gamma = values(&state.gamma);
-        // The shift has no part in the gradient.
-        let beta = vec![0.0; gamma.len()];
+        let (gamma, beta) = (values(&state.gamma), values(&state.beta));
         let norm = Norm::new(&statistics, &gamma, &beta, state.epsilon, state.relu);
         let gradients = norm.backward(
             &statistics,
             state.epsilon,
             &positions(&state.images),
-            &positions(&state.output),
-            &positions(&gradient),
-            state.has_residual,
+            state.output.as_ref().map(positions).as_deref(),
+            into_positions(gradient),
         );
-        NormGradients {
-            images: channels_last(gradients.input, shape),
-            gamma: vector(gradients.gamma),
-            beta: vector(gradients.beta),
-            residual: (gradients.residual).map(|residual| channels_last(residual, shape)),
-        }
+        recycle(state.images);
+        state.output.into_iter().for_each(recycle);
+        [
+            Some(channels_last(gradients.input, shape)),
+            Some(vector(gradients.gamma)),
+            Some(vector(gradients.beta)),
+            (gradients.residual).map(|residual| channels_last(residual, shape)),
+        ]
+    }
+
+    fn max_pool2d_gradient(
+        images: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        options: MaxPoolOptions<2>,
+    ) -> FloatTensor<Self> {
+        let pool = pool(shape(&images), &options);
+        let output = pool.backward(&positions(&images), &positions(&gradient));
+        recycle(images);
+        recycle(gradient);
+        channels_last(output, pool.input)
+    }
+
+    fn subsample_gradient(
+        images: Shape,
+        gradient: FloatTensor<Self>,
+        stride: [usize; 2],
+        sum: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        let subsample = Subsample {
+            input: images.dims(),
+            stride,
+            channels: shape(&gradient)[1],
+        };
+        let output = subsample.backward(&positions(&gradient), sum.map(into_positions));
+        recycle(gradient);
+        channels_last(output, subsample.input)
     }
 }
 
@@ -128,21 +212,27 @@ fn shape(images: &FlexTensor) -> [usize; 4] {
     shape.try_into().expect("images have four dimensions")
 }
 
-fn conv(images: &FlexTensor, weight: &FlexTensor, options: &ConvOptions<2>) -> Conv {
+fn conv(input: [usize; 4], weight: &FlexTensor, options: &ConvOptions<2>) -> Conv {
     let [channels, _, height, width] = shape(weight);
     Conv {
-        input: shape(images),
+        input,
         channels,
         kernel: [height, width],
         stride: options.stride,
-        padding: padding(options),
+        padding: options.padding.map(|(before, after)| [before, after]),
         dilation: options.dilation,
         groups: options.groups,
     }
 }
 
-fn padding(options: &ConvOptions<2>) -> [[usize; 2]; 2] {
-    [0, 1].map(|axis| [options.padding[axis].0, options.padding[axis].1])
+fn pool(input: [usize; 4], options: &MaxPoolOptions<2>) -> MaxPool {
+    MaxPool {
+        input,
+        kernel: options.kernel_size,
+        stride: options.stride,
+        padding: options.padding.map(|(before, after)| [before, after]),
+        dilation: options.dilation,
+    }
 }
 
 fn view(images: &FlexTensor) -> Images<'_> {
@@ -162,6 +252,37 @@ fn view(images: &FlexTensor) -> Images<'_> {
 /// The numbers `[N, H, W, C]` of images.
 fn positions(images: &FlexTensor) -> Cow<'_, [f32]> {
     view(images).to_channels_last()
+}
+
+/// The numbers `[N, H, W, C]` of images, in their memory where nobody else holds it.
+fn into_positions(images: FlexTensor) -> Vec<f32> {
+    let len: usize = shape(&images).iter().product();
+    if view(&images).as_channels_last().is_none() || images.storage::<f32>().len() != len {
+        return view(&images).copy_channels_last();
+    }
+    match into_memory(images) {
+        Ok(memory) => memory,
+        Err(images) => view(&images).copy_channels_last(),
+    }
+}
+
+/// The memory of a tensor that nobody else holds.
+fn into_memory(tensor: FlexTensor) -> Result<Vec<f32>, FlexTensor> {
+    if !tensor.is_unique() {
+        return Err(tensor);
+    }
+    let (layout, len) = (tensor.layout().clone(), tensor.storage::<f32>().len());
+    let flat = tensor.with_layout(Layout::contiguous(Shape::new([len])));
+    let (bytes, ..) = flat.into_data().into_parts();
+    let memory = bytes.try_into_vec();
+    memory.map_err(|bytes| FlexTensor::new(bytes, layout, DType::F32))
+}
+
+/// Keeps the memory of a tensor that nobody else holds for the next results.
+fn recycle(tensor: FlexTensor) {
+    if let Ok(memory) = into_memory(tensor) {
+        give_back(memory);
+    }
 }
 
 /// The numbers of a tensor in the order of its dimensions.

@@ -52,5 +52,5 @@ mod modules;
 pub mod host;
 
 #[cfg(feature = "flex")]
-pub use backend::{Maybe, NnGradients, NnOps, NormGradients, NormState};
-pub use modules::{BatchNorm, Conv2d};
+pub use backend::{ConvState, Maybe, NnGradients, NnOps, NormState};
+pub use modules::{BatchNorm, Conv2d, MaxPool2d, subsample};

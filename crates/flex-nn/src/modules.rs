@@ -2,14 +2,14 @@
 
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::nn::{self, PaddingConfig2d};
-use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{batch_norm, batch_norm_train, conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions, PadMode};
+use burn::tensor::{Tensor, s};
 #[cfg(feature = "flex")]
 use burn::{
     backend::{Dispatch, DispatchTensorKind},
-    tensor::DType,
+    tensor::{DType, Device},
 };
 
 #[cfg(feature = "flex")]
@@ -56,19 +56,11 @@ impl Conv2d {
     ///
     /// Where the shapes do not match or the kernel does not fit into the images, as Burn does.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = images.dims();
-        let padding = padding(
-            &self.padding,
-            [height, width],
-            self.kernel_size,
-            self.stride,
-        );
-        let options =
-            ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups);
+        let options = self.options(&images);
         let weight = self.weight.val();
         let bias = self.bias.as_ref().map(|bias| bias.val());
         #[cfg(feature = "flex")]
-        if has_kernels(&images) && weight.dtype() == DType::F32 && self.fills_vectors() {
+        if self.has_kernels(&images) {
             let bias = bias.map(Tensor::into_dispatch).into();
             let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
             return Tensor::from_dispatch(Dispatch::fast_conv2d(images, weight, bias, options));
@@ -76,11 +68,82 @@ impl Conv2d {
         conv2d(images, weight, bias, options)
     }
 
-    /// Whether a group has enough output channels for the vectors of the kernels; with fewer, as in a
-    /// depthwise convolution, Burn's operation is faster.
+    /// Convolves images and normalises the result, which for inference is one pass.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward) and [`BatchNorm::forward`].
+    pub fn forward_norm(&self, images: Tensor<4>, norm: &BatchNorm) -> Tensor<4> {
+        self.normalised(images, norm, None, false)
+    }
+
+    /// As [`forward_norm`](Self::forward_norm), and sets negative numbers to 0.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward_norm`](Self::forward_norm).
+    pub fn forward_norm_relu(&self, images: Tensor<4>, norm: &BatchNorm) -> Tensor<4> {
+        self.normalised(images, norm, None, true)
+    }
+
+    /// As [`forward_norm`](Self::forward_norm), adds `residual`, of the shape of the result, and sets
+    /// negative numbers to 0.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward_norm`](Self::forward_norm), and where the shapes differ.
+    pub fn forward_norm_add_relu(
+        &self,
+        images: Tensor<4>,
+        norm: &BatchNorm,
+        residual: Tensor<4>,
+    ) -> Tensor<4> {
+        self.normalised(images, norm, Some(residual), true)
+    }
+
+    fn normalised(
+        &self,
+        images: Tensor<4>,
+        norm: &BatchNorm,
+        residual: Option<Tensor<4>>,
+        has_relu: bool,
+    ) -> Tensor<4> {
+        #[cfg(feature = "flex")]
+        if !images.device().is_autodiff()
+            && self.has_kernels(&images)
+            && norm.gamma.dtype() == DType::F32
+        {
+            let options = self.options(&images);
+            let (scale, mut shift) = norm.scale_and_shift(&images.device());
+            if let Some(bias) = &self.bias {
+                shift = shift + bias.val() * scale.clone();
+            }
+            return Tensor::from_dispatch(Dispatch::fast_conv2d_scale(
+                images.into_dispatch(),
+                self.weight.val().into_dispatch(),
+                scale.into_dispatch(),
+                shift.into_dispatch(),
+                residual.map(Tensor::into_dispatch).into(),
+                options,
+                has_relu,
+            ));
+        }
+        norm.apply(self.forward(images), residual, has_relu)
+    }
+
+    fn options(&self, images: &Tensor<4>) -> ConvOptions<2> {
+        let [_, _, height, width] = images.dims();
+        let size = [height, width];
+        let padding = padding(&self.padding, size, self.kernel_size, self.stride);
+        ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups)
+    }
+
+    /// Whether the kernels of this crate can run, and a group has enough output channels for their
+    /// vectors; with fewer, as in a depthwise convolution, Burn's operation is faster.
     #[cfg(feature = "flex")]
-    fn fills_vectors(&self) -> bool {
-        self.groups == 1 || self.weight.dims()[0] / self.groups >= 8
+    fn has_kernels(&self, images: &Tensor<4>) -> bool {
+        let fills_vectors = self.groups == 1 || self.weight.dims()[0] / self.groups >= 8;
+        fills_vectors && self.weight.dtype() == DType::F32 && has_kernels(images)
     }
 }
 
@@ -181,13 +244,9 @@ impl BatchNorm {
             return self.train(images, residual, has_relu);
         }
         let device = images.device();
-        let mean = self.running_mean.value().to_device(&device);
-        let variance = self.running_var.value().to_device(&device);
-        let (gamma, beta) = (self.gamma.val(), self.beta.val());
         #[cfg(feature = "flex")]
-        if !is_autodiff && has_kernels(&images) && gamma.dtype() == DType::F32 {
-            let scale = gamma / (variance + self.epsilon).sqrt();
-            let shift = beta - mean * scale.clone();
+        if !is_autodiff && has_kernels(&images) && self.gamma.dtype() == DType::F32 {
+            let (scale, shift) = self.scale_and_shift(&device);
             return Tensor::from_dispatch(Dispatch::fast_scale(
                 images.into_dispatch(),
                 scale.into_dispatch(),
@@ -196,11 +255,24 @@ impl BatchNorm {
                 has_relu,
             ));
         }
+        let mean = self.running_mean.value().to_device(&device);
+        let variance = self.running_var.value().to_device(&device);
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
         finish(
             batch_norm(images, gamma, beta, mean, variance, self.epsilon),
             residual,
             has_relu,
         )
+    }
+
+    /// The factor and the summand of each channel for inference.
+    #[cfg(feature = "flex")]
+    fn scale_and_shift(&self, device: &Device) -> (Tensor<1>, Tensor<1>) {
+        let mean = self.running_mean.value().to_device(device);
+        let variance = self.running_var.value().to_device(device);
+        let scale = self.gamma.val() / (variance + self.epsilon).sqrt();
+        let shift = self.beta.val() - mean * scale.clone();
+        (scale, shift)
     }
 
     fn train(&self, images: Tensor<4>, residual: Option<Tensor<4>>, has_relu: bool) -> Tensor<4> {
@@ -231,6 +303,83 @@ impl BatchNorm {
             running.update(value.detach());
         }
     }
+}
+
+/// A max pooling with the settings of [`burn::nn::pool::MaxPool2d`], from which it is made.
+#[derive(Module, Debug)]
+pub struct MaxPool2d {
+    /// The distance of two windows, by rows and by columns.
+    pub stride: [usize; 2],
+    /// The height and width of the windows.
+    pub kernel_size: [usize; 2],
+    /// The positions around the images, which are never the largest.
+    #[module(skip)]
+    pub padding: PaddingConfig2d,
+    /// The distance of two rows and of two columns of a window.
+    pub dilation: [usize; 2],
+    /// Whether a window may begin in the images and end behind their padding.
+    pub ceil_mode: bool,
+}
+
+impl From<nn::pool::MaxPool2d> for MaxPool2d {
+    fn from(pool: nn::pool::MaxPool2d) -> Self {
+        Self {
+            stride: pool.stride,
+            kernel_size: pool.kernel_size,
+            padding: pool.padding,
+            dilation: pool.dilation,
+            ceil_mode: pool.ceil_mode,
+        }
+    }
+}
+
+impl MaxPool2d {
+    /// The largest numbers of the windows of images `[N, C, H, W]`.
+    ///
+    /// # Panics
+    ///
+    /// Where no window fits into the images, as Burn does.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = images.dims();
+        let size = [height, width];
+        let padding = padding(&self.padding, size, self.kernel_size, self.stride);
+        let options = MaxPoolOptions::new(self.kernel_size)
+            .with_stride(self.stride)
+            .with_padding_pairs(padding)
+            .with_dilation(self.dilation)
+            .with_ceil_mode(self.ceil_mode);
+        #[cfg(feature = "flex")]
+        if !self.ceil_mode && has_kernels(&images) {
+            let images = images.into_dispatch();
+            return Tensor::from_dispatch(Dispatch::fast_max_pool2d(images, options));
+        }
+        max_pool2d(images, options)
+    }
+}
+
+/// Every `stride`-th position of images `[N, C, H, W]`, followed by channels of 0 up to `channels`: the
+/// shortcut without parameters of a residual network (He et al., arXiv:1512.03385, section 3.3, A).
+///
+/// # Panics
+///
+/// Where `channels` is less than `C`, or a stride is 0.
+pub fn subsample(images: Tensor<4>, stride: [usize; 2], channels: usize) -> Tensor<4> {
+    let missing = channels.checked_sub(images.dims()[1]);
+    let missing = missing.expect("at least as many channels as before");
+    if stride == [1, 1] && missing == 0 {
+        return images;
+    }
+    #[cfg(feature = "flex")]
+    if has_kernels(&images) {
+        let images = images.into_dispatch();
+        return Tensor::from_dispatch(Dispatch::fast_subsample(images, stride, channels));
+    }
+    let [y, x] = stride.map(|stride| stride as isize);
+    images
+        .slice(s![.., .., ..;y, ..;x])
+        .permute([0, 2, 3, 1])
+        .pad([(0, missing)], PadMode::Constant(0.0))
+        .permute([0, 3, 1, 2])
 }
 
 fn finish(images: Tensor<4>, residual: Option<Tensor<4>>, has_relu: bool) -> Tensor<4> {

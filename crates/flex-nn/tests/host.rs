@@ -1,6 +1,6 @@
 //! The kernels against plain loops in f64, over random shapes.
 
-use flex_nn::host::{Conv, Images, Norm, Statistics, bias_gradient};
+use flex_nn::host::{Conv, Epilogue, Images, MaxPool, Norm, Statistics, Subsample, bias_gradient};
 use proptest::prelude::*;
 
 /// Numbers of about 1 that differ, from a counter.
@@ -127,6 +127,9 @@ proptest! {
         );
         let gradient = numbers(count(output), seed ^ 2);
         let bias = numbers(conv.channels, seed ^ 3);
+        let scale = numbers(conv.channels, seed ^ 4);
+        let residual = numbers(count(output), seed ^ 5);
+        let sum = numbers(count(shape), seed ^ 6);
         let mut expected = [
             (0..count(output)).map(|i| f64::from(bias[i % conv.channels])).collect::<Vec<_>>(),
             vec![0.0; images.len()],
@@ -148,10 +151,27 @@ proptest! {
             ),
         ];
         for (images, gradient) in views {
-            let found = conv.forward(&images, &weights, Some(&bias));
+            let epilogue = Epilogue { shift: Some(&bias), ..Epilogue::default() };
+            let found = conv.forward(&images, &weights, epilogue);
             prop_assert!(difference(&found, &expected[0]) < 1e-5, "forward");
-            let found = conv.input_gradient(&gradient, &weights);
+            let epilogue = Epilogue {
+                scale: Some(&scale),
+                shift: Some(&bias),
+                residual: Some(residual.clone()),
+                relu: true,
+            };
+            let found = conv.forward(&images, &weights, epilogue);
+            let finished: Vec<_> = (0..count(output)).map(|i| {
+                let channel = i % conv.channels;
+                let [bias, scale, added] = [bias[channel], scale[channel], residual[i]].map(f64::from);
+                ((expected[0][i] - bias) * scale + bias + added).max(0.0)
+            }).collect();
+            prop_assert!(difference(&found, &finished) < 1e-5, "epilogue");
+            let found = conv.input_gradient(&gradient, &weights, None);
             prop_assert!(difference(&found, &expected[1]) < 1e-5, "input");
+            let found = conv.input_gradient(&gradient, &weights, Some(sum.clone()));
+            let added: Vec<_> = expected[1].iter().zip(&sum).map(|(g, s)| g + f64::from(*s)).collect();
+            prop_assert!(difference(&found, &added) < 1e-5, "input, added");
             let found = conv.weight_gradient(&images, &gradient);
             prop_assert!(difference(&found, &expected[2]) < 1e-5, "weights");
             let found = bias_gradient(&gradient);
@@ -180,7 +200,8 @@ proptest! {
         let statistics = Statistics::of(&images, channels);
         let norm = Norm::new(&statistics, &gamma, &beta, epsilon, relu);
         let output = norm.forward(&images, residual.then_some(&added));
-        let found = norm.backward(&statistics, epsilon, &images, &output, &gradient, residual);
+        let of_sum = residual.then_some(&*output);
+        let found = norm.backward(&statistics, epsilon, &images, of_sum, gradient.clone());
         for channel in 0..channels {
             let of = |values: &[f32]| -> Vec<f64> {
                 values[channel..].iter().step_by(channels).map(|x| f64::from(*x)).collect()
@@ -223,6 +244,100 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn poolings_and_their_gradients_equal_plain_loops(
+        shape in [1usize..4, 1usize..40, 1usize..9, 1usize..9],
+        kernel in [1usize..4, 1usize..4],
+        stride in [1usize..4, 1usize..4],
+        padding in [[0usize..3, 0usize..3], [0usize..3, 0usize..3]],
+        dilation in [1usize..3, 1usize..3],
+        seed: u64,
+    ) {
+        let pool = MaxPool { input: shape, kernel, stride, padding, dilation };
+        let fits = |axis: usize| {
+            shape[2 + axis] + padding[axis][0] + padding[axis][1] > dilation[axis] * (kernel[axis] - 1)
+        };
+        prop_assume!(fits(0) && fits(1));
+        let [n, c, h, w] = shape;
+        // Whole numbers, so that some are equal, and a few that are not finite.
+        let mut images: Vec<_> = numbers(n * c * h * w, seed).iter().map(|x| (4.0 * x).round()).collect();
+        let len = images.len();
+        (images[len / 2], images[len / 3], images[len / 5]) = (f32::NAN, f32::NEG_INFINITY, f32::INFINITY);
+        let [_, _, oh, ow] = pool.output();
+        let gradient = numbers(n * c * oh * ow, seed ^ 1);
+        let mut expected = vec![f32::NEG_INFINITY; gradient.len()];
+        let mut of_images = vec![0.0f64; images.len()];
+        for (index, expected) in expected.iter_mut().enumerate() {
+            let (position, channel) = (index / c, index % c);
+            let (image, y, x) = (position / (oh * ow), position / ow % oh, position % ow);
+            let mut largest = None;
+            for row in 0..kernel[0] {
+                for column in 0..kernel[1] {
+                    let iy = (y * stride[0] + row * dilation[0]).checked_sub(padding[0][0]);
+                    let ix = (x * stride[1] + column * dilation[1]).checked_sub(padding[1][0]);
+                    let (Some(iy), Some(ix)) = (iy, ix) else { continue };
+                    if iy >= h || ix >= w {
+                        continue;
+                    }
+                    let place = ((image * h + iy) * w + ix) * c + channel;
+                    if largest.is_none() || images[place] > *expected || images[place].is_nan() {
+                        (largest, *expected) = (Some(place), images[place]);
+                    }
+                }
+            }
+            if let Some(largest) = largest {
+                of_images[largest] += f64::from(gradient[index]);
+            }
+        }
+        let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        prop_assert_eq!(bits(&pool.forward(&images)), bits(&expected));
+        prop_assert!(difference(&pool.backward(&images, &gradient), &of_images) < 1e-6);
+    }
+
+    #[test]
+    fn subsampling_and_its_gradient_equal_plain_loops(
+        shape in [1usize..4, 1usize..20, 1usize..9, 1usize..9],
+        stride in [1usize..4, 1usize..4],
+        more in 0usize..20,
+        seed: u64,
+    ) {
+        let [n, c, h, w] = shape;
+        let subsample = Subsample { input: shape, stride, channels: c + more };
+        let images = numbers(n * c * h * w, seed);
+        let [_, channels, oh, ow] = subsample.output();
+        let gradient = numbers(n * channels * oh * ow, seed ^ 1);
+        let sum = numbers(images.len(), seed ^ 2);
+        let mut expected = vec![0.0f32; gradient.len()];
+        let mut of_images = vec![0.0f32; images.len()];
+        for (index, expected) in expected.iter_mut().enumerate() {
+            let (position, channel) = (index / channels, index % channels);
+            let (image, y, x) = (position / (oh * ow), position / ow % oh, position % ow);
+            if channel < c {
+                let place = ((image * h + y * stride[0]) * w + x * stride[1]) * c + channel;
+                *expected = images[place];
+                of_images[place] = gradient[index];
+            }
+        }
+        prop_assert_eq!(subsample.forward(&images), expected);
+        let added: Vec<_> = of_images.iter().zip(&sum).map(|(a, b)| a + b).collect();
+        prop_assert_eq!(subsample.backward(&gradient, Some(sum)), added);
+        prop_assert_eq!(subsample.backward(&gradient, None), of_images);
+    }
+}
+
+fn max_pool(input: [usize; 4]) -> MaxPool {
+    MaxPool {
+        input,
+        kernel: [3, 3],
+        stride: [2, 2],
+        padding: [[1, 1]; 2],
+        dilation: [1, 1],
+    }
+}
+
 #[test]
 fn results_are_the_same_bits_for_any_number_of_threads() {
     let conv = Conv {
@@ -248,10 +363,15 @@ fn results_are_the_same_bits_for_any_number_of_threads() {
             let statistics = Statistics::of(&images, 24);
             let norm = Norm::new(&statistics, &[1.0; 24], &[0.0; 24], 1e-5, true);
             let output = norm.forward(&images, None);
-            let backward = norm.backward(&statistics, 1e-5, &images, &output, &images, false);
+            let sum = norm.backward(&statistics, 1e-5, &images, Some(&output), images.clone());
+            let backward = norm.backward(&statistics, 1e-5, &images, None, images.clone());
+            let pool = max_pool(conv.input);
             [
-                conv.forward(&view, &weights, None),
-                conv.input_gradient(&of_output, &weights),
+                conv.forward(&view, &weights, Epilogue::default()),
+                conv.input_gradient(&of_output, &weights, None),
+                pool.forward(&images),
+                pool.backward(&images, &pool.forward(&images)),
+                sum.input,
                 conv.weight_gradient(&view, &of_output),
                 statistics.variance,
                 backward.input,

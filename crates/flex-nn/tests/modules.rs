@@ -2,10 +2,12 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d as BurnConv2d, Conv2dConfig};
+use burn::nn::pool::{MaxPool2d as BurnMaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm as BurnBatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
-use burn::tensor::{DType, Device, Distribution, FloatDType, Tensor, TensorData};
-use flex_nn::{BatchNorm, Conv2d};
+use burn::tensor::ops::PadMode;
+use burn::tensor::{DType, Device, Distribution, FloatDType, Tensor, TensorData, s};
+use flex_nn::{BatchNorm, Conv2d, MaxPool2d, subsample};
 
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
@@ -179,6 +181,180 @@ fn normalisations_and_their_gradients_equal_those_of_burn() {
         let expected = plain(&burn, images.clone(), residual.clone());
         let found = fused(&ours, images, residual);
         assert_close(found.into_data(), expected.into_data(), 1e-5, "inference");
+    }
+}
+
+/// The layers of a block, for both kinds of operations.
+struct Layers {
+    convs: [BurnConv2d; 3],
+    norms: [BurnBatchNorm; 3],
+}
+
+/// How the images reach the sum at the end of a block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shortcut {
+    Same,
+    Projection,
+    Subsample,
+    /// The images are used a third time, by an operation of Burn.
+    Thrice,
+}
+
+impl Layers {
+    fn new(shortcut: Shortcut, device: &Device) -> Self {
+        let (channels, stride) = match shortcut {
+            Shortcut::Same | Shortcut::Thrice => (8, 1),
+            Shortcut::Projection | Shortcut::Subsample => (24, 2),
+        };
+        let conv = |inputs, outputs, kernel: usize, stride| {
+            let padding = kernel / 2;
+            Conv2dConfig::new([inputs, outputs], [kernel; 2])
+                .with_stride([stride; 2])
+                .with_padding(PaddingConfig2d::Explicit(
+                    padding, padding, padding, padding,
+                ))
+                .with_bias(false)
+                .init(device)
+        };
+        let norm = |channels| BatchNormConfig::new(channels).init(device);
+        Self {
+            convs: [
+                conv(8, channels, 3, stride),
+                conv(channels, channels, 3, 1),
+                conv(8, channels, 1, stride),
+            ],
+            norms: [norm(channels), norm(channels), norm(channels)],
+        }
+    }
+
+    fn burn(&self, images: Tensor<4>, shortcut: Shortcut) -> Tensor<4> {
+        let [first, second, third] = &self.convs;
+        let [norm1, norm2, norm3] = &self.norms;
+        let x = relu(norm1.forward(first.forward(images.clone())));
+        let x = norm2.forward(second.forward(x));
+        let added = match shortcut {
+            Shortcut::Same | Shortcut::Thrice => images.clone(),
+            Shortcut::Projection => norm3.forward(third.forward(images.clone())),
+            Shortcut::Subsample => images
+                .clone()
+                .slice(s![.., .., ..;2, ..;2])
+                .permute([0, 2, 3, 1])
+                .pad([(0, 16)], PadMode::Constant(0.0))
+                .permute([0, 3, 1, 2]),
+        };
+        let output = relu(x + added);
+        if shortcut == Shortcut::Thrice {
+            output * images
+        } else {
+            output
+        }
+    }
+
+    fn ours(&self, images: Tensor<4>, shortcut: Shortcut) -> Tensor<4> {
+        let [first, second, third] = self.convs.clone().map(Conv2d::from);
+        let [norm1, norm2, norm3] = self.norms.clone().map(BatchNorm::from);
+        let x = first.forward_norm_relu(images.clone(), &norm1);
+        let added = match shortcut {
+            Shortcut::Same | Shortcut::Thrice => images.clone(),
+            Shortcut::Projection => third.forward_norm(images.clone(), &norm3),
+            Shortcut::Subsample => subsample(images.clone(), [2, 2], 24),
+        };
+        let output = second.forward_norm_add_relu(x, &norm2, added);
+        if shortcut == Shortcut::Thrice {
+            output * images
+        } else {
+            output
+        }
+    }
+}
+
+#[test]
+fn gradients_of_images_that_are_used_more_than_once_are_added() {
+    let device = Device::flex().autodiff();
+    for shortcut in [
+        Shortcut::Same,
+        Shortcut::Projection,
+        Shortcut::Subsample,
+        Shortcut::Thrice,
+    ] {
+        let layers = Layers::new(shortcut, &device);
+        let leaf = random([3, 8, 7, 7], &device).require_grad();
+        // The images of a block are a result of the block before it, or were made by the user.
+        for is_result in [true, false] {
+            let images = || {
+                if is_result {
+                    leaf.clone() * 2.0
+                } else {
+                    leaf.clone()
+                }
+            };
+            let expected = layers.burn(images(), shortcut);
+            let found = layers.ours(images(), shortcut);
+            assert_close(found.to_data(), expected.to_data(), 1e-5, "output");
+            let weights = random(expected.dims(), &device);
+            let gradients = |output: Tensor<4>| (output * weights.clone()).sum().backward();
+            let (expected, found) = (gradients(expected), gradients(found));
+            let of = |gradients| leaf.grad(gradients).unwrap().into_data();
+            let what = format!("{shortcut:?}, {is_result}");
+            assert_close(of(&found), of(&expected), 1e-4, &what);
+        }
+    }
+}
+
+#[test]
+fn convolutions_with_normalisation_equal_both_layers_for_inference() {
+    let device = Device::flex();
+    for has_bias in [false, true] {
+        let conv: BurnConv2d = Conv2dConfig::new([8, 20], [3, 3])
+            .with_bias(has_bias)
+            .init(&device);
+        let norm: BurnBatchNorm = BatchNormConfig::new(20).init(&device);
+        norm.running_mean.update(random([20], &device));
+        norm.running_var
+            .update(random([20], &device).powi_scalar(2) + 0.1);
+        let (ours, our_norm) = (Conv2d::from(conv.clone()), BatchNorm::from(norm.clone()));
+        let images = random([2, 8, 6, 6], &device);
+        let residual = random([2, 20, 4, 4], &device);
+        let before = residual.to_data();
+        let expected = norm.forward(conv.forward(images.clone()));
+        let found = ours.forward_norm(images.clone(), &our_norm);
+        assert_close(found.into_data(), expected.to_data(), 1e-5, "plain");
+        let found = ours.forward_norm_relu(images.clone(), &our_norm);
+        assert_close(
+            found.into_data(),
+            relu(expected.clone()).into_data(),
+            1e-5,
+            "relu",
+        );
+        let found = ours.forward_norm_add_relu(images, &our_norm, residual.clone());
+        let expected = relu(expected + residual.clone());
+        assert_close(found.into_data(), expected.into_data(), 1e-5, "sum");
+        // The memory of a residual that somebody else holds is not written.
+        assert_eq!(residual.into_data(), before);
+    }
+}
+
+#[test]
+fn poolings_and_their_gradients_equal_those_of_burn() {
+    let device = Device::flex().autodiff();
+    for config in [
+        MaxPool2dConfig::new([3, 3])
+            .with_strides([2, 2])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)),
+        MaxPool2dConfig::new([2, 2]).with_padding(PaddingConfig2d::Same),
+        MaxPool2dConfig::new([2, 3]).with_dilation([2, 1]),
+        MaxPool2dConfig::new([2, 2]).with_ceil_mode(true),
+    ] {
+        let burn: BurnMaxPool2d = config.init();
+        let ours = MaxPool2d::from(burn.clone());
+        let images = random([3, 5, 9, 7], &device).require_grad();
+        let (expected, found) = (burn.forward(images.clone()), ours.forward(images.clone()));
+        assert_eq!(found.to_data(), expected.to_data());
+        let weights = random(expected.dims(), &device);
+        let gradients = |output: Tensor<4>| (output * weights.clone()).sum().backward();
+        let (expected, found) = (gradients(expected), gradients(found));
+        let of = |gradients| images.grad(gradients).unwrap().into_data();
+        assert_close(of(&found), of(&expected), 1e-6, "images");
     }
 }
 

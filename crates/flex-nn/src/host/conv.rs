@@ -1,10 +1,9 @@
 //! Convolutions and their gradients.
 
-use rayon::prelude::*;
-
-use super::gather::{Gather, Padded, Phase, Run, output_block};
+use super::gather::{Finish, Gather, Layout, Padded, Phase, Run};
 use super::weight_gradient;
-use super::{Images, arch, lanes};
+use super::weights::pack;
+use super::{Images, arch, memory, parallel};
 
 /// A convolution of images `[N, C, H, W]` with weights `[O, C / groups, h, w]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,12 +24,22 @@ pub struct Conv {
     pub groups: usize,
 }
 
+/// What is done with the result of a convolution before it is stored, in this order.
+#[derive(Clone, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// A factor for each output channel.
+    pub scale: Option<&'a [f32]>,
+    /// A number that is added to each output channel.
+    pub shift: Option<&'a [f32]>,
+    /// Numbers `[N, H, W, O]` that are added. Their memory is that of the result.
+    pub residual: Option<Vec<f32>>,
+    /// Whether negative numbers become 0; NaN stays.
+    pub relu: bool,
+}
+
 /// The numbers of f32 that the copy of a group of images may take: about half of a usual cache of the
 /// second level.
 pub(super) const CACHE: usize = 1 << 16;
-
-/// The numbers of a run that are packed together.
-pub(super) const PIECE: usize = 144;
 
 impl Conv {
     /// The height and width of the output; `None` where the kernel does not fit into the input.
@@ -76,80 +85,57 @@ impl Conv {
         self.padding.map(|[before, _]| before)
     }
 
-    /// The runs of the forward pass.
-    pub(super) fn forward_runs(&self, padded: &Padded) -> (Vec<Run>, Vec<(usize, [usize; 2])>) {
+    /// The runs of the forward pass, and the place of the weight of each of their numbers.
+    pub(super) fn forward_runs(&self, layout: &Layout) -> (Vec<Run>, Vec<Option<usize>>) {
         let taps = |axis: usize| -> Vec<_> {
             let taps = 0..self.kernel[axis];
             taps.map(|tap| (tap * self.dilation[axis], tap)).collect()
         };
-        Self::runs(padded, [&taps(0), &taps(1)])
+        let [step, _] = self.weight_steps();
+        self.runs(layout, [&taps(0), &taps(1)], step)
     }
 
     /// The place in the padded copy of each output position of the forward pass.
-    pub(super) fn forward_places(&self, padded: &Padded) -> Vec<usize> {
+    pub(super) fn forward_places(&self, layout: &Layout) -> Vec<usize> {
         let [_, _, height, width] = self.output();
-        let mut places = Vec::with_capacity(padded.images * height * width);
-        for image in 0..padded.images {
+        let mut places = Vec::with_capacity(layout.images * height * width);
+        for image in 0..layout.images {
             for y in 0..height {
-                let place = |x| padded.place(0, image, y * self.stride[0], x * self.stride[1]);
+                let place = |x| layout.place(0, image, y * self.stride[0], x * self.stride[1]);
                 places.extend((0..width).map(place));
             }
         }
         places
     }
 
-    /// The runs over all blocks of channels and the taps of the kernel, and for each number of a run
-    /// its channel and its tap. A tap is given by its place in the padded copy and its number.
-    fn runs(padded: &Padded, taps: [&[(usize, usize)]; 2]) -> (Vec<Run>, Vec<(usize, [usize; 2])>) {
-        let (mut runs, mut numbers): (Vec<Run>, _) = (Vec::new(), Vec::new());
-        let len = padded.block;
-        for block in 0..padded.blocks() {
+    /// The runs over all blocks of channels and the taps of the kernel, and the place of the weight of
+    /// each of their numbers; those of two channels are `step` apart. A tap is given by its place in the
+    /// copy and its number.
+    fn runs(
+        &self,
+        layout: &Layout,
+        taps: [&[(usize, usize)]; 2],
+        step: usize,
+    ) -> (Vec<Run>, Vec<Option<usize>>) {
+        let (mut runs, mut places): (Vec<Run>, _) = (Vec::new(), Vec::new());
+        let len = layout.block;
+        for block in 0..layout.blocks() {
             let first = block * len;
             for &(y, row) in taps[0] {
                 for &(x, column) in taps[1] {
-                    let offset = padded.place(block, 0, y, x);
+                    let offset = layout.place(block, 0, y, x);
                     match runs.last_mut() {
                         Some(last) if last.offset + last.len == offset => last.len += len,
                         _ => runs.push(Run { offset, len }),
                     }
-                    let channels = first..first + len;
-                    numbers.extend(channels.map(|channel| (channel, [row, column])));
+                    let tap = row * self.kernel[1] + column;
+                    places.extend((first..first + len).map(|channel| {
+                        (channel < layout.channels).then_some(channel * step + tap)
+                    }));
                 }
             }
         }
-        (runs, numbers)
-    }
-
-    /// Packs weights for [`Gather`] from `inputs` channels to `channels`. In `weights`, two channels of
-    /// the input and two of the output are as far apart as `steps` says.
-    fn pack(
-        &self,
-        numbers: &[(usize, [usize; 2])],
-        [inputs, channels]: [usize; 2],
-        weights: &[f32],
-        steps: [usize; 2],
-    ) -> Vec<f32> {
-        let width = output_block(lanes(), channels);
-        let mut packed = vec![0.0; channels.div_ceil(width) * numbers.len() * width];
-        let blocks = packed.par_chunks_mut(numbers.len() * width);
-        blocks.enumerate().for_each(|(block, packed)| {
-            let count = width.min(channels - block * width);
-            let weights = &weights[block * width * steps[1]..];
-            // Some numbers at a time, so that both sides stay in the first cache.
-            let pieces = packed.chunks_mut(PIECE * width).zip(numbers.chunks(PIECE));
-            for (packed, numbers) in pieces {
-                for output in 0..count {
-                    let weights = &weights[output * steps[1]..];
-                    let packed = packed[output..].iter_mut().step_by(width);
-                    for (packed, &(channel, [row, column])) in packed.zip(numbers) {
-                        if channel < inputs {
-                            *packed = weights[channel * steps[0] + row * self.kernel[1] + column];
-                        }
-                    }
-                }
-            }
-        });
-        packed
+        (runs, places)
     }
 
     /// The distances of two input channels and of two output channels of the weights.
@@ -158,43 +144,66 @@ impl Conv {
         [taps, self.input[1] / self.groups * taps]
     }
 
-    /// The output `[N, H, W, O]`, with a bias for each channel.
+    /// The output `[N, H, W, O]`.
     ///
     /// # Panics
     ///
     /// Where the lengths do not match the shapes.
-    pub fn forward(&self, images: &Images<'_>, weights: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    pub fn forward(
+        &self,
+        images: &Images<'_>,
+        weights: &[f32],
+        epilogue: Epilogue<'_>,
+    ) -> Vec<f32> {
         assert_eq!(images.shape(), self.input);
         let [_, _, height, width] = self.output();
         let [inputs, outputs] = self.group_channels();
-        let [padded_height, padded_width] = self.padded();
-        let numbers = inputs * padded_height * padded_width;
-        let together = self.images_together(numbers, height * width);
-        let phases = |padded: &Padded, group: usize| {
-            let (runs, numbers) = self.forward_runs(padded);
-            let places = self.forward_places(padded);
+        let padded = self.padded();
+        let is_dense = self.groups == 1
+            && self.padding == [[0; 2]; 2]
+            && inputs.is_multiple_of(8)
+            && images.as_channels_last().is_some();
+        let together = self.images_together(inputs * padded[0] * padded[1], height * width);
+        let layout = match is_dense {
+            true => Layout::dense(together, inputs, padded),
+            false => Layout::padded(together, inputs, padded, self.before()),
+        };
+        let phases = |group: usize| {
+            let (runs, weight_places) = self.forward_runs(&layout);
+            let places = self.forward_places(&layout);
+            let [_, step] = self.weight_steps();
+            let weights = &weights[group * outputs * step..];
             vec![Phase {
                 targets: (0..places.len()).collect(),
-                weights: self.pack(
-                    &numbers,
-                    [inputs, outputs],
-                    &weights[group * outputs * self.weight_steps()[1]..],
-                    self.weight_steps(),
-                ),
+                weights: pack(weights, &weight_places, outputs, step),
                 runs,
                 places,
             }]
         };
-        let new = |images| Padded::new(images, inputs, self.padded(), self.before());
-        self.gather(images, self.output(), together, bias, new, phases)
+        let finish = Finish {
+            scale: epilogue.scale,
+            shift: epilogue.shift,
+            add: epilogue.residual.is_some(),
+            relu: epilogue.relu,
+        };
+        let result = epilogue
+            .residual
+            .unwrap_or_else(|| memory::take(self.output().iter().product()));
+        self.gather(images, layout, self.output(), finish, result, phases)
     }
 
-    /// The gradient with respect to the input, `[N, H, W, C]`, from that with respect to the output.
+    /// The gradient with respect to the input, `[N, H, W, C]`, from that with respect to the output. It
+    /// is added to `sum` where there is one.
     ///
     /// # Panics
     ///
     /// Where the lengths do not match the shapes.
-    pub fn input_gradient(&self, gradient: &Images<'_>, weights: &[f32]) -> Vec<f32> {
+    pub fn input_gradient(
+        &self,
+        gradient: &Images<'_>,
+        weights: &[f32],
+        sum: Option<Vec<f32>>,
+    ) -> Vec<f32> {
         assert_eq!(gradient.shape(), self.output());
         let [inputs, outputs] = self.group_channels();
         // An input position belongs to one of `stride` phases in each direction, and only some taps of
@@ -229,7 +238,15 @@ impl Conv {
         let before = borders.map(|[before, _]| before);
         let positions = self.input[2] * self.input[3];
         let together = self.images_together(outputs * size[0] * size[1], positions);
-        let phases = |padded: &Padded, group: usize| {
+        let is_dense = self.groups == 1
+            && borders == [[0; 2]; 2]
+            && outputs.is_multiple_of(8)
+            && gradient.as_channels_last().is_some();
+        let layout = match is_dense {
+            true => Layout::dense(together, outputs, size),
+            false => Layout::padded(together, outputs, size, before),
+        };
+        let phases = |group: usize| -> Vec<_> {
             let all = (0..self.stride[0])
                 .flat_map(|row| (0..self.stride[1]).map(move |column| [row, column]));
             let phases = all.filter_map(|phase| {
@@ -240,22 +257,22 @@ impl Conv {
                 if taps.iter().any(Vec::is_empty) {
                     return None;
                 }
-                let (runs, numbers) = Self::runs(padded, [&taps[0], &taps[1]]);
+                let [input, output] = self.weight_steps();
+                let (runs, weight_places) = self.runs(&layout, [&taps[0], &taps[1]], output);
                 let counts = [0, 1].map(|axis| count(axis, phase[axis]));
                 let (mut places, mut targets) = (Vec::new(), Vec::new());
-                for image in 0..padded.images {
+                for image in 0..layout.images {
                     for y in 0..counts[0] {
                         for x in 0..counts[1] {
-                            places.push(padded.place(0, image, y, x));
+                            places.push(layout.place(0, image, y, x));
                             let y = y * self.stride[0] + phase[0];
                             let x = x * self.stride[1] + phase[1];
                             targets.push((image * self.input[2] + y) * self.input[3] + x);
                         }
                     }
                 }
-                let [input, output] = self.weight_steps();
                 let weights = &weights[group * outputs * output..];
-                let weights = self.pack(&numbers, [outputs, inputs], weights, [output, input]);
+                let weights = pack(weights, &weight_places, inputs, input);
                 Some(Phase {
                     runs,
                     places,
@@ -265,51 +282,69 @@ impl Conv {
             });
             phases.collect()
         };
-        let new = |images| Padded::new(images, outputs, size, before);
-        self.gather(gradient, self.input, together, None, new, phases)
+        let finish = Finish {
+            add: sum.is_some(),
+            ..Finish::default()
+        };
+        let result = sum.unwrap_or_else(|| {
+            let mut result = memory::take(self.input.iter().product());
+            // Positions that no tap of the kernel meets.
+            if (0..2).any(|axis| (0..self.stride[axis]).any(|phase| taps(axis, phase).is_empty())) {
+                result.fill(0.0);
+            }
+            result
+        });
+        self.gather(gradient, layout, self.input, finish, result, phases)
     }
 
     /// Computes an output `[N, H, W, channels]` of this shape by [`Gather`], some images at a time.
     fn gather(
         &self,
         images: &Images<'_>,
+        layout: Layout,
         output: [usize; 4],
-        together: usize,
-        bias: Option<&[f32]>,
-        new: impl Fn(usize) -> Padded + Sync,
-        phases: impl Fn(&Padded, usize) -> Vec<Phase>,
+        finish: Finish<'_>,
+        mut result: Vec<f32>,
+        phases: impl Fn(usize) -> Vec<Phase>,
     ) -> Vec<f32> {
         let [count, channels, height, width] = output;
         let len = channels * height * width;
-        let mut result = vec![0.0; count * len];
+        assert_eq!(result.len(), count * len);
         let of_group = channels / self.groups;
         let arch = arch();
-        let layout = new(together);
-        let phases: Vec<_> = (0..self.groups)
-            .map(|group| phases(&layout, group))
-            .collect();
-        drop(layout);
-        let parts = result.par_chunks_mut((together * len).max(1)).enumerate();
-        parts.for_each(|(part, output)| {
-            let mut padded = new(together);
+        let phases: Vec<_> = (0..self.groups).map(phases).collect();
+        let dense = images.as_channels_last().filter(|_| layout.is_dense);
+        let parts = result.chunks_mut((layout.images * len).max(1));
+        parallel::each(parts.enumerate(), |(part, output)| {
+            let first = part * layout.images;
             let images_here = output.len() / len;
-            let first = part * together;
+            let mut padded = dense.is_none().then(|| Padded::new(layout));
             for (group, phases) in phases.iter().enumerate() {
-                padded.fill(images, first..first + images_here, group * padded.channels);
+                if let Some(padded) = &mut padded {
+                    let channel = group * layout.channels;
+                    padded.fill(images, first..first + images_here, channel);
+                }
+                let input = match (&padded, dense) {
+                    (Some(padded), _) => padded.data(),
+                    (None, images) => &images.unwrap_or_default()[layout.place(0, first, 0, 0)..],
+                };
                 for phase in phases {
                     arch.dispatch(Gather {
                         phase,
-                        positions: phase.places.len() / together * images_here,
-                        input: &padded.data,
+                        positions: phase.places.len() / layout.images * images_here,
+                        input,
                         output: &mut *output,
                         stride: channels,
                         first: group * of_group,
                         channels: of_group,
-                        bias: bias.map(|bias| &bias[group * of_group..][..of_group]),
+                        finish,
                     });
                 }
             }
         });
+        for phase in phases.into_iter().flatten() {
+            memory::give_back(phase.weights);
+        }
         result
     }
 

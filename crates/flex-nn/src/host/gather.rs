@@ -8,11 +8,12 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-/// A padded copy of some images, in blocks of channels: `[block, image, y, x, channel]`. Positions are
-/// at most 16 numbers apart whatever the number of channels, which keeps them in different sets of the
-/// caches.
-pub struct Padded {
-    pub data: Vec<f32>,
+use super::memory;
+use super::vector::{load, masked, store};
+
+/// Where the numbers of some images are: in blocks of channels, `[block, image, y, x, channel]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
     pub images: usize,
     pub channels: usize,
     /// The channels of a block; those behind the last one are 0.
@@ -21,29 +22,14 @@ pub struct Padded {
     pub width: usize,
     /// Rows above and columns left of an image.
     pub before: [usize; 2],
+    /// Whether this is the layout `[N, H, W, C]`, in which images are read without a copy.
+    pub is_dense: bool,
 }
 
-impl Drop for Padded {
-    fn drop(&mut self) {
-        let data = std::mem::take(&mut self.data);
-        SCRATCH.with_borrow_mut(|kept| {
-            if data.capacity() > kept.capacity() {
-                *kept = data;
-            }
-        });
-    }
-}
-
-thread_local! {
-    /// The memory of the last copy of each thread. New memory would have to be cleared by the system.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Numbers behind the last one, which a tile of columns may read and does not use.
-const TAIL: usize = 64;
-
-impl Padded {
-    pub fn new(
+impl Layout {
+    /// The layout of a padded copy. Positions are at most 16 numbers apart whatever the number of
+    /// channels, which keeps them in different sets of the caches.
+    pub fn padded(
         images: usize,
         channels: usize,
         [height, width]: [usize; 2],
@@ -56,18 +42,27 @@ impl Padded {
                 .find(|block| channels.is_multiple_of(*block))
                 .unwrap_or(16),
         };
-        let blocks = channels.div_ceil(block);
-        let mut data = SCRATCH.take();
-        data.clear();
-        data.resize(images * blocks * block * height * width + TAIL, 0.0);
         Self {
-            data,
             images,
             channels,
             block,
             height,
             width,
             before,
+            is_dense: false,
+        }
+    }
+
+    /// The layout `[N, H, W, C]`.
+    pub fn dense(images: usize, channels: usize, [height, width]: [usize; 2]) -> Self {
+        Self {
+            images,
+            channels,
+            block: channels,
+            height,
+            width,
+            before: [0, 0],
+            is_dense: true,
         }
     }
 
@@ -80,21 +75,82 @@ impl Padded {
         (((block * self.images + image) * self.height + y) * self.width + x) * self.block
     }
 
-    /// Copies the channels from `channel` on of some images, at most as many as there is room for; the
-    /// borders stay 0.
+    fn len(&self) -> usize {
+        self.blocks() * self.images * self.height * self.width * self.block
+    }
+}
+
+/// A padded copy of some images.
+pub struct Padded {
+    layout: Layout,
+    data: Vec<f32>,
+}
+
+impl Drop for Padded {
+    fn drop(&mut self) {
+        let data = std::mem::take(&mut self.data);
+        SCRATCH.with_borrow_mut(|kept| {
+            if data.len() > kept.len() {
+                memory::give_back(std::mem::replace(kept, data));
+            } else {
+                memory::give_back(data);
+            }
+        });
+    }
+}
+
+thread_local! {
+    /// The largest copy of each thread, which is likely to be in its cache.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Numbers behind the last one, which a tile of columns may read and does not use.
+const TAIL: usize = 64;
+
+impl Padded {
+    pub fn new(layout: Layout) -> Self {
+        let len = layout.len() + TAIL;
+        let kept = SCRATCH.take();
+        let data = if kept.len() >= len {
+            kept
+        } else {
+            memory::give_back(kept);
+            memory::take(len)
+        };
+        Self { layout, data }
+    }
+
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// Copies the channels from `channel` on of some images, at most as many as there is room for, and
+    /// clears the borders.
     pub fn fill(&mut self, images: &super::Images<'_>, some: Range<usize>, channel: usize) {
         let [_, _, height, width] = images.shape();
-        let [top, left] = self.before;
-        for block in 0..self.blocks() {
-            let first = block * self.block;
-            let channels = first..(first + self.block).min(self.channels);
+        let layout = self.layout;
+        let [top, left] = layout.before;
+        let step = layout.block;
+        for block in 0..layout.blocks() {
+            let first = block * step;
+            let channels = first..(first + step).min(layout.channels);
+            let is_whole = channels.len() == step;
             let channels = channels.start + channel..channels.end + channel;
             for (own, image) in some.clone().enumerate() {
+                let place = layout.place(block, own, 0, 0);
+                let plane = &mut self.data[place..][..layout.height * layout.width * step];
+                let mut end = 0;
                 for y in 0..height {
-                    let place = self.place(block, own, top + y, left);
-                    let to = &mut self.data[place..][..width * self.block];
-                    images.copy_row(image, y, channels.clone(), to, self.block);
+                    let start = ((top + y) * layout.width + left) * step;
+                    plane[end..start].fill(0.0);
+                    end = start + width * step;
+                    let row = &mut plane[start..end];
+                    if !is_whole {
+                        row.fill(0.0);
+                    }
+                    images.copy_row(image, y, channels.clone(), row, step);
                 }
+                plane[end..].fill(0.0);
             }
         }
     }
@@ -140,8 +196,20 @@ pub struct Gather<'a> {
     pub stride: usize,
     pub first: usize,
     pub channels: usize,
+    pub finish: Finish<'a>,
+}
+
+/// What is done with the sums of a position before they are stored, in this order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Finish<'a> {
+    /// A factor for each channel.
+    pub scale: Option<&'a [f32]>,
     /// A number that is added to each channel.
-    pub bias: Option<&'a [f32]>,
+    pub shift: Option<&'a [f32]>,
+    /// Whether the numbers that are in the output are added.
+    pub add: bool,
+    /// Whether negative numbers become 0; NaN stays.
+    pub relu: bool,
 }
 
 impl WithSimd for Gather<'_> {
@@ -179,26 +247,46 @@ impl Gather<'_> {
                 for (target, sums) in targets.iter().zip(&sums) {
                     let start = target * self.stride + self.first + first;
                     let output = &mut self.output[start..][..count];
-                    store(simd, output, sums);
-                    if let Some(bias) = self.bias {
-                        let bias = &bias[first..][..count];
-                        output.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
-                    }
+                    self.finish.store(simd, self.first + first, output, sums);
                 }
             }
         }
     }
 }
 
-/// Stores vectors, or as many of their numbers as there is room for.
-#[inline(always)]
-fn store<S: Simd, const V: usize>(simd: S, output: &mut [f32], values: &[S::f32s; V]) {
-    if output.len() == V * S::F32_LANES {
-        let (output, _) = S::as_mut_simd_f32s(output);
-        output.copy_from_slice(values);
-    } else {
-        for (output, value) in output.chunks_mut(S::F32_LANES).zip(values) {
-            simd.partial_store_f32s(output, *value);
+impl Finish<'_> {
+    /// Finishes and stores the sums of the channels from `first` on, as many as there is room for.
+    #[inline(always)]
+    fn store<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        output: &mut [f32],
+        sums: &[S::f32s; V],
+    ) {
+        let channels = first..first + output.len();
+        let scale = self.scale.map(|scale| &scale[channels.clone()]);
+        let shift = self.shift.map(|shift| &shift[channels]);
+        for (v, sum) in sums.iter().enumerate() {
+            let lanes = v * S::F32_LANES..((v + 1) * S::F32_LANES).min(output.len());
+            if lanes.is_empty() {
+                return;
+            }
+            let mut y = *sum;
+            if let Some(scale) = scale {
+                y = simd.mul_f32s(y, load(simd, &scale[lanes.clone()]));
+            }
+            if let Some(shift) = shift {
+                y = simd.add_f32s(y, load(simd, &shift[lanes.clone()]));
+            }
+            let output = &mut output[lanes];
+            if self.add {
+                y = simd.add_f32s(y, load(simd, output));
+            }
+            if self.relu {
+                y = masked(simd, y, y);
+            }
+            store(simd, output, y);
         }
     }
 }

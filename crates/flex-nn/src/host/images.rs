@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::{memory, parallel};
+
 /// The strides of images of the shape `[N, C, H, W]` that are `[N, H, W, C]` in memory.
 pub fn channels_last_strides(shape: [usize; 4]) -> [isize; 4] {
     let [_, channels, height, width] = shape.map(|size| size as isize);
@@ -51,21 +53,34 @@ impl<'a> Images<'a> {
         self.shape
     }
 
-    /// The images as one slice `[N, H, W, C]`, which is a copy where they are not that in memory.
-    pub fn to_channels_last(&self) -> Cow<'a, [f32]> {
+    /// The numbers `[N, H, W, C]`; `None` where they are not that in memory.
+    pub fn as_channels_last(&self) -> Option<&'a [f32]> {
         let dense = channels_last_strides(self.shape);
         let mut sizes = self.shape.iter().zip(self.strides.iter().zip(dense));
         let is_dense = sizes.all(|(&size, (&stride, dense))| size <= 1 || stride == dense);
-        let [n, channels, height, width] = self.shape;
-        let len = n * channels * height * width;
-        if is_dense {
-            return self.data[self.offset..][..len].into();
+        let len = self.shape.iter().product();
+        is_dense.then(|| &self.data[self.offset..][..len])
+    }
+
+    /// The numbers `[N, H, W, C]`, which are a copy where they are not that in memory.
+    pub fn to_channels_last(&self) -> Cow<'a, [f32]> {
+        match self.as_channels_last() {
+            Some(numbers) => numbers.into(),
+            None => self.copy_channels_last().into(),
         }
-        let mut copy = vec![0.0; len];
-        for (row, to) in copy.chunks_exact_mut(width * channels).enumerate() {
-            self.copy_row(row / height, row % height, 0..channels, to, channels);
-        }
-        copy.into()
+    }
+
+    /// A copy of the numbers `[N, H, W, C]`.
+    pub fn copy_channels_last(&self) -> Vec<f32> {
+        let [_, channels, height, width] = self.shape;
+        let mut copy = memory::take(self.shape.iter().product());
+        let images = copy.chunks_mut((height * width * channels).max(1));
+        parallel::each(images.enumerate(), |(image, to)| {
+            for (y, row) in to.chunks_mut(width * channels).enumerate() {
+                self.copy_row(image, y, 0..channels, row, channels);
+            }
+        });
+        copy
     }
 
     /// Copies some channels of a row of an image to positions that are `step` numbers apart.

@@ -10,12 +10,21 @@
 mod conv;
 mod gather;
 mod images;
+mod memory;
 mod norm;
+mod parallel;
+mod pool;
+mod subsample;
+mod vector;
 mod weight_gradient;
+mod weights;
 
-pub use conv::{Conv, bias_gradient};
+pub use conv::{Conv, Epilogue, bias_gradient};
 pub use images::{Images, channels_last_strides};
+pub use memory::give_back;
 pub use norm::{Norm, NormGradient, Statistics};
+pub use pool::MaxPool;
+pub use subsample::Subsample;
 
 use std::sync::LazyLock;
 

@@ -1,10 +1,12 @@
 //! Batch normalisation of images `[N, H, W, C]`, with an optional sum and a rectifier in the same
 //! pass, and its gradient.
 
-use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
+use std::ops::Range;
 
-use super::arch;
+use pulp::{Simd, WithSimd};
+
+use super::vector::{load, masked, store, vectors};
+use super::{arch, memory, parallel};
 
 /// The parts of a batch whose sums are made apart and then added up, so that they do not depend on the
 /// number of threads.
@@ -57,10 +59,8 @@ impl Statistics {
     /// The statistics of images `[N, H, W, C]`; NaN where there are none.
     pub fn of(images: &[f32], channels: usize) -> Self {
         let arch = arch();
-        let parts = images.par_chunks(part_len(images.len(), channels));
-        let parts: Vec<Moments> = parts
-            .map(|images| arch.dispatch(Measure { images, channels }))
-            .collect();
+        let parts = images.chunks(part_len(images.len(), channels));
+        let parts = parallel::map(parts, |images| arch.dispatch(Measure { images, channels }));
         let mut total = Moments::new(channels);
         parts.iter().for_each(|part| total.merge(part));
         let count = total.count;
@@ -106,41 +106,6 @@ impl Moments {
     }
 }
 
-/// Loads the vector of channels from `first` on.
-#[inline(always)]
-fn load<S: Simd>(values: &[f32], first: usize) -> S::f32s {
-    S::as_simd_f32s(&values[first..][..S::F32_LANES]).0[0]
-}
-
-/// Stores the vector of channels from `first` on.
-#[inline(always)]
-fn store<S: Simd>(values: &mut [f32], first: usize, value: S::f32s) {
-    S::as_mut_simd_f32s(&mut values[first..][..S::F32_LANES]).0[0] = value;
-}
-
-/// The first channel behind the last whole vector.
-#[inline(always)]
-fn tail<S: Simd>(channels: usize) -> usize {
-    channels / S::F32_LANES * S::F32_LANES
-}
-
-/// `x`, or 0 where it is negative; NaN stays.
-#[inline(always)]
-fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    masked(simd, x, x)
-}
-
-/// `x`, or 0 where `y` is at most 0.
-#[inline(always)]
-fn masked<S: Simd>(simd: S, y: S::f32s, x: S::f32s) -> S::f32s {
-    let zero = simd.splat_f32s(0.0);
-    simd.select_f32s(simd.less_than_or_equal_f32s(y, zero), zero, x)
-}
-
-fn masked_scalar(y: f32, x: f32) -> f32 {
-    if y <= 0.0 { 0.0 } else { x }
-}
-
 struct Measure<'a> {
     images: &'a [f32],
     channels: usize,
@@ -159,28 +124,22 @@ impl WithSimd for Measure<'_> {
         for images in self.images.chunks(piece_len(channels)) {
             let count = (images.len() / channels) as f32;
             let rows = || images.chunks_exact(channels);
-            for first in (0..tail::<S>(channels)).step_by(S::F32_LANES) {
+            for lanes in vectors(S::F32_LANES, channels) {
                 // Two sums at a time, so that an addition need not wait for the one before it.
                 let mut sum = [simd.splat_f32s(0.0); 2];
                 for (row, position) in rows().enumerate() {
-                    let x = load::<S>(position, first);
+                    let x = load(simd, &position[lanes.clone()]);
                     sum[row % 2] = simd.add_f32s(sum[row % 2], x);
                 }
                 let mean = simd.add_f32s(sum[0], sum[1]);
                 let mean = simd.mul_f32s(mean, simd.splat_f32s(count.recip()));
                 let mut sum = [simd.splat_f32s(0.0); 2];
                 for (row, position) in rows().enumerate() {
-                    let x = simd.sub_f32s(load::<S>(position, first), mean);
+                    let x = simd.sub_f32s(load(simd, &position[lanes.clone()]), mean);
                     sum[row % 2] = simd.mul_add_f32s(x, x, sum[row % 2]);
                 }
-                store::<S>(means, first, mean);
-                store::<S>(squares, first, simd.add_f32s(sum[0], sum[1]));
-            }
-            for channel in tail::<S>(channels)..channels {
-                let values = || rows().map(|position| position[channel]);
-                let mean = values().sum::<f32>() / count;
-                means[channel] = mean;
-                squares[channel] = values().map(|x| (x - mean) * (x - mean)).sum();
+                store(simd, &mut means[lanes.clone()], mean);
+                store(simd, &mut squares[lanes], simd.add_f32s(sum[0], sum[1]));
             }
             piece.count = f64::from(count);
             let pairs = piece.mean.iter_mut().zip(&mut piece.squares);
@@ -218,11 +177,10 @@ impl Norm {
     /// Normalises images `[N, H, W, C]`, and adds a residual of the same shape.
     pub fn forward(&self, images: &[f32], residual: Option<&[f32]>) -> Vec<f32> {
         let channels = self.scale.len();
-        let mut output = vec![0.0; images.len()];
+        let mut output = memory::take(images.len());
         let len = part_len(images.len(), channels);
         let arch = arch();
-        let parts = output.par_chunks_mut(len).enumerate();
-        parts.for_each(|(part, output)| {
+        parallel::each(output.chunks_mut(len).enumerate(), |(part, output)| {
             let own = part * len..part * len + output.len();
             arch.dispatch(Apply {
                 norm: self,
@@ -235,33 +193,33 @@ impl Norm {
     }
 
     /// The gradients, where the scale and the shift come from the `statistics` of `images`. `output`
-    /// is what [`forward`](Self::forward) returned.
+    /// is what [`forward`](Self::forward) returned, needed where a residual was added. The memory of
+    /// `gradient`, which is that of the output, is used for a result.
     pub fn backward(
         &self,
         statistics: &Statistics,
         epsilon: f64,
         images: &[f32],
-        output: &[f32],
-        gradient: &[f32],
-        has_residual: bool,
+        output: Option<&[f32]>,
+        mut gradient: Vec<f32>,
     ) -> NormGradient {
         let channels = self.scale.len();
         let len = part_len(images.len(), channels);
         let arch = arch();
-        let parts = images
-            .par_chunks(len)
-            .zip(output.par_chunks(len).zip(gradient.par_chunks(len)));
-        let sums: Vec<Vec<f64>> = parts
-            .map(|(images, (output, gradient))| {
-                arch.dispatch(Sum {
-                    norm: self,
-                    mean: &statistics.mean,
-                    images,
-                    output,
-                    gradient,
-                })
+        let part_of = |part: usize, of: &'_ [f32]| -> Range<usize> {
+            part * len..(part * len + len).min(of.len())
+        };
+        let parts = gradient.chunks_mut(len).enumerate();
+        let sums = parallel::map(parts, |(part, gradient)| {
+            let own = part_of(part, images);
+            arch.dispatch(Sum {
+                norm: self,
+                mean: &statistics.mean,
+                images: &images[own.clone()],
+                output: output.map(|output| &output[own]),
+                gradient,
             })
-            .collect();
+        });
         let mut totals = vec![0.0; 2 * channels];
         for sums in &sums {
             totals
@@ -283,28 +241,27 @@ impl Norm {
             slopes[channel] = slope as f32;
             offsets[channel] = (-scale * of_gradient[channel] / count - slope * mean) as f32;
         }
-        let mut input = vec![0.0; images.len()];
-        let mut residual = vec![0.0; if has_residual { images.len() } else { 0 }];
-        let mut residuals: Vec<_> = residual.chunks_mut(len).map(Some).collect();
+        let mut residual = output.map(|_| memory::take(images.len()));
+        let mut residuals: Vec<_> = match &mut residual {
+            Some(residual) => residual.chunks_mut(len).map(Some).collect(),
+            None => Vec::new(),
+        };
         residuals.resize_with(images.len().div_ceil(len), || None);
-        let parts = input.par_chunks_mut(len).zip(residuals).enumerate();
-        parts.for_each(|(part, (input, residual))| {
-            let own = part * len..part * len + input.len();
+        let parts = gradient.chunks_mut(len).zip(residuals).enumerate();
+        parallel::each(parts, |(part, (gradient, residual))| {
             arch.dispatch(Differentiate {
                 norm: self,
                 slopes: &slopes,
                 offsets: &offsets,
-                images: &images[own.clone()],
-                output: &output[own.clone()],
-                gradient: &gradient[own],
-                input,
+                images: &images[part_of(part, images)],
+                gradient,
                 residual,
             });
         });
         let gamma = of_product.iter().zip(&inverses);
         NormGradient {
-            input,
-            residual: has_residual.then_some(residual),
+            input: gradient,
+            residual,
             gamma: gamma.map(|(sum, inverse)| (sum * inverse) as f32).collect(),
             beta: of_gradient.iter().map(|sum| *sum as f32).collect(),
         }
@@ -346,31 +303,22 @@ impl Apply<'_> {
             let own = piece * len..piece * len + output.len();
             let images = &self.images[own.clone()];
             let residual = if SUM { &residual[own] } else { images };
-            for first in (0..tail::<S>(channels)).step_by(S::F32_LANES) {
-                let (scale, shift) = (load::<S>(scale, first), load::<S>(shift, first));
+            for lanes in vectors(S::F32_LANES, channels) {
+                let scale = load(simd, &scale[lanes.clone()]);
+                let shift = load(simd, &shift[lanes.clone()]);
                 let positions = images
                     .chunks_exact(channels)
                     .zip(residual.chunks_exact(channels));
                 for (output, (image, residual)) in output.chunks_exact_mut(channels).zip(positions)
                 {
-                    let mut y = simd.mul_add_f32s(load::<S>(image, first), scale, shift);
+                    let mut y = simd.mul_add_f32s(load(simd, &image[lanes.clone()]), scale, shift);
                     if SUM {
-                        y = simd.add_f32s(y, load::<S>(residual, first));
+                        y = simd.add_f32s(y, load(simd, &residual[lanes.clone()]));
                     }
-                    store::<S>(output, first, if RELU { relu(simd, y) } else { y });
-                }
-            }
-            let rest = tail::<S>(channels)..channels;
-            let positions = images
-                .chunks_exact(channels)
-                .zip(residual.chunks_exact(channels));
-            for (output, (image, residual)) in output.chunks_exact_mut(channels).zip(positions) {
-                for channel in rest.clone() {
-                    let mut y = image[channel].mul_add(scale[channel], shift[channel]);
-                    if SUM {
-                        y += residual[channel];
+                    if RELU {
+                        y = masked(simd, y, y);
                     }
-                    output[channel] = if RELU { masked_scalar(y, y) } else { y };
+                    store(simd, &mut output[lanes.clone()], y);
                 }
             }
         }
@@ -378,12 +326,13 @@ impl Apply<'_> {
 }
 
 /// The sums of the gradient, and of the gradient times the distance from the mean, of each channel.
+/// Where there is an output, the gradient becomes that of the sum in front of the rectifier.
 struct Sum<'a> {
     norm: &'a Norm,
     mean: &'a [f32],
     images: &'a [f32],
-    output: &'a [f32],
-    gradient: &'a [f32],
+    output: Option<&'a [f32]>,
+    gradient: &'a mut [f32],
 }
 
 impl WithSimd for Sum<'_> {
@@ -391,52 +340,56 @@ impl WithSimd for Sum<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f64> {
+        match (self.norm.relu, self.output) {
+            (false, _) => self.each::<S, false, false>(simd, &[]),
+            (true, None) => self.each::<S, true, false>(simd, &[]),
+            (true, Some(output)) => self.each::<S, true, true>(simd, output),
+        }
+    }
+}
+
+impl Sum<'_> {
+    #[inline(always)]
+    fn each<S: Simd, const RELU: bool, const OUTPUT: bool>(
+        self,
+        simd: S,
+        outputs: &[f32],
+    ) -> Vec<f64> {
         let channels = self.mean.len();
         let len = piece_len(channels);
-        let relu = self.norm.relu;
         let mut totals = vec![0.0; 2 * channels];
         let mut sums = vec![0.0f32; 2 * channels];
-        let pieces = self.images.chunks(len).zip(self.output.chunks(len));
-        for ((images, outputs), gradients) in pieces.zip(self.gradient.chunks(len)) {
-            let positions = || {
-                let outputs = outputs
-                    .chunks_exact(channels)
-                    .zip(gradients.chunks_exact(channels));
-                images.chunks_exact(channels).zip(outputs)
-            };
-            for first in (0..tail::<S>(channels)).step_by(S::F32_LANES) {
-                let mean = load::<S>(self.mean, first);
+        for (piece, gradients) in self.gradient.chunks_mut(len).enumerate() {
+            let own = piece * len..piece * len + gradients.len();
+            let images = &self.images[own.clone()];
+            let outputs = if OUTPUT { &outputs[own] } else { images };
+            for lanes in vectors(S::F32_LANES, channels) {
+                let mean = load(simd, &self.mean[lanes.clone()]);
+                let scale = load(simd, &self.norm.scale[lanes.clone()]);
+                let shift = load(simd, &self.norm.shift[lanes.clone()]);
                 let mut of_gradient = [simd.splat_f32s(0.0); 2];
                 let mut of_product = [simd.splat_f32s(0.0); 2];
-                for (row, (image, (output, gradient))) in positions().enumerate() {
-                    let mut g = load::<S>(gradient, first);
-                    if relu {
-                        g = masked(simd, load::<S>(output, first), g);
+                let positions = images
+                    .chunks_exact(channels)
+                    .zip(outputs.chunks_exact(channels));
+                let positions = gradients.chunks_exact_mut(channels).zip(positions);
+                for (row, (gradient, (image, output))) in positions.enumerate() {
+                    let x = load(simd, &image[lanes.clone()]);
+                    let mut g = load(simd, &gradient[lanes.clone()]);
+                    if OUTPUT {
+                        g = masked(simd, load(simd, &output[lanes.clone()]), g);
+                        store(simd, &mut gradient[lanes.clone()], g);
+                    } else if RELU {
+                        g = masked(simd, simd.mul_add_f32s(x, scale, shift), g);
                     }
-                    let x = simd.sub_f32s(load::<S>(image, first), mean);
+                    let x = simd.sub_f32s(x, mean);
                     of_gradient[row % 2] = simd.add_f32s(of_gradient[row % 2], g);
                     of_product[row % 2] = simd.mul_add_f32s(g, x, of_product[row % 2]);
                 }
-                store::<S>(
-                    &mut sums,
-                    first,
-                    simd.add_f32s(of_gradient[0], of_gradient[1]),
-                );
+                let sum = simd.add_f32s(of_gradient[0], of_gradient[1]);
                 let product = simd.add_f32s(of_product[0], of_product[1]);
-                store::<S>(&mut sums[channels..], first, product);
-            }
-            for channel in tail::<S>(channels)..channels {
-                let (mut of_gradient, mut of_product) = (0.0, 0.0);
-                for (image, (output, gradient)) in positions() {
-                    let g = if relu {
-                        masked_scalar(output[channel], gradient[channel])
-                    } else {
-                        gradient[channel]
-                    };
-                    of_gradient += g;
-                    of_product += g * (image[channel] - self.mean[channel]);
-                }
-                (sums[channel], sums[channels + channel]) = (of_gradient, of_product);
+                store(simd, &mut sums[lanes.clone()], sum);
+                store(simd, &mut sums[channels..][lanes], product);
             }
             totals
                 .iter_mut()
@@ -447,15 +400,14 @@ impl WithSimd for Sum<'_> {
     }
 }
 
-/// The gradient of the images, and of the residual.
+/// Turns the gradient into that of the images. Where there was a residual, the gradient is that behind
+/// the rectifier and is copied for it.
 struct Differentiate<'a> {
     norm: &'a Norm,
     slopes: &'a [f32],
     offsets: &'a [f32],
     images: &'a [f32],
-    output: &'a [f32],
-    gradient: &'a [f32],
-    input: &'a mut [f32],
+    gradient: &'a mut [f32],
     residual: Option<&'a mut [f32]>,
 }
 
@@ -463,45 +415,40 @@ impl WithSimd for Differentiate<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Norm { scale, relu, .. } = self.norm;
-        let channels = scale.len();
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        match (self.norm.relu, self.residual.take()) {
+            (true, None) => self.each::<S, true>(simd, None),
+            (_, residual) => self.each::<S, false>(simd, residual),
+        }
+    }
+}
+
+impl Differentiate<'_> {
+    #[inline(always)]
+    fn each<S: Simd, const RELU: bool>(self, simd: S, mut residual: Option<&mut [f32]>) {
+        let channels = self.slopes.len();
         let len = piece_len(channels);
-        let mut residual = self.residual;
-        for (piece, input) in self.input.chunks_mut(len).enumerate() {
-            let own = piece * len..piece * len + input.len();
-            let (images, outputs) = (&self.images[own.clone()], &self.output[own.clone()]);
-            let gradients = &self.gradient[own.clone()];
-            let mut residual = residual.as_mut().map(|residual| &mut residual[own]);
-            for first in (0..tail::<S>(channels)).step_by(S::F32_LANES) {
-                let constants = [scale, self.slopes, self.offsets];
-                let [scale, slope, offset] = constants.map(|values| load::<S>(values, first));
-                for (row, input) in input.chunks_exact_mut(channels).enumerate() {
-                    let at = row * channels + first;
-                    let mut g = load::<S>(gradients, at);
-                    if *relu {
-                        g = masked(simd, load::<S>(outputs, at), g);
-                    }
-                    let x = simd.mul_add_f32s(load::<S>(images, at), slope, offset);
-                    store::<S>(input, first, simd.mul_add_f32s(g, scale, x));
-                    if let Some(residual) = &mut residual {
-                        store::<S>(residual, at, g);
-                    }
-                }
+        for (piece, gradients) in self.gradient.chunks_mut(len).enumerate() {
+            let own = piece * len..piece * len + gradients.len();
+            if let Some(residual) = &mut residual {
+                residual[own.clone()].copy_from_slice(gradients);
             }
-            for (row, input) in input.chunks_exact_mut(channels).enumerate() {
-                for channel in tail::<S>(channels)..channels {
-                    let at = row * channels + channel;
-                    let g = if *relu {
-                        masked_scalar(outputs[at], gradients[at])
-                    } else {
-                        gradients[at]
-                    };
-                    let x = images[at].mul_add(self.slopes[channel], self.offsets[channel]);
-                    input[channel] = g.mul_add(scale[channel], x);
-                    if let Some(residual) = &mut residual {
-                        residual[at] = g;
+            let images = &self.images[own];
+            for lanes in vectors(S::F32_LANES, channels) {
+                let Norm { scale, shift, .. } = self.norm;
+                let constants = [scale, shift, self.slopes, self.offsets];
+                let [scale, shift, slope, offset] =
+                    constants.map(|values| load(simd, &values[lanes.clone()]));
+                let positions = images.chunks_exact(channels);
+                for (gradient, image) in gradients.chunks_exact_mut(channels).zip(positions) {
+                    let x = load(simd, &image[lanes.clone()]);
+                    let mut g = load(simd, &gradient[lanes.clone()]);
+                    if RELU {
+                        g = masked(simd, simd.mul_add_f32s(x, scale, shift), g);
                     }
+                    let x = simd.mul_add_f32s(x, slope, offset);
+                    let g = simd.mul_add_f32s(g, scale, x);
+                    store(simd, &mut gradient[lanes.clone()], g);
                 }
             }
         }

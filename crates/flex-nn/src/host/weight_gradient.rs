@@ -4,11 +4,11 @@
 //! number times the gradient of a block of output channels, which is in vectors.
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
-use super::conv::{CACHE, PIECE};
-use super::gather::{Padded, Run, output_block};
-use super::{Conv, Images, arch, lanes};
+use super::conv::CACHE;
+use super::gather::{Layout, Padded, Run, output_block};
+use super::weights::unpack;
+use super::{Conv, Images, arch, lanes, memory, parallel};
 
 /// The positions that are worked on together: what is read of them stays in the first cache.
 const POSITIONS: usize = 128;
@@ -28,22 +28,13 @@ pub fn compute(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) -> Vec<f
         let job = Job::new(conv, group);
         let sums = job.sums(images, gradient);
         let width = job.width;
-        let block = job.numbers.len() * width;
         let blocks = weights
-            .par_chunks_mut(width * inputs * taps)
-            .zip(sums.par_chunks(block));
-        blocks.for_each(|(weights, sums)| {
-            for (sums, numbers) in sums.chunks(PIECE * width).zip(job.numbers.chunks(PIECE)) {
-                for (output, weights) in weights.chunks_exact_mut(inputs * taps).enumerate() {
-                    let sums = sums[output..].iter().step_by(width);
-                    for (sum, &(channel, [row, column])) in sums.zip(numbers) {
-                        if channel < inputs {
-                            weights[channel * taps + row * kernel_width + column] = *sum;
-                        }
-                    }
-                }
-            }
+            .chunks_mut(width * inputs * taps)
+            .zip(sums.chunks(job.weight_places.len() * width));
+        parallel::each(blocks, |(weights, sums)| {
+            unpack(sums, weights, &job.weight_places, inputs * taps);
         });
+        memory::give_back(sums);
     }
     weights
 }
@@ -52,10 +43,11 @@ pub fn compute(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) -> Vec<f
 struct Job<'a> {
     conv: &'a Conv,
     group: usize,
-    /// Images that are worked on together.
-    together: usize,
+    /// The copy of the images that are worked on together.
+    layout: Layout,
     runs: Vec<Run>,
-    numbers: Vec<(usize, [usize; 2])>,
+    /// The place of the weight of each number of the runs.
+    weight_places: Vec<Option<usize>>,
     /// Channels in a block of output channels, and blocks.
     width: usize,
     blocks: usize,
@@ -71,6 +63,12 @@ struct Copies {
     images: usize,
 }
 
+impl Drop for Copies {
+    fn drop(&mut self) {
+        memory::give_back(std::mem::take(&mut self.gradient));
+    }
+}
+
 impl<'a> Job<'a> {
     fn new(conv: &'a Conv, group: usize) -> Self {
         let [inputs, outputs] = conv.group_channels();
@@ -79,16 +77,16 @@ impl<'a> Job<'a> {
         let numbers = inputs * padded_height * padded_width + outputs * height * width;
         // At least eight pieces, as far as there are images, whatever the number of threads.
         let together = (CACHE / numbers.max(1)).clamp(1, conv.input[0].div_ceil(PARTS).max(1));
-        let padded = Padded::new(together, inputs, conv.padded(), conv.before());
-        let (runs, numbers) = conv.forward_runs(&padded);
-        let places = conv.forward_places(&padded);
+        let layout = Layout::padded(together, inputs, conv.padded(), conv.before());
+        let (runs, weight_places) = conv.forward_runs(&layout);
+        let places = conv.forward_places(&layout);
         let block = output_block(lanes(), outputs);
         Self {
             conv,
             group,
-            together,
+            layout,
             runs,
-            numbers,
+            weight_places,
             width: block,
             blocks: outputs.div_ceil(block),
             places,
@@ -97,19 +95,19 @@ impl<'a> Job<'a> {
 
     /// The sums for each block of output channels and each number of a run, `[block, number, channel]`.
     fn sums(&self, images: &Images<'_>, gradient: &Images<'_>) -> Vec<f32> {
-        let len = self.blocks * self.numbers.len() * self.width;
-        let pieces = self.conv.input[0].div_ceil(self.together);
+        let len = self.blocks * self.weight_places.len() * self.width;
+        let pieces = self.conv.input[0].div_ceil(self.layout.images);
         if len > LARGE {
             // Threads share the weights, and not the images.
-            let copies = (0..pieces).into_par_iter().map(|piece| {
+            let copies = parallel::map(0..pieces, |piece| {
                 let mut copies = self.copies();
                 self.fill(&mut copies, piece, images, gradient);
                 copies
             });
-            let copies: Vec<_> = copies.collect();
-            let mut sums = vec![0.0; len];
-            let blocks = sums.par_chunks_mut(self.numbers.len() * self.width);
-            blocks.enumerate().for_each(|(block, sums)| {
+            let mut sums = memory::take(len);
+            let blocks = sums.chunks_mut(self.weight_places.len() * self.width);
+            parallel::each(blocks.enumerate(), |(block, sums)| {
+                sums.fill(0.0);
                 for copies in &copies {
                     self.add(copies, block, sums);
                 }
@@ -117,50 +115,43 @@ impl<'a> Job<'a> {
             return sums;
         }
         let parts = PARTS.min(pieces).max(1);
-        let sums: Vec<Vec<f32>> = (0..parts)
-            .into_par_iter()
-            .map(|part| {
-                let mut sums = vec![0.0; len];
-                let mut copies = self.copies();
-                for piece in part * pieces / parts..(part + 1) * pieces / parts {
-                    self.fill(&mut copies, piece, images, gradient);
-                    let blocks = sums.chunks_mut(self.numbers.len() * self.width);
-                    blocks
-                        .enumerate()
-                        .for_each(|(block, sums)| self.add(&copies, block, sums));
-                }
-                sums
-            })
-            .collect();
+        let sums = parallel::map(0..parts, |part| {
+            let mut sums = memory::take(len);
+            sums.fill(0.0);
+            let mut copies = self.copies();
+            for piece in part * pieces / parts..(part + 1) * pieces / parts {
+                self.fill(&mut copies, piece, images, gradient);
+                let blocks = sums.chunks_mut(self.weight_places.len() * self.width);
+                blocks
+                    .enumerate()
+                    .for_each(|(block, sums)| self.add(&copies, block, sums));
+            }
+            sums
+        });
         let mut sums = sums.into_iter();
         let first = sums.next().unwrap_or_default();
         sums.fold(first, |mut total, part| {
             total
                 .iter_mut()
-                .zip(part)
+                .zip(&part)
                 .for_each(|(total, part)| *total += part);
+            memory::give_back(part);
             total
         })
     }
 
     fn copies(&self) -> Copies {
-        let [inputs, _] = self.conv.group_channels();
         Copies {
-            padded: Padded::new(
-                self.together,
-                inputs,
-                self.conv.padded(),
-                self.conv.before(),
-            ),
-            gradient: vec![0.0; self.blocks * self.places.len() * self.width],
+            padded: Padded::new(self.layout),
+            gradient: memory::take(self.blocks * self.places.len() * self.width),
             images: 0,
         }
     }
 
     /// Copies piece `piece` of the batch.
     fn fill(&self, copies: &mut Copies, piece: usize, images: &Images<'_>, gradient: &Images<'_>) {
-        let first = piece * self.together;
-        copies.images = self.together.min(self.conv.input[0] - first);
+        let first = piece * self.layout.images;
+        copies.images = self.layout.images.min(self.conv.input[0] - first);
         let [inputs, outputs] = self.conv.group_channels();
         let [_, _, height, width] = self.conv.output();
         copies
@@ -183,12 +174,12 @@ impl<'a> Job<'a> {
 
     /// Adds the sums over the positions of some images for a block of output channels.
     fn add(&self, copies: &Copies, block: usize, sums: &mut [f32]) {
-        let positions = self.places.len() / self.together * copies.images;
+        let positions = self.places.len() / self.layout.images * copies.images;
         let gradient = &copies.gradient[block * self.places.len() * self.width..];
         arch().dispatch(Add {
             runs: &self.runs,
             places: &self.places[..positions],
-            input: &copies.padded.data,
+            input: copies.padded.data(),
             gradient: &gradient[..positions * self.width],
             width: self.width,
             sums,
