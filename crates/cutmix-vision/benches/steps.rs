@@ -43,6 +43,11 @@ fn main() {
         println!("compared with PyTorch by scripts/compare_training.py");
         return;
     }
+    // As in the program.
+    if std::env::var("RAYON_NUM_THREADS").as_deref() != Ok("1") {
+        let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
+        pool.build_global().expect("nothing has used it");
+    }
     // A network is kept for the next request of the same kind.
     let mut kept: Option<Subject> = None;
     for line in std::io::stdin().lock().lines() {

@@ -3,12 +3,11 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::Conv2dConfig;
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::pool::MaxPool2dConfig;
 use burn::nn::{BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::ops::PadMode;
-use burn::tensor::{Device, Tensor, s};
+use burn::tensor::{Device, Tensor};
 use cutmix_train::Network;
-use flex_nn::{BatchNorm, Conv2d};
+use flex_nn::{BatchNorm, Conv2d, MaxPool2d, subsample};
 use serde::{Deserialize, Serialize};
 
 use super::{AnyNetwork, Architecture, ModelConfig, ModelError, Optimizer, Recipe, Scaling};
@@ -240,7 +239,7 @@ impl ResNetConfig {
                 let pool = MaxPool2dConfig::new([3, 3])
                     .with_strides([2, 2])
                     .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
-                Some(pool.init())
+                Some(pool.init().into())
             }
         };
         let mut channels = self.width;
@@ -357,26 +356,11 @@ impl Block {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.projection {
             Some(projection) => projection.forward(input.clone()),
-            None => self.subsample(input.clone()),
+            None => subsample(input.clone(), [self.stride; 2], self.channels),
         };
         let (last, first) = self.body.split_last().expect("a block has convolutions");
         let x = first.iter().fold(input, |x, layer| layer.forward_relu(x));
-        last.norm.forward_add_relu(last.conv.forward(x), shortcut)
-    }
-
-    /// Applies the shortcut without parameters: every `stride`-th pixel, followed by channels of 0.
-    fn subsample(&self, input: Tensor<4>) -> Tensor<4> {
-        let missing = self.channels - input.dims()[1];
-        if self.stride == 1 && missing == 0 {
-            return input;
-        }
-        let step = self.stride as isize;
-        // With the channels last, as the kernels of `flex-nn` leave them in memory.
-        input
-            .permute([0, 2, 3, 1])
-            .slice(s![.., ..;step, ..;step, ..])
-            .pad([(0, missing)], PadMode::Constant(0.0))
-            .permute([0, 3, 1, 2])
+        last.conv.forward_norm_add_relu(x, &last.norm, shortcut)
     }
 }
 
@@ -408,11 +392,11 @@ impl ConvNorm {
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.norm.forward(self.conv.forward(input))
+        self.conv.forward_norm(input, &self.norm)
     }
 
     fn forward_relu(&self, input: Tensor<4>) -> Tensor<4> {
-        self.norm.forward_relu(self.conv.forward(input))
+        self.conv.forward_norm_relu(input, &self.norm)
     }
 }
 
