@@ -57,7 +57,25 @@ enum Command {
     Bench(bench::BenchArgs),
 }
 
+/// Lets the main thread, which trains, work with the threads of the pool instead of waiting for them.
+/// Where there is only one thread, it stays with the pool: the image loader would wait for a main
+/// thread that waits for images.
+fn join_pool() {
+    let chosen = std::env::var("RAYON_NUM_THREADS").ok();
+    let chosen = chosen.and_then(|threads| threads.parse().ok());
+    let threads = match chosen.filter(|threads| *threads > 0) {
+        Some(threads) => threads,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    if threads > 1 {
+        let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
+        // Without these threads, the pool makes its own when it is first used.
+        let _ = pool.num_threads(threads).build_global();
+    }
+}
+
 fn main() -> ExitCode {
+    join_pool();
     let command = Args::command().mut_subcommand("train", settings::with_headings);
     let matches = command.get_matches();
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
