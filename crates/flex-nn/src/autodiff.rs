@@ -13,6 +13,7 @@ use burn::tensor::Shape;
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 
 use crate::backend::{ConvState, Maybe, NnGradients, NnOps, NormState};
+use crate::host::SgdStep;
 
 impl<B: NnGradients, C: CheckpointStrategy> NnOps for Autodiff<B, C> {
     fn fast_conv2d(
@@ -116,6 +117,15 @@ impl<B: NnGradients, C: CheckpointStrategy> NnOps for Autodiff<B, C> {
         let state = (images.shape(), stride);
         let output = B::fast_subsample(images, stride, channels);
         record::<B, C, _, 1>(Subsample, [node], state, output)
+    }
+
+    fn fast_sgd(
+        _parameter: FloatTensor<Self>,
+        _gradient: FloatTensor<Self>,
+        _velocity: Maybe<Self>,
+        _step: SgdStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        unreachable!("an optimizer gets tensors without gradients")
     }
 }
 

@@ -5,6 +5,8 @@ use burn::backend::{Backend, ExtensionType, backend_extension};
 use burn::tensor::Shape;
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 
+use crate::host::SgdStep;
+
 /// A tensor that may be missing. (An extension takes no `Option`.)
 #[derive(Clone, Debug, ExtensionType)]
 pub enum Maybe<B: Backend> {
@@ -83,6 +85,15 @@ pub trait NnOps: Backend {
         stride: [usize; 2],
         channels: usize,
     ) -> FloatTensor<Self>;
+
+    /// A step of stochastic gradient descent: the parameter and the velocity after it. It has no
+    /// gradient.
+    fn fast_sgd(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        #[extension_type] velocity: Maybe<Self>,
+        step: SgdStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
 /// The gradients of the operations.

@@ -10,7 +10,7 @@ use burn::tensor::{Bytes, Shape};
 
 use crate::backend::{ConvState, Maybe, NnGradients, NnOps, NormState};
 use crate::host::{
-    Conv, Epilogue, Images, MaxPool, Norm, Statistics, Subsample, bias_gradient,
+    Conv, Epilogue, Images, MaxPool, Norm, SgdStep, Statistics, Subsample, bias_gradient,
     channels_last_strides, give_back,
 };
 
@@ -119,6 +119,19 @@ impl NnOps for Flex {
         let output = subsample.forward(&positions(&images));
         recycle(images);
         channels_last(output, subsample.output())
+    }
+
+    fn fast_sgd(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: Maybe<Self>,
+        step: SgdStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let layout = Layout::contiguous(parameter.layout().shape().clone());
+        let mut parameter = into_values(parameter);
+        let velocity = velocity.get().map(into_values);
+        let velocity = step.apply(&mut parameter, into_values(gradient), velocity);
+        (tensor(parameter, layout.clone()), tensor(velocity, layout))
     }
 }
 
@@ -263,6 +276,15 @@ fn into_positions(images: FlexTensor) -> Vec<f32> {
     match into_memory(images) {
         Ok(memory) => memory,
         Err(images) => view(&images).copy_channels_last(),
+    }
+}
+
+/// The numbers of a tensor in the order of its dimensions, in their memory where nobody else holds it.
+fn into_values(tensor: FlexTensor) -> Vec<f32> {
+    let is_whole = tensor.storage::<f32>().len() == tensor.layout().num_elements();
+    match tensor.is_contiguous() && is_whole {
+        true => into_memory(tensor).unwrap_or_else(|tensor| values(&tensor).into_owned()),
+        false => values(&tensor).into_owned(),
     }
 }
 

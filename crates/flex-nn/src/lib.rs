@@ -48,9 +48,11 @@ mod backend;
 #[cfg(feature = "flex")]
 mod flex;
 mod modules;
+mod sgd;
 
 pub mod host;
 
 #[cfg(feature = "flex")]
 pub use backend::{ConvState, Maybe, NnGradients, NnOps, NormState};
 pub use modules::{BatchNorm, Conv2d, MaxPool2d, subsample};
+pub use sgd::{Sgd, SgdState};

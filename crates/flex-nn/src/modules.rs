@@ -390,9 +390,9 @@ fn finish(images: Tensor<4>, residual: Option<Tensor<4>>, has_relu: bool) -> Ten
     if has_relu { relu(images) } else { images }
 }
 
-/// Whether the kernels of this crate can run on images.
+/// Whether the kernels of this crate can run on a tensor.
 #[cfg(feature = "flex")]
-fn has_kernels(images: &Tensor<4>) -> bool {
+pub(crate) fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
     fn is_flex(kind: &DispatchTensorKind) -> bool {
         match kind {
             DispatchTensorKind::Flex(_) => true,
@@ -402,8 +402,8 @@ fn has_kernels(images: &Tensor<4>) -> bool {
         }
     }
 
-    images.dtype() == DType::F32
-        && !images.dims().contains(&0)
+    tensor.dtype() == DType::F32
+        && !tensor.dims().contains(&0)
         && crate::host::is_available()
-        && is_flex(&images.clone().into_dispatch().kind)
+        && is_flex(&tensor.clone().into_dispatch().kind)
 }

@@ -1,9 +1,8 @@
 //! How a network is trained well without further settings.
 
 use burn::module::ParamGroup;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
+use burn::optim::{AdamWConfig, ModuleOptimizer};
+use flex_nn::Sgd;
 use serde::{Deserialize, Serialize};
 
 /// The optimizer, which updates the weights by their gradients.
@@ -41,17 +40,13 @@ impl Optimizer {
         let decay = weight_decay as f32;
         match self {
             Self::Sgd => {
-                let momentum = MomentumConfig {
+                let sgd = |weight_decay| Sgd {
                     momentum: 0.9,
-                    dampening: 0.0,
                     nesterov: true,
+                    weight_decay,
                 };
-                let plain = SgdConfig::new().with_momentum(Some(momentum));
-                let decaying = plain
-                    .clone()
-                    .with_weight_decay((decay > 0.0).then(|| WeightDecayConfig::new(decay)));
-                let optimizer = ModuleOptimizer::from(decaying.build());
-                optimizer.with_group(without_decay(), plain.build(), None)
+                let optimizer = ModuleOptimizer::from(sgd(decay));
+                optimizer.with_group(without_decay(), sgd(0.0), None)
             }
             Self::AdamW => {
                 let adamw = |decay| {

@@ -1,8 +1,10 @@
 //! Convolutions and their gradients.
 
 use super::gather::{Finish, Gather, Layout, Padded, Phase, Run};
+use super::vector::are_finite;
 use super::weight_gradient;
 use super::weights::pack;
+use super::winograd::Winograd;
 use super::{Images, arch, memory, parallel};
 
 /// A convolution of images `[N, C, H, W]` with weights `[O, C / groups, h, w]`.
@@ -158,7 +160,11 @@ impl Conv {
         assert_eq!(images.shape(), self.input);
         let [_, _, height, width] = self.output();
         let [inputs, outputs] = self.group_channels();
-        let padded = self.padded();
+        let mut padded = self.padded();
+        let is_winograd = self.is_winograd(inputs, self.output());
+        if is_winograd {
+            padded = Winograd::padded([height, width], padded);
+        }
         let is_dense = self.groups == 1
             && self.padding == [[0; 2]; 2]
             && inputs.is_multiple_of(8)
@@ -234,7 +240,10 @@ impl Conv {
             [before as usize, after.max(0) as usize]
         };
         let borders = [border(0), border(1)];
-        let size = [0, 1].map(|axis| output[2 + axis] + borders[axis].iter().sum::<usize>());
+        let mut size = [0, 1].map(|axis| output[2 + axis] + borders[axis].iter().sum::<usize>());
+        if self.is_winograd(outputs, self.input) {
+            size = Winograd::padded([self.input[2], self.input[3]], size);
+        }
         let before = borders.map(|[before, _]| before);
         let positions = self.input[2] * self.input[3];
         let together = self.images_together(outputs * size[0] * size[1], positions);
@@ -297,7 +306,16 @@ impl Conv {
         self.gather(gradient, layout, self.input, finish, result, phases)
     }
 
-    /// Computes an output `[N, H, W, channels]` of this shape by [`Gather`], some images at a time.
+    /// Whether [`Winograd`] computes an output of this shape from so many input channels.
+    fn is_winograd(&self, inputs: usize, output: [usize; 4]) -> bool {
+        let is_possible = self.groups == 1
+            && self.kernel == [3, 3]
+            && self.stride == [1, 1]
+            && self.dilation == [1, 1];
+        is_possible && Winograd::pays(inputs, output)
+    }
+
+    /// Computes an output `[N, H, W, channels]` of this shape, some images at a time.
     fn gather(
         &self,
         images: &Images<'_>,
@@ -313,6 +331,11 @@ impl Conv {
         let of_group = channels / self.groups;
         let arch = arch();
         let phases: Vec<_> = (0..self.groups).map(phases).collect();
+        let winograd = self.is_winograd(layout.channels, output).then(|| {
+            let weights = &phases[0][0].weights;
+            are_finite(weights).then(|| Winograd::new(layout, channels, [height, width], weights))
+        });
+        let winograd = winograd.flatten();
         let dense = images.as_channels_last().filter(|_| layout.is_dense);
         let parts = result.chunks_mut((layout.images * len).max(1));
         parallel::each(parts.enumerate(), |(part, output)| {
@@ -328,10 +351,28 @@ impl Conv {
                     (Some(padded), _) => padded.data(),
                     (None, images) => &images.unwrap_or_default()[layout.place(0, first, 0, 0)..],
                 };
-                for phase in phases {
+                // In a tile a number that is not finite would spread to all positions.
+                let mut others = vec![0..images_here];
+                if let (Some(winograd), Some(padded)) = (&winograd, &padded) {
+                    let (finite, rest): (Vec<_>, Vec<_>) =
+                        (0..images_here).partition(|image| padded.is_finite(*image));
+                    let finite = match rest.is_empty() {
+                        true => vec![0..images_here],
+                        false => finite.into_iter().map(|image| image..image + 1).collect(),
+                    };
+                    for images in finite {
+                        winograd.apply(images, input, output, finish);
+                    }
+                    others = rest.into_iter().map(|image| image..image + 1).collect();
+                }
+                for (phase, images) in phases
+                    .iter()
+                    .flat_map(|phase| others.iter().map(move |images| (phase, images)))
+                {
+                    let of_image = phase.places.len() / layout.images;
                     arch.dispatch(Gather {
                         phase,
-                        positions: phase.places.len() / layout.images * images_here,
+                        positions: of_image * images.start..of_image * images.end,
                         input,
                         output: &mut *output,
                         stride: channels,

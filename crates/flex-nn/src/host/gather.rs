@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::memory;
-use super::vector::{load, masked, store};
+use super::vector::{are_finite, load, masked, store};
+use super::{arch, memory};
 
 /// Where the numbers of some images are: in blocks of channels, `[block, image, y, x, channel]`.
 #[derive(Clone, Copy, Debug)]
@@ -35,21 +35,25 @@ impl Layout {
         [height, width]: [usize; 2],
         before: [usize; 2],
     ) -> Self {
-        let block = match channels {
+        Self {
+            images,
+            channels,
+            block: Self::block_of(channels),
+            height,
+            width,
+            before,
+            is_dense: false,
+        }
+    }
+
+    /// The channels of a block of a padded copy.
+    pub fn block_of(channels: usize) -> usize {
+        match channels {
             0..=16 => channels,
             _ => (8..=16)
                 .rev()
                 .find(|block| channels.is_multiple_of(*block))
                 .unwrap_or(16),
-        };
-        Self {
-            images,
-            channels,
-            block,
-            height,
-            width,
-            before,
-            is_dense: false,
         }
     }
 
@@ -124,9 +128,23 @@ impl Padded {
         &self.data
     }
 
+    /// Whether all numbers of an image are finite.
+    pub fn is_finite(&self, image: usize) -> bool {
+        let layout = &self.layout;
+        let len = layout.height * layout.width * layout.block;
+        let blocks = (0..layout.blocks()).map(|block| layout.place(block, image, 0, 0));
+        let mut blocks = blocks.map(|place| &self.data[place..][..len]);
+        blocks.all(are_finite)
+    }
+
     /// Copies the channels from `channel` on of some images, at most as many as there is room for, and
     /// clears the borders.
     pub fn fill(&mut self, images: &super::Images<'_>, some: Range<usize>, channel: usize) {
+        arch().dispatch(|| self.fill_all(images, some, channel));
+    }
+
+    #[inline(always)]
+    fn fill_all(&mut self, images: &super::Images<'_>, some: Range<usize>, channel: usize) {
         let [_, _, height, width] = images.shape();
         let layout = self.layout;
         let [top, left] = layout.before;
@@ -188,8 +206,8 @@ pub fn output_block(lanes: usize, channels: usize) -> usize {
 /// Sums over all runs of all positions of a phase.
 pub struct Gather<'a> {
     pub phase: &'a Phase,
-    /// The number of positions, from the first one on.
-    pub positions: usize,
+    /// The numbers of the positions that are computed.
+    pub positions: Range<usize>,
     pub input: &'a [f32],
     /// The output of `channels` of `stride` channels for each position, from channel `first` on.
     pub output: &'a mut [f32],
@@ -238,8 +256,8 @@ impl Gather<'_> {
             let weights = &weights[block * len * V..][..len * V];
             let first = block * width;
             let count = width.min(self.channels - first);
-            let places = &self.phase.places[..self.positions];
-            let targets = &self.phase.targets[..self.positions];
+            let places = &self.phase.places[self.positions.clone()];
+            let targets = &self.phase.targets[self.positions.clone()];
             for (places, targets) in places.chunks(P).zip(targets.chunks(P)) {
                 // The last tile repeats a position and does not store it.
                 let places = std::array::from_fn(|p| places[p.min(places.len() - 1)]);
@@ -257,43 +275,41 @@ impl Gather<'_> {
 impl Finish<'_> {
     /// Finishes and stores the sums of the channels from `first` on, as many as there is room for.
     #[inline(always)]
-    fn store<S: Simd, const V: usize>(
+    pub fn store<S: Simd, const V: usize>(
         &self,
         simd: S,
         first: usize,
         output: &mut [f32],
         sums: &[S::f32s; V],
     ) {
-        let channels = first..first + output.len();
-        let scale = self.scale.map(|scale| &scale[channels.clone()]);
-        let shift = self.shift.map(|shift| &shift[channels]);
-        for (v, sum) in sums.iter().enumerate() {
-            let lanes = v * S::F32_LANES..((v + 1) * S::F32_LANES).min(output.len());
-            if lanes.is_empty() {
-                return;
-            }
-            let mut y = *sum;
-            if let Some(scale) = scale {
-                y = simd.mul_f32s(y, load(simd, &scale[lanes.clone()]));
-            }
-            if let Some(shift) = shift {
-                y = simd.add_f32s(y, load(simd, &shift[lanes.clone()]));
-            }
-            let output = &mut output[lanes];
-            if self.add {
-                y = simd.add_f32s(y, load(simd, output));
-            }
-            if self.relu {
-                y = masked(simd, y, y);
-            }
-            store(simd, output, y);
+        let channels = output.chunks_mut(S::F32_LANES).zip(sums).enumerate();
+        for (v, (output, sum)) in channels {
+            self.store_vector(simd, first + v * S::F32_LANES, output, *sum);
         }
+    }
+
+    /// As [`store`](Self::store), for at most one vector.
+    #[inline(always)]
+    pub fn store_vector<S: Simd>(&self, simd: S, first: usize, output: &mut [f32], mut y: S::f32s) {
+        if let Some(scale) = self.scale {
+            y = simd.mul_f32s(y, load(simd, &scale[first..][..output.len()]));
+        }
+        if let Some(shift) = self.shift {
+            y = simd.add_f32s(y, load(simd, &shift[first..][..output.len()]));
+        }
+        if self.add {
+            y = simd.add_f32s(y, load(simd, output));
+        }
+        if self.relu {
+            y = masked(simd, y, y);
+        }
+        store(simd, output, y);
     }
 }
 
 /// The sums of `P` positions for `V` vectors of channels.
 #[inline(always)]
-fn tile<S: Simd, const V: usize, const P: usize>(
+pub fn tile<S: Simd, const V: usize, const P: usize>(
     simd: S,
     runs: &[Run],
     input: &[f32],

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{memory, parallel};
+use super::{arch, memory, parallel};
 
 /// The strides of images of the shape `[N, C, H, W]` that are `[N, H, W, C]` in memory.
 pub fn channels_last_strides(shape: [usize; 4]) -> [isize; 4] {
@@ -76,14 +76,17 @@ impl<'a> Images<'a> {
         let mut copy = memory::take(self.shape.iter().product());
         let images = copy.chunks_mut((height * width * channels).max(1));
         parallel::each(images.enumerate(), |(image, to)| {
-            for (y, row) in to.chunks_mut(width * channels).enumerate() {
-                self.copy_row(image, y, 0..channels, row, channels);
-            }
+            arch().dispatch(|| {
+                for (y, row) in to.chunks_mut(width * channels).enumerate() {
+                    self.copy_row(image, y, 0..channels, row, channels);
+                }
+            });
         });
         copy
     }
 
     /// Copies some channels of a row of an image to positions that are `step` numbers apart.
+    #[inline(always)]
     pub(super) fn copy_row(
         &self,
         image: usize,

@@ -14,16 +14,19 @@ mod memory;
 mod norm;
 mod parallel;
 mod pool;
+mod sgd;
 mod subsample;
 mod vector;
 mod weight_gradient;
 mod weights;
+mod winograd;
 
 pub use conv::{Conv, Epilogue, bias_gradient};
 pub use images::{Images, channels_last_strides};
 pub use memory::give_back;
 pub use norm::{Norm, NormGradient, Statistics};
 pub use pool::MaxPool;
+pub use sgd::SgdStep;
 pub use subsample::Subsample;
 
 use std::sync::LazyLock;

@@ -4,10 +4,22 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use super::arch;
+
 /// The channels of each vector.
 pub fn vectors(lanes: usize, channels: usize) -> impl Iterator<Item = Range<usize>> {
     let starts = (0..channels).step_by(lanes);
     starts.map(move |start| start..(start + lanes).min(channels))
+}
+
+/// Whether no number is NaN or infinite.
+pub fn are_finite(numbers: &[f32]) -> bool {
+    const INFINITE: u32 = 0x7f80_0000;
+    let largest = arch().dispatch(|| {
+        let magnitudes = numbers.iter().map(|x| x.to_bits() & !(1 << 31));
+        magnitudes.fold(0, u32::max)
+    });
+    largest < INFINITE
 }
 
 /// Loads a vector, or a part of one where `values` is shorter.

@@ -23,7 +23,7 @@ pub fn compute(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) -> Vec<f
     let [kernel_height, kernel_width] = conv.kernel;
     let taps = kernel_height * kernel_width;
     let of_group = outputs * inputs * taps;
-    let mut weights = vec![0.0; conv.groups * of_group];
+    let mut weights = memory::take(conv.groups * of_group);
     for (group, weights) in weights.chunks_exact_mut(of_group.max(1)).enumerate() {
         let job = Job::new(conv, group);
         let sums = job.sums(images, gradient);
@@ -165,10 +165,12 @@ impl<'a> Job<'a> {
             let rows = to
                 .chunks_exact_mut(width * self.width)
                 .take(copies.images * height);
-            for (row, to) in rows.enumerate() {
-                let (image, y) = (first + row / height, row % height);
-                gradient.copy_row(image, y, channels.clone(), to, self.width);
-            }
+            arch().dispatch(|| {
+                for (row, to) in rows.enumerate() {
+                    let (image, y) = (first + row / height, row % height);
+                    gradient.copy_row(image, y, channels.clone(), to, self.width);
+                }
+            });
         }
     }
 
