@@ -51,6 +51,24 @@ fn conv() -> impl Strategy<Value = Conv> {
         })
 }
 
+/// 3 x 3 convolutions with stride 1 that are large enough for Winograd's algorithm.
+fn large_conv() -> impl Strategy<Value = Conv> {
+    let channels = prop_oneof![Just(32usize), Just(48), Just(80)];
+    let size = [9usize..20, 9usize..20];
+    let padding = [[0usize..3, 0usize..3], [0usize..3, 0usize..3]];
+    (6usize..9, channels.clone(), channels, size, padding).prop_map(
+        |(n, inputs, channels, [height, width], padding)| Conv {
+            input: [n, inputs, height, width],
+            channels,
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding,
+            dilation: [1, 1],
+            groups: 1,
+        },
+    )
+}
+
 /// Calls `add` with the index of an input, of a weight and of an output that are multiplied.
 fn products(conv: &Conv, mut add: impl FnMut(usize, usize, usize)) {
     let [n, c, h, w] = conv.input;
@@ -113,74 +131,95 @@ fn planes(data: &[f32], [n, c, h, w]: [usize; 4]) -> (Vec<f32>, [isize; 4], usiz
     (planes, strides, 5)
 }
 
+/// Checks a convolution and its gradients against plain loops.
+fn check_conv(conv: &Conv, seed: u64) -> Result<(), TestCaseError> {
+    let (shape, output) = (conv.input, conv.output());
+    let count = |shape: [usize; 4]| shape.iter().product::<usize>();
+    let images = numbers(count(shape), seed);
+    let weights = numbers(
+        conv.channels * shape[1] / conv.groups * conv.kernel.iter().product::<usize>(),
+        seed ^ 1,
+    );
+    let gradient = numbers(count(output), seed ^ 2);
+    let bias = numbers(conv.channels, seed ^ 3);
+    let scale = numbers(conv.channels, seed ^ 4);
+    let residual = numbers(count(output), seed ^ 5);
+    let sum = numbers(count(shape), seed ^ 6);
+    let mut expected = [
+        (0..count(output))
+            .map(|i| f64::from(bias[i % conv.channels]))
+            .collect::<Vec<_>>(),
+        vec![0.0; images.len()],
+        vec![0.0; weights.len()],
+    ];
+    products(conv, |image, weight, output| {
+        let [x, w, g] = [images[image], weights[weight], gradient[output]].map(f64::from);
+        expected[0][output] += x * w;
+        expected[1][image] += g * w;
+        expected[2][weight] += g * x;
+    });
+    let (image_planes, image_strides, start) = planes(&images, shape);
+    let (gradient_planes, gradient_strides, _) = planes(&gradient, output);
+    let views = [
+        (
+            Images::channels_last(&images, shape),
+            Images::channels_last(&gradient, output),
+        ),
+        (
+            Images::new(&image_planes, shape, image_strides, start),
+            Images::new(&gradient_planes, output, gradient_strides, start),
+        ),
+    ];
+    for (images, gradient) in views {
+        let epilogue = Epilogue {
+            shift: Some(&bias),
+            ..Epilogue::default()
+        };
+        let found = conv.forward(&images, &weights, epilogue);
+        prop_assert!(difference(&found, &expected[0]) < 1e-5, "forward");
+        let epilogue = Epilogue {
+            scale: Some(&scale),
+            shift: Some(&bias),
+            residual: Some(residual.clone()),
+            relu: true,
+        };
+        let found = conv.forward(&images, &weights, epilogue);
+        let finished: Vec<_> = (0..count(output))
+            .map(|i| {
+                let channel = i % conv.channels;
+                let [bias, scale, added] =
+                    [bias[channel], scale[channel], residual[i]].map(f64::from);
+                ((expected[0][i] - bias) * scale + bias + added).max(0.0)
+            })
+            .collect();
+        prop_assert!(difference(&found, &finished) < 1e-5, "epilogue");
+        let found = conv.input_gradient(&gradient, &weights, None);
+        prop_assert!(difference(&found, &expected[1]) < 1e-5, "input");
+        let found = conv.input_gradient(&gradient, &weights, Some(sum.clone()));
+        let added: Vec<_> = expected[1]
+            .iter()
+            .zip(&sum)
+            .map(|(g, s)| g + f64::from(*s))
+            .collect();
+        prop_assert!(difference(&found, &added) < 1e-5, "input, added");
+        let found = conv.weight_gradient(&images, &gradient);
+        prop_assert!(difference(&found, &expected[2]) < 1e-5, "weights");
+        let found = bias_gradient(&gradient);
+        let mut sums = vec![0.0; conv.channels];
+        for (index, g) in gradient.to_channels_last().iter().enumerate() {
+            sums[index % conv.channels] += f64::from(*g);
+        }
+        prop_assert!(difference(&found, &sums) < 1e-5, "bias");
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn convolutions_and_their_gradients_equal_plain_loops(conv in conv(), seed: u64) {
-        let (shape, output) = (conv.input, conv.output());
-        let count = |shape: [usize; 4]| shape.iter().product::<usize>();
-        let images = numbers(count(shape), seed);
-        let weights = numbers(
-            conv.channels * shape[1] / conv.groups * conv.kernel.iter().product::<usize>(),
-            seed ^ 1,
-        );
-        let gradient = numbers(count(output), seed ^ 2);
-        let bias = numbers(conv.channels, seed ^ 3);
-        let scale = numbers(conv.channels, seed ^ 4);
-        let residual = numbers(count(output), seed ^ 5);
-        let sum = numbers(count(shape), seed ^ 6);
-        let mut expected = [
-            (0..count(output)).map(|i| f64::from(bias[i % conv.channels])).collect::<Vec<_>>(),
-            vec![0.0; images.len()],
-            vec![0.0; weights.len()],
-        ];
-        products(&conv, |image, weight, output| {
-            let [x, w, g] = [images[image], weights[weight], gradient[output]].map(f64::from);
-            expected[0][output] += x * w;
-            expected[1][image] += g * w;
-            expected[2][weight] += g * x;
-        });
-        let (image_planes, image_strides, start) = planes(&images, shape);
-        let (gradient_planes, gradient_strides, _) = planes(&gradient, output);
-        let views = [
-            (Images::channels_last(&images, shape), Images::channels_last(&gradient, output)),
-            (
-                Images::new(&image_planes, shape, image_strides, start),
-                Images::new(&gradient_planes, output, gradient_strides, start),
-            ),
-        ];
-        for (images, gradient) in views {
-            let epilogue = Epilogue { shift: Some(&bias), ..Epilogue::default() };
-            let found = conv.forward(&images, &weights, epilogue);
-            prop_assert!(difference(&found, &expected[0]) < 1e-5, "forward");
-            let epilogue = Epilogue {
-                scale: Some(&scale),
-                shift: Some(&bias),
-                residual: Some(residual.clone()),
-                relu: true,
-            };
-            let found = conv.forward(&images, &weights, epilogue);
-            let finished: Vec<_> = (0..count(output)).map(|i| {
-                let channel = i % conv.channels;
-                let [bias, scale, added] = [bias[channel], scale[channel], residual[i]].map(f64::from);
-                ((expected[0][i] - bias) * scale + bias + added).max(0.0)
-            }).collect();
-            prop_assert!(difference(&found, &finished) < 1e-5, "epilogue");
-            let found = conv.input_gradient(&gradient, &weights, None);
-            prop_assert!(difference(&found, &expected[1]) < 1e-5, "input");
-            let found = conv.input_gradient(&gradient, &weights, Some(sum.clone()));
-            let added: Vec<_> = expected[1].iter().zip(&sum).map(|(g, s)| g + f64::from(*s)).collect();
-            prop_assert!(difference(&found, &added) < 1e-5, "input, added");
-            let found = conv.weight_gradient(&images, &gradient);
-            prop_assert!(difference(&found, &expected[2]) < 1e-5, "weights");
-            let found = bias_gradient(&gradient);
-            let mut sums = vec![0.0; conv.channels];
-            for (index, g) in gradient.to_channels_last().iter().enumerate() {
-                sums[index % conv.channels] += f64::from(*g);
-            }
-            prop_assert!(difference(&found, &sums) < 1e-5, "bias");
-        }
+        check_conv(&conv, seed)?;
     }
 
     #[test]
@@ -241,6 +280,15 @@ proptest! {
                 prop_assert!(found.residual.is_none());
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    #[test]
+    fn large_convolutions_and_their_gradients_equal_plain_loops(conv in large_conv(), seed: u64) {
+        check_conv(&conv, seed)?;
     }
 }
 

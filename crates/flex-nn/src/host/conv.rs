@@ -307,7 +307,7 @@ impl Conv {
     }
 
     /// Whether [`Winograd`] computes an output of this shape from so many input channels.
-    fn is_winograd(&self, inputs: usize, output: [usize; 4]) -> bool {
+    pub(super) fn is_winograd(&self, inputs: usize, output: [usize; 4]) -> bool {
         let is_possible = self.groups == 1
             && self.kernel == [3, 3]
             && self.stride == [1, 1]

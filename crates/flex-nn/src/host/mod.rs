@@ -20,6 +20,7 @@ mod vector;
 mod weight_gradient;
 mod weights;
 mod winograd;
+mod winograd_gradient;
 
 pub use conv::{Conv, Epilogue, bias_gradient};
 pub use images::{Images, channels_last_strides};

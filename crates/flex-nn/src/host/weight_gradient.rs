@@ -8,17 +8,23 @@ use pulp::{Simd, WithSimd};
 use super::conv::CACHE;
 use super::gather::{Layout, Padded, Run, output_block};
 use super::weights::unpack;
+use super::winograd_gradient;
 use super::{Conv, Images, arch, lanes, memory, parallel};
 
 /// The positions that are worked on together: what is read of them stays in the first cache.
 const POSITIONS: usize = 128;
 /// The parts of a batch whose sums are made apart and then added up, so that they do not depend on the
 /// number of threads.
-const PARTS: usize = 8;
+pub const PARTS: usize = 8;
 /// The most weights of which each part has sums of its own.
 const LARGE: usize = 1 << 17;
 
 pub fn compute(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) -> Vec<f32> {
+    if conv.is_winograd(conv.input[1], conv.output())
+        && let Some(weights) = winograd_gradient::compute(conv, images, gradient)
+    {
+        return weights;
+    }
     let [inputs, outputs] = conv.group_channels();
     let [kernel_height, kernel_width] = conv.kernel;
     let taps = kernel_height * kernel_width;
@@ -189,13 +195,16 @@ impl<'a> Job<'a> {
     }
 }
 
-struct Add<'a> {
-    runs: &'a [Run],
-    places: &'a [usize],
-    input: &'a [f32],
-    gradient: &'a [f32],
-    width: usize,
-    sums: &'a mut [f32],
+/// Adds to the sums, `[number, channel]`, the products of each number of the runs with the gradient,
+/// `[position, channel]`, over all positions.
+pub struct Add<'a> {
+    pub runs: &'a [Run],
+    pub places: &'a [usize],
+    pub input: &'a [f32],
+    pub gradient: &'a [f32],
+    /// The channels of a block: those of `output_block`.
+    pub width: usize,
+    pub sums: &'a mut [f32],
 }
 
 impl WithSimd for Add<'_> {

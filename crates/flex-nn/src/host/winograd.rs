@@ -11,26 +11,26 @@ use super::gather::{Finish, Layout, Run, output_block, tile};
 use super::{arch, lanes, memory, parallel};
 
 /// The numbers of a transformed tile.
-const NUMBERS: usize = 16;
+pub const NUMBERS: usize = 16;
 /// The most tiles that are worked on together. It is a multiple of the positions that [`tile`] takes.
 const TOGETHER: usize = 84;
 /// The numbers of f32 that the transformed input of these tiles may take.
 const CACHE: usize = 3 << 15;
 /// The numbers between two tiles of the transformed input, which keep them in different sets of the
 /// caches.
-const APART: usize = 16;
+pub const APART: usize = 16;
 /// The number of tiles from which on the transformation of the weights pays.
 const ENOUGH: usize = 192;
 
 /// A tile of the output.
 #[derive(Clone, Copy, Debug)]
-struct Tile {
+pub struct Tile {
     /// The place of its first input position in the padded copy.
-    place: usize,
+    pub place: usize,
     /// Its first output position.
-    target: usize,
+    pub target: usize,
     /// Its rows and columns that are inside the output: 1 or 2.
-    size: [usize; 2],
+    pub size: [usize; 2],
 }
 
 /// A convolution of padded images to an output of this height and width.
@@ -88,19 +88,8 @@ impl Winograd {
             offset: number * together * step,
             len: numbers,
         };
-        let [rows, columns] = size;
-        let mut tiles = Vec::new();
-        for image in 0..layout.images {
-            for y in (0..rows).step_by(2) {
-                for x in (0..columns).step_by(2) {
-                    tiles.push(Tile {
-                        place: layout.place(0, image, y, x),
-                        target: (image * rows + y) * columns + x,
-                        size: [(rows - y).min(2), (columns - x).min(2)],
-                    });
-                }
-            }
-        }
+        let tiles = tiles(&layout, size);
+        let [_, columns] = size;
         Self {
             layout,
             channels,
@@ -136,6 +125,66 @@ impl Winograd {
         });
         memory::give_back(inputs);
         memory::give_back(products);
+    }
+}
+
+/// The tiles of an output of this height and width, for all images of the layout.
+pub fn tiles(layout: &Layout, [rows, columns]: [usize; 2]) -> Vec<Tile> {
+    let mut tiles = Vec::new();
+    for image in 0..layout.images {
+        for y in (0..rows).step_by(2) {
+            for x in (0..columns).step_by(2) {
+                tiles.push(Tile {
+                    place: layout.place(0, image, y, x),
+                    target: (image * rows + y) * columns + x,
+                    size: [(rows - y).min(2), (columns - x).min(2)],
+                });
+            }
+        }
+    }
+    tiles
+}
+
+/// Transforms the input of some tiles to `[16, tile, channel]`, with `step` numbers from tile to tile
+/// and as much room as there is for all.
+#[inline(always)]
+pub fn transform_input<S: Simd>(
+    simd: S,
+    layout: &Layout,
+    input: &[f32],
+    tiles: &[Tile],
+    to: &mut [f32],
+    step: usize,
+) {
+    let of_row = layout.width * layout.block / S::F32_LANES;
+    let of_position = layout.block / S::F32_LANES;
+    let of_number = to.len() / NUMBERS / S::F32_LANES;
+    let of_tile = step / S::F32_LANES;
+    let (input, _) = S::as_simd_f32s(input);
+    let (to, _) = S::as_mut_simd_f32s(to);
+    for block in 0..layout.blocks() {
+        let first = layout.place(block, 0, 0, 0) / S::F32_LANES;
+        for vector in 0..of_position {
+            for (number, tile) in tiles.iter().enumerate() {
+                let place = first + tile.place / S::F32_LANES + vector;
+                let mut rows = [[simd.splat_f32s(0.0); 4]; 4];
+                for y in 0..4 {
+                    let positions = &input[place + y * of_row..][..3 * of_position + 1];
+                    for x in 0..4 {
+                        rows[y][x] = positions[x * of_position];
+                    }
+                    rows[y] = input_row(simd, rows[y]);
+                }
+                let start = number * of_tile + block * of_position + vector;
+                for x in 0..4 {
+                    let column = [rows[0][x], rows[1][x], rows[2][x], rows[3][x]];
+                    let column = input_row(simd, column);
+                    for y in 0..4 {
+                        to[(4 * y + x) * of_number + start] = column[y];
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -239,7 +288,8 @@ impl Apply<'_> {
         let (weights, _) = S::as_simd_f32s(&winograd.weights);
         let len = winograd.layout.blocks() * winograd.layout.block * V;
         for tiles in self.tiles.chunks(winograd.together) {
-            self.transform_input(simd, tiles);
+            let step = winograd.step;
+            transform_input(simd, &winograd.layout, self.input, tiles, self.inputs, step);
             for first in (0..winograd.channels).step_by(width) {
                 let weights = &weights[first / width * NUMBERS * len..][..NUMBERS * len];
                 for (number, weights) in weights.chunks_exact(len).enumerate() {
@@ -257,45 +307,6 @@ impl Apply<'_> {
                     }
                 }
                 self.transform_output::<S, V>(simd, tiles, first);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn transform_input<S: Simd>(&mut self, simd: S, tiles: &[Tile]) {
-        let &Winograd {
-            layout,
-            together,
-            step,
-            ..
-        } = self.winograd;
-        let of_row = layout.width * layout.block / S::F32_LANES;
-        let of_position = layout.block / S::F32_LANES;
-        let (input, _) = S::as_simd_f32s(self.input);
-        let (inputs, _) = S::as_mut_simd_f32s(self.inputs);
-        let of_tile = step / S::F32_LANES;
-        for block in 0..layout.blocks() {
-            let first = layout.place(block, 0, 0, 0) / S::F32_LANES;
-            for vector in 0..of_position {
-                let to = block * of_position + vector;
-                for (number, tile) in tiles.iter().enumerate() {
-                    let place = first + tile.place / S::F32_LANES + vector;
-                    let mut rows = [[simd.splat_f32s(0.0); 4]; 4];
-                    for y in 0..4 {
-                        let positions = &input[place + y * of_row..][..3 * of_position + 1];
-                        for x in 0..4 {
-                            rows[y][x] = positions[x * of_position];
-                        }
-                        rows[y] = input_row(simd, rows[y]);
-                    }
-                    for x in 0..4 {
-                        let column = [rows[0][x], rows[1][x], rows[2][x], rows[3][x]];
-                        let column = input_row(simd, column);
-                        for y in 0..4 {
-                            inputs[((4 * y + x) * together + number) * of_tile + to] = column[y];
-                        }
-                    }
-                }
             }
         }
     }
