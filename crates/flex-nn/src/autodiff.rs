@@ -108,6 +108,13 @@ impl<B: NnGradients, C: CheckpointStrategy> NnOps for Autodiff<B, C> {
         record::<B, C, _, 1>(MaxPool2d, [node], (images, options), output)
     }
 
+    fn fast_global_mean(images: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (images, node) = images.into_parts();
+        let shape = images.shape();
+        let output = B::fast_global_mean(images);
+        record::<B, C, _, 1>(GlobalMean, [node], shape, output)
+    }
+
     fn fast_subsample(
         images: FloatTensor<Self>,
         stride: [usize; 2],
@@ -239,6 +246,23 @@ impl<B: NnGradients> Backward<B, 1> for MaxPool2d {
         let [parent] = ops.parents;
         if let Some(parent) = parent {
             let gradient = B::max_pool2d_gradient(images, gradient, options);
+            register!(grads, parent, gradient);
+        }
+    }
+}
+
+/// Backward of `fast_global_mean`.
+#[derive(Debug)]
+struct GlobalMean;
+
+impl<B: NnGradients> Backward<B, 1> for GlobalMean {
+    type State = Shape;
+
+    fn backward(self, ops: Ops<Shape, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let [parent] = ops.parents;
+        if let Some(parent) = parent {
+            let gradient = B::global_mean_gradient(ops.state, gradient);
             register!(grads, parent, gradient);
         }
     }

@@ -79,6 +79,9 @@ pub trait NnOps: Backend {
     /// The largest numbers of the windows of images `[N, C, H, W]`; without `ceil_mode`.
     fn fast_max_pool2d(images: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self>;
 
+    /// The mean `[N, C]` over the positions of images `[N, C, H, W]`.
+    fn fast_global_mean(images: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// Every `stride`-th position of images `[N, C, H, W]`, followed by channels of 0 up to `channels`.
     fn fast_subsample(
         images: FloatTensor<Self>,
@@ -119,6 +122,9 @@ pub trait NnGradients: NnOps {
         gradient: FloatTensor<Self>,
         options: MaxPoolOptions<2>,
     ) -> FloatTensor<Self>;
+
+    /// The gradient of images of this shape through their mean.
+    fn global_mean_gradient(images: Shape, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// The gradient of images of this shape through [`fast_subsample`](NnOps::fast_subsample), which is
     /// added to `sum`.

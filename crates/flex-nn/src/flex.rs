@@ -11,7 +11,7 @@ use burn::tensor::{Bytes, Shape};
 use crate::backend::{ConvState, Maybe, NnGradients, NnOps, NormState};
 use crate::host::{
     Conv, Epilogue, Images, MaxPool, Norm, SgdStep, Statistics, Subsample, bias_gradient,
-    channels_last_strides, give_back,
+    channels_last_strides, give_back, global_mean, global_mean_gradient,
 };
 
 impl NnOps for Flex {
@@ -104,6 +104,14 @@ impl NnOps for Flex {
         let output = pool.forward(&positions(&images));
         recycle(images);
         channels_last(output, pool.output())
+    }
+
+    fn fast_global_mean(images: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape = shape(&images);
+        let means = global_mean(&positions(&images), shape);
+        recycle(images);
+        let [n, channels, ..] = shape;
+        tensor(means, Layout::contiguous(Shape::new([n, channels])))
     }
 
     fn fast_subsample(
@@ -201,6 +209,11 @@ impl NnGradients for Flex {
         recycle(images);
         recycle(gradient);
         channels_last(output, pool.input)
+    }
+
+    fn global_mean_gradient(images: Shape, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape = images.dims();
+        channels_last(global_mean_gradient(&values(&gradient), shape), shape)
     }
 
     fn subsample_gradient(

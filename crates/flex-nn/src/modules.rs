@@ -357,6 +357,15 @@ impl MaxPool2d {
     }
 }
 
+/// The mean `[N, C]` over the positions of images `[N, C, H, W]`, known as global average pooling.
+pub fn global_mean(images: Tensor<4>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if has_kernels(&images) {
+        return Tensor::from_dispatch(Dispatch::fast_global_mean(images.into_dispatch()));
+    }
+    images.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)
+}
+
 /// Every `stride`-th position of images `[N, C, H, W]`, followed by channels of 0 up to `channels`: the
 /// shortcut without parameters of a residual network (He et al., arXiv:1512.03385, section 3.3, A).
 ///

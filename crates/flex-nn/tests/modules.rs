@@ -7,7 +7,7 @@ use burn::nn::{BatchNorm as BurnBatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::ops::PadMode;
 use burn::tensor::{DType, Device, Distribution, FloatDType, Tensor, TensorData, s};
-use flex_nn::{BatchNorm, Conv2d, MaxPool2d, subsample};
+use flex_nn::{BatchNorm, Conv2d, MaxPool2d, global_mean, subsample};
 
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
@@ -356,6 +356,20 @@ fn poolings_and_their_gradients_equal_those_of_burn() {
         let of = |gradients| images.grad(gradients).unwrap().into_data();
         assert_close(of(&found), of(&expected), 1e-6, "images");
     }
+}
+
+#[test]
+fn the_mean_over_positions_and_its_gradient_equal_those_of_burn() {
+    let device = Device::flex().autodiff();
+    let images = random([3, 20, 5, 7], &device).require_grad();
+    let expected = images.clone().mean_dims(&[2, 3]).reshape([3, 20]);
+    let found = global_mean(images.clone());
+    assert_close(found.to_data(), expected.to_data(), 1e-6, "mean");
+    let weights = random(expected.dims(), &device);
+    let gradients = |output: Tensor<2>| (output * weights.clone()).sum().backward();
+    let (expected, found) = (gradients(expected), gradients(found));
+    let of = |gradients| images.grad(gradients).unwrap().into_data();
+    assert_close(of(&found), of(&expected), 1e-6, "images");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use burn::nn::pool::MaxPool2dConfig;
 use burn::nn::{BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use cutmix_train::Network;
-use flex_nn::{BatchNorm, Conv2d, MaxPool2d, subsample};
+use flex_nn::{BatchNorm, Conv2d, MaxPool2d, global_mean, subsample};
 use serde::{Deserialize, Serialize};
 
 use super::{AnyNetwork, Architecture, ModelConfig, ModelError, Optimizer, Recipe, Scaling};
@@ -288,9 +288,7 @@ impl ResNet {
     /// Where `C` is not the number of channels that the network was made for.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let x = (self.blocks.iter()).fold(self.enter(images), |x, block| block.forward(x));
-        // With the channels last, as the kernels of `flex-nn` leave them in memory.
-        let pooled = x.permute([0, 2, 3, 1]).flatten::<3>(1, 2).mean_dim(1);
-        self.classifier.forward(pooled.squeeze_dim(1))
+        self.classifier.forward(global_mean(x))
     }
 
     /// Applies the layers in front of the blocks.

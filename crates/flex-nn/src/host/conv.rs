@@ -1,5 +1,7 @@
 //! Convolutions and their gradients.
 
+use std::ops::Range;
+
 use super::gather::{Finish, Gather, Layout, Padded, Phase, Run};
 use super::vector::are_finite;
 use super::weight_gradient;
@@ -352,34 +354,36 @@ impl Conv {
                     (None, images) => &images.unwrap_or_default()[layout.place(0, first, 0, 0)..],
                 };
                 // In a tile a number that is not finite would spread to all positions.
-                let mut others = vec![0..images_here];
-                if let (Some(winograd), Some(padded)) = (&winograd, &padded) {
-                    let (finite, rest): (Vec<_>, Vec<_>) =
-                        (0..images_here).partition(|image| padded.is_finite(*image));
-                    let finite = match rest.is_empty() {
-                        true => vec![0..images_here],
-                        false => finite.into_iter().map(|image| image..image + 1).collect(),
-                    };
-                    for images in finite {
-                        winograd.apply(images, input, output, finish);
+                let is_tiled = |image: usize| match (&winograd, &padded) {
+                    (Some(_), Some(padded)) => padded.is_finite(image),
+                    _ => false,
+                };
+                let mut ranges: Vec<(bool, Range<usize>)> = Vec::new();
+                for image in 0..images_here {
+                    let own = is_tiled(image);
+                    match ranges.last_mut() {
+                        Some((last, range)) if *last == own => range.end += 1,
+                        _ => ranges.push((own, image..image + 1)),
                     }
-                    others = rest.into_iter().map(|image| image..image + 1).collect();
                 }
-                for (phase, images) in phases
-                    .iter()
-                    .flat_map(|phase| others.iter().map(move |images| (phase, images)))
-                {
-                    let of_image = phase.places.len() / layout.images;
-                    arch.dispatch(Gather {
-                        phase,
-                        positions: of_image * images.start..of_image * images.end,
-                        input,
-                        output: &mut *output,
-                        stride: channels,
-                        first: group * of_group,
-                        channels: of_group,
-                        finish,
-                    });
+                for (is_tiled, images) in ranges {
+                    if let Some(winograd) = winograd.as_ref().filter(|_| is_tiled) {
+                        winograd.apply(images, input, output, finish);
+                        continue;
+                    }
+                    for phase in phases {
+                        let of_image = phase.places.len() / layout.images;
+                        arch.dispatch(Gather {
+                            phase,
+                            positions: of_image * images.start..of_image * images.end,
+                            input,
+                            output: &mut *output,
+                            stride: channels,
+                            first: group * of_group,
+                            channels: of_group,
+                            finish,
+                        });
+                    }
                 }
             }
         });

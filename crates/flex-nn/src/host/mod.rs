@@ -26,7 +26,7 @@ pub use conv::{Conv, Epilogue, bias_gradient};
 pub use images::{Images, channels_last_strides};
 pub use memory::give_back;
 pub use norm::{Norm, NormGradient, Statistics};
-pub use pool::MaxPool;
+pub use pool::{MaxPool, global_mean, global_mean_gradient};
 pub use sgd::SgdStep;
 pub use subsample::Subsample;
 

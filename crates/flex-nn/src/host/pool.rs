@@ -1,4 +1,4 @@
-//! Max pooling.
+//! Pooling.
 
 use pulp::{Simd, WithSimd};
 
@@ -154,4 +154,44 @@ impl<F: FnMut(usize, &[f32], &[u32])> WithSimd for Windows<'_, F> {
             }
         }
     }
+}
+
+/// The mean `[N, C]` over the positions of images `[N, H, W, C]`, by their shape `[N, C, H, W]`.
+pub fn global_mean(images: &[f32], [n, channels, height, width]: [usize; 4]) -> Vec<f32> {
+    let positions = height * width;
+    let mut means = vec![0.0; n * channels];
+    let arch = arch();
+    let parts = means
+        .chunks_mut(channels)
+        .zip(images.chunks(channels * positions));
+    parallel::each(parts, |(means, image)| {
+        arch.dispatch(|| {
+            for position in image.chunks_exact(channels) {
+                let pairs = means.iter_mut().zip(position);
+                pairs.for_each(|(mean, x)| *mean += x);
+            }
+            means.iter_mut().for_each(|mean| *mean /= positions as f32);
+        });
+    });
+    means
+}
+
+/// The gradient of images of this shape `[N, C, H, W]`, as `[N, H, W, C]`, from that of their
+/// [`global_mean`].
+pub fn global_mean_gradient(
+    gradient: &[f32],
+    [n, channels, height, width]: [usize; 4],
+) -> Vec<f32> {
+    let positions = height * width;
+    let mut result = memory::take(n * channels * positions);
+    let parts = result
+        .chunks_mut(channels * positions)
+        .zip(gradient.chunks(channels));
+    parallel::each(parts, |(image, gradient)| {
+        let share: Vec<_> = gradient.iter().map(|g| g / positions as f32).collect();
+        for position in image.chunks_exact_mut(channels) {
+            position.copy_from_slice(&share);
+        }
+    });
+    result
 }

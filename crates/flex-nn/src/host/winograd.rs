@@ -5,6 +5,8 @@
 //! needs and the 3 x 3 weights are each transformed to 4 x 4 numbers; these are multiplied and summed
 //! over the channels, as a matrix product for each of the 16, and transformed to the tile.
 
+#![allow(clippy::needless_range_loop)] // x and y are the columns and rows of tiles
+
 use pulp::{Simd, WithSimd};
 
 use super::gather::{Finish, Layout, Run, output_block, tile};

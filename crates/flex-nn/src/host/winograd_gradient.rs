@@ -5,6 +5,8 @@
 //! F(3 x 3, 2 x 2) of Lavin and Gray, arXiv:1509.09308, section 4.1. Both are transformed to 16 numbers
 //! and multiplied; the sum of the products over all tiles is transformed to the 3 x 3 weights once.
 
+#![allow(clippy::needless_range_loop)] // x and y are the columns and rows of tiles
+
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
