@@ -4,11 +4,15 @@ docs/training.json and the table between two marks of docs/PERFORMANCE.md.
 
     python3 scripts/compare_training.py             # about 20 minutes; some GB of packages the first time
     python3 scripts/compare_training.py --quick     # a few rounds, printed only
+    python3 scripts/compare_training.py --plots     # training.png and training-scaling.json in docs
+    python3 scripts/compare_training.py --draw      # draws training.png from training-scaling.json
 
 PyTorch (in both of its memory layouts) and this project take turns on the same networks, shapes and
 optimizer, in an order that changes from round to round. In its turn each one makes some steps that are
 not counted and then some that are. A round gives one median of each; the table has the medians of the
 rounds, and the ratios of the medians of one round, with their quartiles.
+The plots have training steps over the size of the batch and over the width of the network,
+measured in the same way.
 """
 
 import argparse
@@ -35,6 +39,15 @@ CASES = [
     ("wide16", (32, 3, 32, 32), 3),
     ("resnet18", (8, 3, 224, 224), 2),
     ("resnet50", (8, 3, 224, 224), 1),
+]
+
+# The same for the plots, all on PLOT_THREADS. A turn takes some tenths of a second.
+PLOT_THREADS = 2
+PLOT_CASES = [
+    ("resnet20", (images, 3, 32, 32), max(1, 280 // (images + 4)))
+    for images in [1, 2, 4, 8, 16, 32, 64, 128, 256]
+] + [
+    (f"width{width}", (32, 3, 32, 32), max(1, 160 // width)) for width in [8, 16, 32, 64, 128]
 ]
 
 
@@ -82,9 +95,9 @@ def network(name, channels):
             x = self.blocks(F.relu(self.norm(self.conv(x)), inplace=True))
             return self.classifier(x.mean((2, 3)))
 
-    return {"resnet8": Small, "resnet20": Small, "wide16": Small}[name](
-        {"resnet8": 1, "resnet20": 3, "wide16": 2}[name], 64 if name == "wide16" else 16
-    )
+    if name.startswith("width"):
+        return Small(2, int(name.removeprefix("width")))
+    return Small(*{"resnet8": (1, 16), "resnet20": (3, 16), "wide16": (2, 64)}[name])
 
 
 def serve_torch(layout):
@@ -205,6 +218,12 @@ def measure(bench, case, threads, train, rounds):
     return {"medians": medians, "peaks": peaks}
 
 
+def entry(case, threads, train, result):
+    """What the files of numbers have of a measurement."""
+    name, shape, _ = case
+    return {"network": name, "shape": shape, "threads": threads, "train": train, **result}
+
+
 def spread(values):
     low, middle, high = statistics.quantiles(values, n=4)
     return middle, low, high
@@ -237,19 +256,98 @@ faster PyTorch / this | peak MB |
 """
 
 
+def panel(axes, points):
+    """One line for each contestant, with a band between the quartiles. A point is a place on the
+    x axis and the values of each contestant there."""
+    from matplotlib import ticker
+
+    places = [place for place, _ in points]
+    labels = ["this project", *(f"PyTorch, {name}" for name in PEERS)]
+    for who, label, marker in zip([OURS, *PEERS], labels, ["o", "s", "^"]):
+        middle, low, high = zip(*(spread(values[who]) for _, values in points))
+        (line,) = axes.plot(places, middle, marker=marker, markersize=5, label=label)
+        axes.fill_between(places, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(places)
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=[1, 2, 5]))
+    for axis in [axes.xaxis, axes.yaxis]:
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(ticker.NullLocator())
+    axes.grid(color="#e4e4e8")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+
+
+def draw(path, data):
+    """Training steps over the size of the batch, and over the width of the network."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    batches, widths = [], []
+    for result in data:
+        name, images = result["network"], result["shape"][0]
+        scale, place, points = 1e3 / images, images, batches
+        if name.startswith("width"):
+            scale, place, points = 1e3, int(name.removeprefix("width")), widths
+        medians = result["medians"]
+        points.append((place, {who: [scale * value for value in medians[who]] for who in medians}))
+    pyplot.rcParams["font.size"] = 12
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.8), dpi=110)
+    panel(left, batches)
+    left.set_title("training ResNet-20, images of 3 x 32 x 32")
+    left.set(xlabel="size of the batch (images)", ylabel="milliseconds per image")
+    panel(right, widths)
+    right.set_title("training six blocks, batches of 32 x 3 x 32 x 32")
+    right.set(xlabel="width of the first stage (channels)", ylabel="milliseconds per step")
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def scaling(bench, rounds, only):
+    """The measurements of the plots."""
+    data = []
+    for case in PLOT_CASES:
+        if only in (None, case[0]):
+            result = measure(bench, case, PLOT_THREADS, True, rounds)
+            print(row(case, PLOT_THREADS, True, result), flush=True)
+            data.append(entry(case, PLOT_THREADS, True, result))
+    return data
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="a few rounds, printed only")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", help="the network to measure")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a few rounds; the table is printed only, the plots are written",
+    )
+    parser.add_argument("--rounds", type=int, help="15 for the table, 7 for the plots")
+    parser.add_argument("--only", help="the network to measure; printed only")
+    parser.add_argument("--plots", action="store_true", help="measure and draw docs/training.png")
+    parser.add_argument("--draw", action="store_true", help="draw it from the last numbers")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     compare_peers.enter_environment()
     if options.serve:
         serve_torch(options.serve)
         return
+    docs = ROOT / "docs"
+    numbers, picture = docs / "training-scaling.json", docs / "training.png"
+    if options.draw:
+        draw(picture, json.loads(numbers.read_text()))
+        return
     bench = build()
-    rounds = 5 if options.quick else options.rounds
+    if options.plots:
+        rounds = 3 if options.quick else options.rounds or 7
+        data = scaling(bench, rounds, options.only)
+        if not options.only:
+            numbers.write_text(json.dumps(data, indent=1) + "\n")
+            draw(picture, data)
+        return
+    rounds = 5 if options.quick else options.rounds or 15
     rows, data = [], []
     for case in CASES:
         if options.only not in (None, case[0]):
@@ -259,18 +357,9 @@ def main():
                 result = measure(bench, case, threads, train, rounds)
                 rows.append(row(case, threads, train, result))
                 print(rows[-1], flush=True)
-                data.append(
-                    {
-                        "network": case[0],
-                        "shape": case[1],
-                        "threads": threads,
-                        "train": train,
-                        **result,
-                    }
-                )
+                data.append(entry(case, threads, train, result))
     if options.quick or options.only:
         return
-    docs = ROOT / "docs"
     (docs / "training.json").write_text(json.dumps(data, indent=1) + "\n")
     page = docs / "PERFORMANCE.md"
     text = page.read_text()

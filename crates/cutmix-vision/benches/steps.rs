@@ -20,7 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Deserialize, PartialEq)]
 struct Network {
-    /// `resnet8`, `resnet20`, `wide16`, `resnet18` or `resnet50`.
+    /// `resnet8`, `resnet20`, `wide16`, `width<N>`, `resnet18` or `resnet50`.
     network: String,
     /// The shape of the images, `[N, C, H, W]`.
     shape: [usize; 4],
@@ -103,7 +103,10 @@ impl Subject {
             "wide16" => ResNetConfig::new(classes, vec![2, 2, 2]).with_width(64),
             "resnet18" => ResNetConfig::resnet18(classes),
             "resnet50" => ResNetConfig::resnet50(classes),
-            name => panic!("no network {name}"),
+            name => match name.strip_prefix("width").map(str::parse) {
+                Some(Ok(width)) => ResNetConfig::new(classes, vec![2, 2, 2]).with_width(width),
+                _ => panic!("no network {name}"),
+            },
         };
         let config = config.with_channels(network.shape[1]);
         let labels: Vec<_> = (0..network.shape[0])

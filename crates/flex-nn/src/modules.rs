@@ -138,11 +138,13 @@ impl Conv2d {
         ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups)
     }
 
-    /// Whether the kernels of this crate can run, and a group has enough output channels for their
-    /// vectors; with fewer, as in a depthwise convolution, Burn's operation is faster.
+    /// Whether the kernels of this crate can run and are faster: a group has enough output channels for
+    /// a vector, or each channel is convolved by itself.
     #[cfg(feature = "flex")]
     fn has_kernels(&self, images: &Tensor<4>) -> bool {
-        let fills_vectors = self.groups == 1 || self.weight.dims()[0] / self.groups >= 8;
+        let [outputs, of_group, ..] = self.weight.dims();
+        let is_depthwise = of_group == 1 && outputs == self.groups;
+        let fills_vectors = self.groups == 1 || outputs / self.groups >= 8 || is_depthwise;
         fills_vectors && self.weight.dtype() == DType::F32 && has_kernels(images)
     }
 }

@@ -1,6 +1,9 @@
 //! The kernels against plain loops in f64, over random shapes.
 
-use flex_nn::host::{Conv, Epilogue, Images, MaxPool, Norm, Statistics, Subsample, bias_gradient};
+use flex_nn::host::{
+    Conv, Epilogue, Images, MaxPool, Norm, Statistics, Subsample, bias_gradient, global_mean,
+    global_mean_gradient,
+};
 use proptest::prelude::*;
 
 /// Numbers of about 1 that differ, from a counter.
@@ -49,6 +52,20 @@ fn conv() -> impl Strategy<Value = Conv> {
             };
             conv.output_size().map(|_| conv)
         })
+}
+
+/// Convolutions of each channel by itself.
+fn depthwise_conv() -> impl Strategy<Value = Conv> {
+    let channels = prop_oneof![2usize..5, Just(16), Just(24), Just(40)];
+    (conv(), channels).prop_map(|(conv, channels)| {
+        let [n, _, height, width] = conv.input;
+        Conv {
+            input: [n, channels, height, width],
+            channels,
+            groups: channels,
+            ..conv
+        }
+    })
 }
 
 /// 3 x 3 convolutions with stride 1 that are large enough for Winograd's algorithm.
@@ -223,6 +240,14 @@ proptest! {
     }
 
     #[test]
+    fn depthwise_convolutions_and_their_gradients_equal_plain_loops(
+        conv in depthwise_conv(),
+        seed: u64,
+    ) {
+        check_conv(&conv, seed)?;
+    }
+
+    #[test]
     fn normalisations_and_their_gradients_equal_plain_loops(
         rows in 1usize..3000,
         channels in prop_oneof![1usize..6, Just(16), Just(24), Just(64), Just(130)],
@@ -284,7 +309,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
+    #![proptest_config(ProptestConfig::with_cases(20))]
 
     #[test]
     fn large_convolutions_and_their_gradients_equal_plain_loops(conv in large_conv(), seed: u64) {
@@ -374,6 +399,124 @@ proptest! {
         prop_assert_eq!(subsample.backward(&gradient, Some(sum)), added);
         prop_assert_eq!(subsample.backward(&gradient, None), of_images);
     }
+}
+
+/// Checks gradients by the change of a value between two points on both sides, in a direction. `parts`
+/// are the variables, each with its gradient; the tolerance is a share of the expected size of a sum of
+/// random signs.
+fn check_differences(
+    what: &str,
+    parts: &[(&[f32], &[f32])],
+    value: impl Fn(&[Vec<f32>]) -> f64,
+    tolerance: f64,
+) {
+    for (number, (_, gradient)) in parts.iter().enumerate() {
+        let direction = numbers(gradient.len(), 77 + number as u64);
+        let at = |step: f32| {
+            let mut all: Vec<Vec<f32>> = parts.iter().map(|(part, _)| part.to_vec()).collect();
+            let pairs = all[number].iter_mut().zip(&direction);
+            pairs.for_each(|(x, d)| *x += step * d);
+            value(&all)
+        };
+        let step = 1.0 / 256.0;
+        let found = (at(step) - at(-step)) / (2.0 * f64::from(step));
+        let expected = dot(gradient, &direction);
+        let scale = dot(gradient, gradient).sqrt();
+        assert!(
+            (found - expected).abs() <= tolerance * scale,
+            "{what}, variable {number}: {found} and {expected}, {scale}"
+        );
+    }
+}
+
+/// The sum of the products of two lists.
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let pairs = a.iter().zip(b);
+    pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+#[test]
+fn gradients_of_convolutions_equal_finite_differences() {
+    // Plain, strided, grouped, each channel by itself, and large enough for Winograd's algorithm.
+    for (input, channels, kernel, stride, groups) in [
+        ([2, 3, 9, 8], 5, 3, 1, 1),
+        ([2, 16, 9, 8], 24, 3, 2, 1),
+        ([2, 16, 6, 6], 32, 1, 1, 1),
+        ([2, 16, 9, 8], 16, 5, 2, 2),
+        ([2, 16, 9, 8], 16, 3, 1, 16),
+        ([6, 32, 14, 13], 48, 3, 1, 1),
+    ] {
+        let conv = Conv {
+            input,
+            channels,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [[kernel / 2; 2]; 2],
+            dilation: [1, 1],
+            groups,
+        };
+        let images = numbers(input.iter().product(), 1);
+        let weights = numbers(channels * input[1] / groups * kernel * kernel, 2);
+        let gradient = numbers(conv.output().iter().product(), 3);
+        let of_output = Images::channels_last(&gradient, conv.output());
+        let view = Images::channels_last(&images, input);
+        let of_images = conv.input_gradient(&of_output, &weights, None);
+        let of_weights = conv.weight_gradient(&view, &of_output);
+        let value = |all: &[Vec<f32>]| {
+            let images = Images::channels_last(&all[0], input);
+            let output = conv.forward(&images, &all[1], Epilogue::default());
+            dot(&output, &gradient)
+        };
+        let parts: [(&[f32], &[f32]); 2] = [(&images, &of_images), (&weights, &of_weights)];
+        check_differences(&format!("{conv:?}"), &parts, value, 0.01);
+    }
+}
+
+#[test]
+fn gradients_of_normalisations_equal_finite_differences() {
+    let (rows, channels) = (200, 20);
+    let [images, residual, gradient] = [4, 7, 8].map(|seed| numbers(rows * channels, seed));
+    let [gamma, beta] = [5, 6].map(|seed| numbers(channels, seed));
+    for (relu, has_residual) in [(false, false), (false, true), (true, false), (true, true)] {
+        let output = |all: &[Vec<f32>]| {
+            let statistics = Statistics::of(&all[0], channels);
+            let norm = Norm::new(&statistics, &all[1], &all[2], 1e-5, relu);
+            let output = norm.forward(&all[0], has_residual.then_some(&all[3]));
+            (output, norm, statistics)
+        };
+        let all = [&images, &gamma, &beta, &residual].map(Clone::clone);
+        let (result, norm, statistics) = output(&all);
+        let result = has_residual.then_some(&*result);
+        let found = norm.backward(&statistics, 1e-5, &images, result, gradient.clone());
+        let of_residual = found.residual.unwrap_or_else(|| vec![0.0; residual.len()]);
+        let parts: [(&[f32], &[f32]); 4] = [
+            (&images, &found.input),
+            (&gamma, &found.gamma),
+            (&beta, &found.beta),
+            (&residual, &of_residual),
+        ];
+        // A rectifier may turn within the step.
+        let tolerance = if relu { 0.1 } else { 0.01 };
+        let value = |all: &[Vec<f32>]| dot(&output(all).0, &gradient);
+        let what = format!("rectifier {relu}, residual {has_residual}");
+        check_differences(&what, &parts, value, tolerance);
+    }
+}
+
+#[test]
+fn gradients_of_poolings_equal_finite_differences() {
+    let shape = [2, 20, 6, 5];
+    let images = numbers(shape.iter().product(), 9);
+    let gradient = numbers(2 * 20, 10);
+    let of_images = global_mean_gradient(&gradient, shape);
+    let value = |all: &[Vec<f32>]| dot(&global_mean(&all[0], shape), &gradient);
+    check_differences("mean", &[(&images, &of_images)], value, 0.01);
+    let pool = max_pool(shape);
+    let gradient = numbers(pool.output().iter().product(), 11);
+    let of_images = pool.backward(&images, &gradient);
+    let value = |all: &[Vec<f32>]| dot(&pool.forward(&all[0]), &gradient);
+    // Another number may become the largest within the step.
+    check_differences("maximum", &[(&images, &of_images)], value, 0.1);
 }
 
 fn max_pool(input: [usize; 4]) -> MaxPool {

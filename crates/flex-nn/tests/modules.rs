@@ -1,6 +1,6 @@
 //! The modules against Burn's, on the same weights.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d as BurnConv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d as BurnMaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm as BurnBatchNorm, BatchNormConfig, PaddingConfig2d};
@@ -407,6 +407,43 @@ impl burn::module::ModuleMapper for Cast {
     }
 }
 
+/// Whether each number is NaN, and whether it is infinite.
+fn marks(data: TensorData) -> Vec<(bool, bool)> {
+    data.iter::<f32>()
+        .map(|x| (x.is_nan(), x.is_infinite()))
+        .collect()
+}
+
+#[test]
+fn numbers_that_are_not_finite_stay_where_they_are_in_large_convolutions() {
+    let device = Device::flex().autodiff();
+    let burn: BurnConv2d = Conv2dConfig::new([32, 32], [3, 3])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .init(&device);
+    let ours = Conv2d::from(burn.clone());
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let shape = [6, 32, 13, 14];
+        let mut numbers: Vec<_> = random(shape, &device).into_data().iter().collect();
+        numbers[30_000] = bad;
+        let data = TensorData::new(numbers, shape);
+        let images = Tensor::<4>::from_data(data, &device).require_grad();
+        let (expected, found) = (burn.forward(images.clone()), ours.forward(images.clone()));
+        assert_eq!(marks(found.to_data()), marks(expected.to_data()));
+        // The gradient is not finite in another place.
+        let mut weights = vec![1.0f32; 6 * 32 * 13 * 14];
+        weights[11_111] = bad;
+        let weights = Tensor::<4>::from_data(TensorData::new(weights, shape), &device);
+        let gradients = |output: Tensor<4>| (output * weights.clone()).sum().backward();
+        let (expected, found) = (gradients(expected), gradients(found));
+        let of = |gradients| marks(images.grad(gradients).unwrap().into_data());
+        assert_eq!(of(&found), of(&expected));
+        let of = |conv: &Param<Tensor<4>>, gradients| {
+            marks(conv.val().grad(gradients).unwrap().into_data())
+        };
+        assert_eq!(of(&ours.weight, &found), of(&burn.weight, &expected));
+    }
+}
+
 #[test]
 fn numbers_that_are_not_finite_pass_through_as_in_burn() {
     let device = Device::flex();
@@ -416,17 +453,13 @@ fn numbers_that_are_not_finite_pass_through_as_in_burn() {
     let mut numbers = vec![1.0f32; 2 * 25];
     (numbers[12], numbers[30]) = (f32::NAN, f32::INFINITY);
     let images = Tensor::<4>::from_data(TensorData::new(numbers, [1, 2, 5, 5]), &device);
-    let marks = |output: Tensor<4>| -> Vec<_> {
-        output
-            .into_data()
-            .iter::<f32>()
-            .map(|x| (x.is_nan(), x.is_infinite()))
-            .collect()
-    };
     let output = ours.forward(images.clone());
-    assert_eq!(marks(output.clone()), marks(burn.forward(images)));
-    let expected = marks(relu(output.clone()));
-    let found = marks(norm.forward_relu(output));
+    assert_eq!(
+        marks(output.to_data()),
+        marks(burn.forward(images).into_data())
+    );
+    let expected = marks(relu(output.clone()).into_data());
+    let found = marks(norm.forward_relu(output).into_data());
     assert_eq!(
         found.iter().map(|mark| mark.0).collect::<Vec<_>>(),
         expected.iter().map(|mark| mark.0).collect::<Vec<_>>()

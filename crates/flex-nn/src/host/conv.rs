@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::depthwise;
 use super::gather::{Finish, Gather, Layout, Padded, Phase, Run};
 use super::vector::are_finite;
 use super::weight_gradient;
@@ -160,6 +161,19 @@ impl Conv {
         epilogue: Epilogue<'_>,
     ) -> Vec<f32> {
         assert_eq!(images.shape(), self.input);
+        let finish = Finish {
+            scale: epilogue.scale,
+            shift: epilogue.shift,
+            add: epilogue.residual.is_some(),
+            relu: epilogue.relu,
+        };
+        let len = self.output().iter().product();
+        let mut result = epilogue.residual.unwrap_or_else(|| memory::take(len));
+        assert_eq!(result.len(), len);
+        if self.is_depthwise() {
+            depthwise::forward(self, images, weights, finish, &mut result);
+            return result;
+        }
         let [_, _, height, width] = self.output();
         let [inputs, outputs] = self.group_channels();
         let mut padded = self.padded();
@@ -168,6 +182,7 @@ impl Conv {
             padded = Winograd::padded([height, width], padded);
         }
         let is_dense = self.groups == 1
+            && !is_winograd
             && self.padding == [[0; 2]; 2]
             && inputs.is_multiple_of(8)
             && images.as_channels_last().is_some();
@@ -188,15 +203,6 @@ impl Conv {
                 places,
             }]
         };
-        let finish = Finish {
-            scale: epilogue.scale,
-            shift: epilogue.shift,
-            add: epilogue.residual.is_some(),
-            relu: epilogue.relu,
-        };
-        let result = epilogue
-            .residual
-            .unwrap_or_else(|| memory::take(self.output().iter().product()));
         self.gather(images, layout, self.output(), finish, result, phases)
     }
 
@@ -213,6 +219,16 @@ impl Conv {
         sum: Option<Vec<f32>>,
     ) -> Vec<f32> {
         assert_eq!(gradient.shape(), self.output());
+        let finish = Finish {
+            add: sum.is_some(),
+            ..Finish::default()
+        };
+        let len = self.input.iter().product();
+        if self.is_depthwise() {
+            let mut result = sum.unwrap_or_else(|| memory::take(len));
+            depthwise::input_gradient(self, gradient, weights, finish, &mut result);
+            return result;
+        }
         let [inputs, outputs] = self.group_channels();
         // An input position belongs to one of `stride` phases in each direction, and only some taps of
         // the kernel meet it: those by which an output position is a whole number.
@@ -243,13 +259,15 @@ impl Conv {
         };
         let borders = [border(0), border(1)];
         let mut size = [0, 1].map(|axis| output[2 + axis] + borders[axis].iter().sum::<usize>());
-        if self.is_winograd(outputs, self.input) {
+        let is_winograd = self.is_winograd(outputs, self.input);
+        if is_winograd {
             size = Winograd::padded([self.input[2], self.input[3]], size);
         }
         let before = borders.map(|[before, _]| before);
         let positions = self.input[2] * self.input[3];
         let together = self.images_together(outputs * size[0] * size[1], positions);
         let is_dense = self.groups == 1
+            && !is_winograd
             && borders == [[0; 2]; 2]
             && outputs.is_multiple_of(8)
             && gradient.as_channels_last().is_some();
@@ -293,12 +311,8 @@ impl Conv {
             });
             phases.collect()
         };
-        let finish = Finish {
-            add: sum.is_some(),
-            ..Finish::default()
-        };
         let result = sum.unwrap_or_else(|| {
-            let mut result = memory::take(self.input.iter().product());
+            let mut result = memory::take(len);
             // Positions that no tap of the kernel meets.
             if (0..2).any(|axis| (0..self.stride[axis]).any(|phase| taps(axis, phase).is_empty())) {
                 result.fill(0.0);
@@ -306,6 +320,11 @@ impl Conv {
             result
         });
         self.gather(gradient, layout, self.input, finish, result, phases)
+    }
+
+    /// Whether each channel is convolved by itself.
+    pub fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.channels && self.groups == self.input[1]
     }
 
     /// Whether [`Winograd`] computes an output of this shape from so many input channels.
@@ -402,6 +421,9 @@ impl Conv {
     pub fn weight_gradient(&self, images: &Images<'_>, gradient: &Images<'_>) -> Vec<f32> {
         assert_eq!(images.shape(), self.input);
         assert_eq!(gradient.shape(), self.output());
+        if self.is_depthwise() {
+            return depthwise::weight_gradient(self, images, gradient);
+        }
         weight_gradient::compute(self, images, gradient)
     }
 }

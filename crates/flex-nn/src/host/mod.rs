@@ -8,6 +8,7 @@
 //! same bits on every run.
 
 mod conv;
+mod depthwise;
 mod gather;
 mod images;
 mod memory;
