@@ -18,7 +18,7 @@ const CLASSES: usize = 10;
 const BATCH: usize = 32;
 const STEPS: usize = 10;
 
-/// Before: the layers of Burn.
+/// Before: the layers of Burn. (Both networks end in `global_mean`, which any backend runs.)
 #[derive(Module, Debug)]
 struct Before {
     convs: Vec<burn::nn::conv::Conv2d>,

@@ -24,7 +24,7 @@ impl<B: NnGradients, C: CheckpointStrategy> NnOps for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let (images, image_node) = images.into_parts();
         let (weight, weight_node) = weight.into_parts();
-        let (bias, bias_node) = bias.get().map(|bias| bias.into_parts()).unzip();
+        let (bias, bias_node) = bias.into_option().map(|bias| bias.into_parts()).unzip();
         let state = ConvState {
             images: images.clone(),
             weight: weight.clone(),
@@ -51,7 +51,7 @@ impl<B: NnGradients, C: CheckpointStrategy> NnOps for Autodiff<B, C> {
         let (gamma, gamma_node) = gamma.into_parts();
         let (beta, beta_node) = beta.into_parts();
         let (residual, residual_node) =
-            (residual.get().map(|residual| residual.into_parts())).unzip();
+            (residual.into_option().map(|residual| residual.into_parts())).unzip();
         let (output, mean, variance) = B::fast_norm_train(
             images.clone(),
             gamma.clone(),
@@ -150,8 +150,8 @@ fn record<B: NnGradients, C: CheckpointStrategy, O: Backward<B, N>, const N: usi
 }
 
 thread_local! {
-    /// Tensors whose gradients these operations have registered and not taken again. A few of them are
-    /// left behind where nothing is added to a gradient.
+    /// Tensors whose gradients these operations have registered and not taken again. Most are never
+    /// taken; the oldest are forgotten, and Burn adds to their gradients.
     static REGISTERED: RefCell<Vec<NodeId>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -162,7 +162,7 @@ const REMEMBERED: usize = 64;
 macro_rules! register {
     ($grads:expr, $parent:expr, $gradient:expr) => {{
         let id = $parent.id;
-        // The gradient of a tensor that the user made cannot be taken.
+        // The gradient of a tensor that the user made stays for the user.
         if $parent.order > 0 {
             REGISTERED.with_borrow_mut(|registered| {
                 if registered.len() == REMEMBERED {

@@ -23,8 +23,8 @@ impl<B: Backend> From<Option<FloatTensor<B>>> for Maybe<B> {
 }
 
 impl<B: Backend> Maybe<B> {
-    /// The tensor.
-    pub fn get(self) -> Option<FloatTensor<B>> {
+    /// The tensor, where there is one.
+    pub fn into_option(self) -> Option<FloatTensor<B>> {
         match self {
             Self::Missing => None,
             Self::Given(tensor) => Some(tensor),
@@ -43,7 +43,7 @@ pub trait NnOps: Backend {
         options: ConvOptions<2>,
     ) -> FloatTensor<Self>;
 
-    /// Normalises images `[N, C, ...]` with the statistics of the batch, adds a residual, and sets
+    /// Normalises images `[N, C, H, W]` with the statistics of the batch, adds a residual, and sets
     /// negative numbers to 0 where `relu` says so. Returns the result, the mean and the biased
     /// variance of each channel; gradients flow through the result alone.
     fn fast_norm_train(
@@ -55,7 +55,7 @@ pub trait NnOps: Backend {
         relu: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// Multiplies each channel of images `[N, C, ...]` by a scale, adds a shift and a residual, and sets
+    /// Multiplies each channel of images `[N, C, H, W]` by a scale, adds a shift and a residual, and sets
     /// negative numbers to 0 where `relu` says so. It has no gradient.
     fn fast_scale(
         images: FloatTensor<Self>,

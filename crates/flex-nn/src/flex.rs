@@ -21,8 +21,8 @@ impl NnOps for Flex {
         bias: Maybe<Self>,
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
-        let conv = conv(shape(&images), &weight, &options);
-        let bias = bias.get();
+        let conv = conv(shape(&images), shape(&weight), &options);
+        let bias = bias.into_option();
         let bias = bias.as_ref().map(values);
         let epilogue = Epilogue {
             shift: bias.as_deref(),
@@ -42,7 +42,7 @@ impl NnOps for Flex {
         relu: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let shape = shape(&images);
-        let residual = residual.get();
+        let residual = residual.into_option();
         let images = positions(&images);
         let statistics = Statistics::of(&images, shape[1]);
         let norm = Norm::new(&statistics, &values(&gamma), &values(&beta), epsilon, relu);
@@ -68,7 +68,7 @@ impl NnOps for Flex {
             shift: values(&shift).into_owned(),
             relu,
         };
-        let residual = residual.get();
+        let residual = residual.into_option();
         let output = norm.forward(
             &positions(&images),
             residual.as_ref().map(positions).as_deref(),
@@ -87,11 +87,11 @@ impl NnOps for Flex {
         options: ConvOptions<2>,
         relu: bool,
     ) -> FloatTensor<Self> {
-        let conv = conv(shape(&images), &weight, &options);
+        let conv = conv(shape(&images), shape(&weight), &options);
         let epilogue = Epilogue {
             scale: Some(&values(&scale)),
             shift: Some(&values(&shift)),
-            residual: residual.get().map(into_positions),
+            residual: residual.into_option().map(into_positions),
             relu,
         };
         let output = conv.forward(&view(&images), &values(&weight), epilogue);
@@ -137,7 +137,7 @@ impl NnOps for Flex {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let layout = Layout::contiguous(parameter.layout().shape().clone());
         let mut parameter = into_values(parameter);
-        let velocity = velocity.get().map(into_values);
+        let velocity = velocity.into_option().map(into_values);
         let velocity = step.apply(&mut parameter, into_values(gradient), velocity);
         (tensor(parameter, layout.clone()), tensor(velocity, layout))
     }
@@ -150,7 +150,7 @@ impl NnGradients for Flex {
         wanted: [bool; 3],
         sum: Option<FloatTensor<Self>>,
     ) -> [Option<FloatTensor<Self>>; 3] {
-        let conv = conv(shape(&state.images), &state.weight, &state.options);
+        let conv = conv(shape(&state.images), shape(&state.weight), &state.options);
         let [of_images, of_weight, of_bias] = wanted;
         let of_images = of_images.then(|| {
             let weight = values(&state.weight);
@@ -238,8 +238,9 @@ fn shape(images: &FlexTensor) -> [usize; 4] {
     shape.try_into().expect("images have four dimensions")
 }
 
-fn conv(input: [usize; 4], weight: &FlexTensor, options: &ConvOptions<2>) -> Conv {
-    let [channels, _, height, width] = shape(weight);
+/// The convolution of images with weights of these shapes.
+pub fn conv(input: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> Conv {
+    let [channels, _, height, width] = weight;
     Conv {
         input,
         channels,
@@ -251,7 +252,8 @@ fn conv(input: [usize; 4], weight: &FlexTensor, options: &ConvOptions<2>) -> Con
     }
 }
 
-fn pool(input: [usize; 4], options: &MaxPoolOptions<2>) -> MaxPool {
+/// The pooling of images of this shape.
+pub fn pool(input: [usize; 4], options: &MaxPoolOptions<2>) -> MaxPool {
     MaxPool {
         input,
         kernel: options.kernel_size,
@@ -284,11 +286,11 @@ fn positions(images: &FlexTensor) -> Cow<'_, [f32]> {
 fn into_positions(images: FlexTensor) -> Vec<f32> {
     let len: usize = shape(&images).iter().product();
     if view(&images).as_channels_last().is_none() || images.storage::<f32>().len() != len {
-        return view(&images).copy_channels_last();
+        return view(&images).into_channels_last();
     }
     match into_memory(images) {
         Ok(memory) => memory,
-        Err(images) => view(&images).copy_channels_last(),
+        Err(images) => view(&images).into_channels_last(),
     }
 }
 

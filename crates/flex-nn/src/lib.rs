@@ -1,14 +1,21 @@
-//! Convolution and batch normalisation for training on Burn's CPU backend.
+//! Fast convolution, normalisation, pooling and SGD for training on Burn's CPU backend.
 //!
-//! [`Conv2d`] and [`BatchNorm`] stand in for Burn's modules of these names. They have the same
-//! parameters under the same names, so that records of either can be read by the other. On Burn's
-//! backend Flex, in f32 and where the processor has vector instructions, they run the kernels of this
-//! crate; everywhere else, and for groups of fewer than eight output channels, they run Burn's own
-//! operations.
+//! [`Conv2d`], [`BatchNorm`] and [`MaxPool2d`] stand in for Burn's modules of these names, and [`Sgd`]
+//! for its optimizer. Their parameters and states have the same names, so that records of either can be
+//! read by the other. On Burn's backend Flex, in f32 and where the processor has vector instructions,
+//! they run the kernels of this crate. Everywhere else they run Burn's own operations, and so they do for
+//! convolutions in small groups (of fewer than eight output channels, unless each channel is convolved
+//! by itself).
 //!
 //! The images that they return have the usual shape `[N, C, H, W]`, but lie in memory with the channels
 //! of a position side by side. Every operation of Burn takes them; its element-wise ones are faster on
-//! other images, so a rectifier and a sum belong into [`BatchNorm::forward_add_relu`].
+//! other images, so a rectifier and a sum belong in [`Conv2d::forward_norm_add_relu`], which for
+//! inference is one pass, and the mean over positions in [`global_mean`].
+//!
+//! Each operation shares its work with the threads of rayon's global pool. A program that trains on a
+//! thread of its own is faster where this thread is one of the pool's, as
+//! `rayon::ThreadPoolBuilder::new().use_current_thread().build_global()` makes it.
+//! With a pool of one thread do not do so: the pool would no longer do the work of other threads.
 //!
 //! ```
 //! use burn::module::Module;

@@ -109,11 +109,11 @@ impl Conv2d {
         has_relu: bool,
     ) -> Tensor<4> {
         #[cfg(feature = "flex")]
-        if !images.device().is_autodiff()
-            && self.has_kernels(&images)
-            && norm.gamma.dtype() == DType::F32
+        if self.has_kernels(&images) && norm.is_plain(&images, residual.as_ref()) && self.is_plain()
         {
             let options = self.options(&images);
+            let conv = crate::flex::conv(images.dims(), self.weight.dims(), &options);
+            check_shapes(conv.output(), norm, residual.as_ref());
             let (scale, mut shift) = norm.scale_and_shift(&images.device());
             if let Some(bias) = &self.bias {
                 shift = shift + bias.val() * scale.clone();
@@ -131,8 +131,17 @@ impl Conv2d {
         norm.apply(self.forward(images), residual, has_relu)
     }
 
+    /// Whether no gradients of the parameters are tracked.
+    #[cfg(feature = "flex")]
+    fn is_plain(&self) -> bool {
+        let bias = self.bias.as_ref().map(|bias| bias.val().device());
+        !self.weight.val().device().is_autodiff() && !bias.is_some_and(|bias| bias.is_autodiff())
+    }
+
     fn options(&self, images: &Tensor<4>) -> ConvOptions<2> {
-        let [_, _, height, width] = images.dims();
+        let [_, channels, height, width] = images.dims();
+        let expected = self.weight.dims()[1] * self.groups;
+        assert_eq!(channels, expected, "the number of channels");
         let size = [height, width];
         let padding = padding(&self.padding, size, self.kernel_size, self.stride);
         ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups)
@@ -149,7 +158,7 @@ impl Conv2d {
     }
 }
 
-/// The zeros around images of this size, before and after, as Burn's convolution has them.
+/// The positions around images of this size, before and after, as Burn has them.
 fn padding(
     config: &PaddingConfig2d,
     size: [usize; 2],
@@ -227,27 +236,18 @@ impl BatchNorm {
     ///
     /// As [`forward`](Self::forward), and where the shapes differ.
     pub fn forward_add_relu(&self, images: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
-        assert_eq!(
-            images.dims(),
-            residual.dims(),
-            "the shapes of images and residual"
-        );
         self.apply(images, Some(residual), true)
     }
 
     fn apply(&self, images: Tensor<4>, residual: Option<Tensor<4>>, has_relu: bool) -> Tensor<4> {
-        assert_eq!(
-            images.dims()[1],
-            self.gamma.dims()[0],
-            "the number of channels"
-        );
+        check_shapes(images.dims(), self, residual.as_ref());
         let is_autodiff = images.device().is_autodiff();
         if is_autodiff && self.training.is_enabled() {
             return self.train(images, residual, has_relu);
         }
         let device = images.device();
         #[cfg(feature = "flex")]
-        if !is_autodiff && has_kernels(&images) && self.gamma.dtype() == DType::F32 {
+        if has_kernels(&images) && self.is_plain(&images, residual.as_ref()) {
             let (scale, shift) = self.scale_and_shift(&device);
             return Tensor::from_dispatch(Dispatch::fast_scale(
                 images.into_dispatch(),
@@ -265,6 +265,19 @@ impl BatchNorm {
             residual,
             has_relu,
         )
+    }
+
+    /// Whether all numbers are of f32, and no gradients are tracked.
+    #[cfg(feature = "flex")]
+    fn is_plain(&self, images: &Tensor<4>, residual: Option<&Tensor<4>>) -> bool {
+        let parameters = [self.gamma.val(), self.beta.val()].map(|tensor| tensor.device());
+        let of_residual = residual.map(|residual| residual.device());
+        let mut devices = parameters.into_iter().chain(of_residual);
+        let is_f32 = residual.is_none_or(|residual| residual.dtype() == DType::F32);
+        is_f32
+            && self.gamma.dtype() == DType::F32
+            && !images.device().is_autodiff()
+            && !devices.any(|device| device.is_autodiff())
     }
 
     /// The factor and the summand of each channel for inference.
@@ -340,7 +353,7 @@ impl MaxPool2d {
     ///
     /// # Panics
     ///
-    /// Where no window fits into the images, as Burn does.
+    /// Where Burn does.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = images.dims();
         let size = [height, width];
@@ -351,7 +364,12 @@ impl MaxPool2d {
             .with_dilation(self.dilation)
             .with_ceil_mode(self.ceil_mode);
         #[cfg(feature = "flex")]
-        if !self.ceil_mode && has_kernels(&images) {
+        if !self.ceil_mode
+            && has_kernels(&images)
+            && crate::flex::pool(images.dims(), &options)
+                .output_size()
+                .is_some()
+        {
             let images = images.into_dispatch();
             return Tensor::from_dispatch(Dispatch::fast_max_pool2d(images, options));
         }
@@ -391,6 +409,14 @@ pub fn subsample(images: Tensor<4>, stride: [usize; 2], channels: usize) -> Tens
         .permute([0, 2, 3, 1])
         .pad([(0, missing)], PadMode::Constant(0.0))
         .permute([0, 3, 1, 2])
+}
+
+/// Checks the shape of images in front of a normalisation, and that of what is added to them.
+fn check_shapes(images: [usize; 4], norm: &BatchNorm, residual: Option<&Tensor<4>>) {
+    assert_eq!(images[1], norm.gamma.dims()[0], "the number of channels");
+    if let Some(residual) = residual {
+        assert_eq!(images, residual.dims(), "the shapes of images and residual");
+    }
 }
 
 fn finish(images: Tensor<4>, residual: Option<Tensor<4>>, has_relu: bool) -> Tensor<4> {

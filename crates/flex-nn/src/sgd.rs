@@ -35,7 +35,7 @@ pub struct Sgd {
 /// What [`Sgd`] keeps for a parameter.
 #[derive(Clone, Debug)]
 pub struct SgdState<const D: usize> {
-    /// The sum of the gradients, in which each counts less in each step.
+    /// The decaying sum of the gradients.
     pub velocity: Tensor<D>,
 }
 

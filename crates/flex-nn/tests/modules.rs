@@ -18,7 +18,9 @@ fn assert_close(found: TensorData, expected: TensorData, share: f32, what: &str)
     assert_eq!(found.shape(), expected.shape(), "{what}");
     let pairs = || found.iter::<f32>().zip(expected.iter::<f32>());
     let largest = pairs().fold(1e-3f32, |largest, (_, x)| largest.max(x.abs()));
-    let worst = pairs().fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
+    let differences = pairs().map(|(a, b)| (a - b).abs());
+    // NaN is the largest of all.
+    let worst = differences.max_by(f32::total_cmp).unwrap_or(0.0);
     assert!(worst <= share * largest, "{what}: {worst} of {largest}");
 }
 
@@ -342,6 +344,9 @@ fn poolings_and_their_gradients_equal_those_of_burn() {
             .with_strides([2, 2])
             .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)),
         MaxPool2dConfig::new([2, 2]).with_padding(PaddingConfig2d::Same),
+        MaxPool2dConfig::new([3, 2])
+            .with_strides([2, 3])
+            .with_padding(PaddingConfig2d::Same),
         MaxPool2dConfig::new([2, 3]).with_dilation([2, 1]),
         MaxPool2dConfig::new([2, 2]).with_ceil_mode(true),
     ] {
@@ -441,6 +446,90 @@ fn numbers_that_are_not_finite_stay_where_they_are_in_large_convolutions() {
             marks(conv.val().grad(gradients).unwrap().into_data())
         };
         assert_eq!(of(&ours.weight, &found), of(&burn.weight, &expected));
+    }
+}
+
+#[test]
+fn an_image_that_is_added_to_itself_gets_both_gradients() {
+    let device = Device::flex().autodiff();
+    let norm: BurnBatchNorm = BatchNormConfig::new(16).init(&device);
+    let conv: BurnConv2d = Conv2dConfig::new([16, 16], [1, 1]).init(&device);
+    let (our_norm, our_conv) = (BatchNorm::from(norm.clone()), Conv2d::from(conv.clone()));
+    let leaf = random([4, 16, 6, 6], &device).require_grad();
+    let weights = random([4, 16, 6, 6], &device);
+    let gradient = |output: Tensor<4>| {
+        let gradients = (output * weights.clone()).sum().backward();
+        leaf.grad(&gradients).unwrap().into_data()
+    };
+    let images = || leaf.clone() * 2.0;
+    let x = images();
+    let expected = gradient(relu(norm.forward(x.clone()) + x));
+    let x = images();
+    let found = gradient(our_norm.forward_add_relu(x.clone(), x));
+    assert_close(found, expected, 1e-4, "norm");
+    let x = images();
+    let expected = gradient(conv.forward(x.clone()) + conv.forward(x));
+    let x = images();
+    let found = gradient(our_conv.forward(x.clone()) + our_conv.forward(x));
+    assert_close(found, expected, 1e-5, "conv");
+}
+
+#[test]
+fn images_in_any_order_of_memory_give_the_same_results() {
+    let device = Device::flex();
+    let conv: BurnConv2d = Conv2dConfig::new([6, 8], [3, 3]).init(&device);
+    let ours = Conv2d::from(conv.clone());
+    let images = random([5, 7, 6, 9], &device);
+    for images in [
+        images.clone().swap_dims(1, 2),
+        images.clone().swap_dims(1, 2).flip([3]),
+        images
+            .clone()
+            .permute([0, 2, 3, 1])
+            .slice([0..5, 0..6, 1..9, 2..7]),
+        images.slice([0..1, 0..6, 0..6, 0..9]).expand([3, 6, 6, 9]),
+    ] {
+        let expected = conv.forward(images.clone());
+        let found = ours.forward(images);
+        assert_close(found.into_data(), expected.into_data(), 1e-5, "output");
+    }
+}
+
+#[test]
+fn a_frozen_part_of_a_network_runs_the_operations_of_burn() {
+    // Images and a normalisation without gradients, and a convolution with them.
+    let (plain, tracked) = (Device::flex(), Device::flex().autodiff());
+    let conv: BurnConv2d = Conv2dConfig::new([4, 8], [3, 3]).init(&tracked);
+    let norm: BurnBatchNorm = BatchNormConfig::new(8).init(&plain);
+    let images = random([2, 4, 6, 6], &plain);
+    let expected = norm.forward(conv.forward(images.clone()));
+    let (conv, norm) = (Conv2d::from(conv), BatchNorm::from(norm));
+    let found = conv.forward_norm(images, &norm);
+    assert_close(found.to_data(), expected.to_data(), 1e-5, "output");
+    let gradients = found.sum().backward();
+    assert!(conv.weight.val().grad(&gradients).is_some());
+}
+
+#[test]
+fn shapes_that_do_not_match_panic() {
+    let device = Device::flex();
+    let conv = Conv2d::from(Conv2dConfig::new([3, 8], [3, 3]).init(&device));
+    let norm = BatchNorm::from(BatchNormConfig::new(8).init(&device));
+    let other = BatchNorm::from(BatchNormConfig::new(9).init(&device));
+    let images = |shape| Tensor::<4>::zeros(shape, &device);
+    let panics = |run: &dyn Fn() -> Tensor<4>| {
+        let run = std::panic::AssertUnwindSafe(run);
+        assert!(std::panic::catch_unwind(|| run()).is_err());
+    };
+    panics(&|| conv.forward(images([1, 2, 8, 8])));
+    panics(&|| conv.forward(images([1, 6, 8, 8])));
+    panics(&|| conv.forward(images([1, 3, 2, 8])));
+    panics(&|| conv.forward_norm(images([1, 3, 8, 8]), &other));
+    panics(&|| norm.forward(images([1, 7, 8, 8])));
+    for shape in [[1, 8, 3, 12], [2, 8, 6, 6], [1, 8, 5, 6]] {
+        let residual = images(shape);
+        panics(&|| conv.forward_norm_add_relu(images([1, 3, 8, 8]), &norm, residual.clone()));
+        panics(&|| norm.forward_add_relu(images([1, 8, 6, 6]), residual.clone()));
     }
 }
 

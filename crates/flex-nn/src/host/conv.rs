@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use super::depthwise;
 use super::gather::{Finish, Gather, Layout, Padded, Phase, Run};
+use super::parallel::{self, MUCH};
 use super::vector::are_finite;
 use super::weight_gradient;
 use super::weights::pack;
 use super::winograd::Winograd;
-use super::{Images, arch, memory, parallel};
+use super::{Images, arch, memory, windows};
 
 /// A convolution of images `[N, C, H, W]` with weights `[O, C / groups, h, w]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,9 +51,8 @@ impl Conv {
     /// The height and width of the output; `None` where the kernel does not fit into the input.
     pub fn output_size(&self) -> Option<[usize; 2]> {
         let size = |axis: usize| {
-            let padded = self.input[2 + axis] + self.padding[axis].iter().sum::<usize>();
-            let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
-            Some(padded.checked_sub(reach)? / self.stride[axis] + 1)
+            let [kernel, dilation] = [self.kernel[axis], self.dilation[axis]];
+            windows(self.padded()[axis], kernel, self.stride[axis], dilation)
         };
         Some([size(0)?, size(1)?])
     }
@@ -61,7 +61,7 @@ impl Conv {
     pub fn output(&self) -> [usize; 4] {
         let [height, width] = self
             .output_size()
-            .expect("the caller has checked the shape");
+            .expect("the kernel fits into the padded images");
         [self.input[0], self.channels, height, width]
     }
 
@@ -79,6 +79,11 @@ impl Conv {
         fitting
             .min(self.input[0].div_ceil(rayon::current_num_threads()))
             .max(1)
+    }
+
+    /// The number of weights.
+    fn weights(&self) -> usize {
+        self.channels * self.weight_steps()[1]
     }
 
     /// The size of a padded image for the forward pass.
@@ -161,6 +166,7 @@ impl Conv {
         epilogue: Epilogue<'_>,
     ) -> Vec<f32> {
         assert_eq!(images.shape(), self.input);
+        assert_eq!(weights.len(), self.weights());
         let finish = Finish {
             scale: epilogue.scale,
             shift: epilogue.shift,
@@ -219,6 +225,7 @@ impl Conv {
         sum: Option<Vec<f32>>,
     ) -> Vec<f32> {
         assert_eq!(gradient.shape(), self.output());
+        assert_eq!(weights.len(), self.weights());
         let finish = Finish {
             add: sum.is_some(),
             ..Finish::default()
@@ -332,7 +339,8 @@ impl Conv {
         let is_possible = self.groups == 1
             && self.kernel == [3, 3]
             && self.stride == [1, 1]
-            && self.dilation == [1, 1];
+            && self.dilation == [1, 1]
+            && self.before().iter().all(|before| *before < 3);
         is_possible && Winograd::pays(inputs, output)
     }
 
@@ -359,7 +367,7 @@ impl Conv {
         let winograd = winograd.flatten();
         let dense = images.as_channels_last().filter(|_| layout.is_dense);
         let parts = result.chunks_mut((layout.images * len).max(1));
-        parallel::each(parts.enumerate(), |(part, output)| {
+        parallel::each(MUCH, parts.enumerate(), |(part, output)| {
             let first = part * layout.images;
             let images_here = output.len() / len;
             let mut padded = dense.is_none().then(|| Padded::new(layout));

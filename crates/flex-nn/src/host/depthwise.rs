@@ -87,7 +87,9 @@ fn sum(
     let [rows, columns] = taps;
     let of_row = columns.len() * conv.channels;
     let arch = arch();
-    parallel::each(result.chunks_mut(of_row).enumerate(), |(row, output)| {
+    let numbers = result.len() * conv.kernel[0] * conv.kernel[1];
+    let parts = result.chunks_mut(of_row).enumerate();
+    parallel::each(numbers, parts, |(row, output)| {
         let (image, y) = (row / rows.len(), row % rows.len());
         let image = &images[image * len..][..len];
         arch.dispatch(Row {
@@ -154,7 +156,8 @@ pub fn weight_gradient(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) 
     let parts = images
         .chunks(images.len() / count)
         .zip(gradient.chunks(gradient.len() / count));
-    let sums = parallel::map(parts, |(image, gradient)| {
+    let numbers = gradient.len() * conv.kernel[0] * conv.kernel[1];
+    let sums = parallel::map(numbers, parts, |(image, gradient)| {
         arch.dispatch(Products {
             conv,
             image,

@@ -104,7 +104,7 @@ impl Drop for Padded {
 }
 
 thread_local! {
-    /// The largest copy of each thread, which is likely to be in its cache.
+    /// The largest copy of each thread, which it needs no lock to use again.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -177,7 +177,7 @@ impl Padded {
 /// A piece of memory that a position sums over.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Run {
-    /// The start in the first block, from the place of the position.
+    /// The start, counted from the place of the position.
     pub offset: usize,
     pub len: usize,
 }

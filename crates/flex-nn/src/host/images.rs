@@ -66,23 +66,32 @@ impl<'a> Images<'a> {
     pub fn to_channels_last(&self) -> Cow<'a, [f32]> {
         match self.as_channels_last() {
             Some(numbers) => numbers.into(),
-            None => self.copy_channels_last().into(),
+            None => {
+                let mut copy = vec![0.0; self.shape.iter().product()];
+                self.copy_channels_last(&mut copy);
+                copy.into()
+            }
         }
     }
 
-    /// A copy of the numbers `[N, H, W, C]`.
-    pub fn copy_channels_last(&self) -> Vec<f32> {
-        let [_, channels, height, width] = self.shape;
+    /// The numbers `[N, H, W, C]` in memory of their own.
+    pub fn into_channels_last(self) -> Vec<f32> {
         let mut copy = memory::take(self.shape.iter().product());
+        self.copy_channels_last(&mut copy);
+        copy
+    }
+
+    fn copy_channels_last(&self, copy: &mut [f32]) {
+        let [_, channels, height, width] = self.shape;
+        let len = copy.len();
         let images = copy.chunks_mut((height * width * channels).max(1));
-        parallel::each(images.enumerate(), |(image, to)| {
+        parallel::each(len, images.enumerate(), |(image, to)| {
             arch().dispatch(|| {
                 for (y, row) in to.chunks_mut(width * channels).enumerate() {
                     self.copy_row(image, y, 0..channels, row, channels);
                 }
             });
         });
-        copy
     }
 
     /// Copies some channels of a row of an image to positions that are `step` numbers apart.

@@ -9,8 +9,8 @@ use std::sync::Mutex;
 
 /// The length from which on memory is kept.
 const LARGE: usize = 1 << 10;
-/// The new pieces of memory after which those of a size that was not needed in between are freed. It is
-/// about what a step of a deep network needs.
+/// Sizes that were not taken while so many new pieces were made are freed. It is about as many as a
+/// step of a deep network needs.
 const KEPT: u64 = 512;
 
 static MEMORY: Mutex<Memory> = Mutex::new(Memory {
@@ -53,8 +53,8 @@ pub(super) fn take(len: usize) -> Vec<f32> {
     vec![0.0; len]
 }
 
-/// Gives memory back for [`take`]. No more is kept of a size than was taken, so that memory of other
-/// origin does not pile up.
+/// Gives memory back for the next results. No more is kept of a size than was taken and not given back,
+/// so that memory of other origin does not pile up.
 pub fn give_back(piece: Vec<f32>) {
     let mut memory = MEMORY.lock().unwrap_or_else(|error| error.into_inner());
     if let Some(size) = memory.sizes.get_mut(&piece.len())

@@ -1,11 +1,10 @@
 //! The kernels on plain slices of f32; they know nothing of Burn.
 //!
 //! Images are read with any strides, and written with the channels of a position side by side
-//! (`[N, H, W, C]`, "channels last"), so that one vector holds the channels of one position and every
-//! size, stride and padding is computed by the same inner loop.
+//! (`[N, H, W, C]`, "channels last"), so that one vector holds the channels of one position.
 //!
-//! A batch is always cut into the same parts, whatever the number of threads, so that sums are the
-//! same bits on every run.
+//! Sums over the images of a batch are always made from the same parts, so that results have the same
+//! bits for any number of threads.
 
 mod conv;
 mod depthwise;
@@ -48,6 +47,12 @@ fn arch() -> Arch {
         }
     });
     *ARCH
+}
+
+/// The number of windows along an axis of this size; `None` where none fits.
+fn windows(size: usize, kernel: usize, stride: usize, dilation: usize) -> Option<usize> {
+    let reach = dilation * (kernel - 1) + 1;
+    Some(size.checked_sub(reach)? / stride + 1)
 }
 
 /// Whether this processor has vector instructions, without which the kernels would be slow.

@@ -56,11 +56,13 @@ fn piece_len(channels: usize) -> usize {
 }
 
 impl Statistics {
-    /// The statistics of images `[N, H, W, C]`; NaN where there are none.
+    /// The statistics of images `[N, H, W, C]`; without images the variance is NaN.
     pub fn of(images: &[f32], channels: usize) -> Self {
         let arch = arch();
         let parts = images.chunks(part_len(images.len(), channels));
-        let parts = parallel::map(parts, |images| arch.dispatch(Measure { images, channels }));
+        let parts = parallel::map(images.len(), parts, |images| {
+            arch.dispatch(Measure { images, channels })
+        });
         let mut total = Moments::new(channels);
         parts.iter().for_each(|part| total.merge(part));
         let count = total.count;
@@ -175,12 +177,19 @@ impl Norm {
     }
 
     /// Normalises images `[N, H, W, C]`, and adds a residual of the same shape.
+    ///
+    /// # Panics
+    ///
+    /// Where the images are no whole number of positions, or the residual has another length.
     pub fn forward(&self, images: &[f32], residual: Option<&[f32]>) -> Vec<f32> {
         let channels = self.scale.len();
+        assert_eq!(images.len() % channels, 0);
+        assert!(residual.is_none_or(|residual| residual.len() == images.len()));
         let mut output = memory::take(images.len());
         let len = part_len(images.len(), channels);
         let arch = arch();
-        parallel::each(output.chunks_mut(len).enumerate(), |(part, output)| {
+        let parts = output.chunks_mut(len).enumerate();
+        parallel::each(images.len(), parts, |(part, output)| {
             let own = part * len..part * len + output.len();
             arch.dispatch(Apply {
                 norm: self,
@@ -195,6 +204,10 @@ impl Norm {
     /// The gradients, where the scale and the shift come from the `statistics` of `images`. `output`
     /// is what [`forward`](Self::forward) returned, needed where a residual was added. The memory of
     /// `gradient`, which is that of the output, is used for a result.
+    ///
+    /// # Panics
+    ///
+    /// Where the lengths differ.
     pub fn backward(
         &self,
         statistics: &Statistics,
@@ -204,13 +217,15 @@ impl Norm {
         mut gradient: Vec<f32>,
     ) -> NormGradient {
         let channels = self.scale.len();
+        assert_eq!(images.len(), gradient.len());
+        assert!(output.is_none_or(|output| output.len() == images.len()));
         let len = part_len(images.len(), channels);
         let arch = arch();
         let part_of = |part: usize, of: &'_ [f32]| -> Range<usize> {
             part * len..(part * len + len).min(of.len())
         };
         let parts = gradient.chunks_mut(len).enumerate();
-        let sums = parallel::map(parts, |(part, gradient)| {
+        let sums = parallel::map(images.len(), parts, |(part, gradient)| {
             let own = part_of(part, images);
             arch.dispatch(Sum {
                 norm: self,
@@ -248,7 +263,7 @@ impl Norm {
         };
         residuals.resize_with(images.len().div_ceil(len), || None);
         let parts = gradient.chunks_mut(len).zip(residuals).enumerate();
-        parallel::each(parts, |(part, (gradient, residual))| {
+        parallel::each(images.len(), parts, |(part, (gradient, residual))| {
             arch.dispatch(Differentiate {
                 norm: self,
                 slopes: &slopes,
@@ -326,7 +341,7 @@ impl Apply<'_> {
 }
 
 /// The sums of the gradient, and of the gradient times the distance from the mean, of each channel.
-/// Where there is an output, the gradient becomes that of the sum in front of the rectifier.
+/// Where there is an output, the gradient becomes that with respect to the sum before the rectifier.
 struct Sum<'a> {
     norm: &'a Norm,
     mean: &'a [f32],
@@ -400,8 +415,8 @@ impl Sum<'_> {
     }
 }
 
-/// Turns the gradient into that of the images. Where there was a residual, the gradient is that behind
-/// the rectifier and is copied for it.
+/// Turns the gradient into that of the images. Where there was a residual, the gradient is that with
+/// respect to the sum before the rectifier, and is copied for the residual.
 struct Differentiate<'a> {
     norm: &'a Norm,
     slopes: &'a [f32],

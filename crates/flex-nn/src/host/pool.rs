@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::vector::{load, store, vectors};
-use super::{arch, memory, parallel};
+use super::{arch, memory, parallel, windows};
 
 /// The position of the largest number in a window of padding alone.
 const NOWHERE: u32 = u32::MAX;
@@ -25,19 +25,25 @@ pub struct MaxPool {
 }
 
 impl MaxPool {
+    /// The height and width of the output; `None` where no window fits into the input.
+    pub fn output_size(&self) -> Option<[usize; 2]> {
+        let size = |axis: usize| {
+            let padded = self.input[2 + axis] + self.padding[axis].iter().sum::<usize>();
+            let [kernel, dilation] = [self.kernel[axis], self.dilation[axis]];
+            windows(padded, kernel, self.stride[axis], dilation)
+        };
+        Some([size(0)?, size(1)?])
+    }
+
     /// The shape of the output `[N, C, H, W]`.
     ///
     /// # Panics
     ///
-    /// Where the window does not fit into the input.
+    /// Where no window fits into the input.
     pub fn output(&self) -> [usize; 4] {
-        let size = |axis: usize| {
-            let padded = self.input[2 + axis] + self.padding[axis].iter().sum::<usize>();
-            let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
-            let rest = padded.checked_sub(reach).expect("the window fits");
-            rest / self.stride[axis] + 1
-        };
-        [self.input[0], self.input[1], size(0), size(1)]
+        let size = self.output_size();
+        let [height, width] = size.expect("a window fits into the padded images");
+        [self.input[0], self.input[1], height, width]
     }
 
     /// The positions of a window in an image, without those of the padding.
@@ -62,12 +68,17 @@ impl MaxPool {
     }
 
     /// The output `[N, H, W, C]` of images `[N, H, W, C]`.
+    ///
+    /// # Panics
+    ///
+    /// Where the length does not match the shape.
     pub fn forward(&self, images: &[f32]) -> Vec<f32> {
         let [input, output] = self.lens();
+        assert_eq!(images.len(), self.input[0] * input);
         let mut result = memory::take(self.input[0] * output);
         let arch = arch();
         let parts = result.chunks_mut(output).zip(images.chunks(input));
-        parallel::each(parts, |(result, image)| {
+        parallel::each(images.len(), parts, |(result, image)| {
             arch.dispatch(Windows {
                 pool: self,
                 image,
@@ -80,15 +91,21 @@ impl MaxPool {
     }
 
     /// The gradient with respect to the images, `[N, H, W, C]`, from that with respect to the output.
+    ///
+    /// # Panics
+    ///
+    /// Where the lengths do not match the shapes.
     pub fn backward(&self, images: &[f32], gradient: &[f32]) -> Vec<f32> {
         let [input, output] = self.lens();
+        assert_eq!(images.len(), self.input[0] * input);
+        assert_eq!(gradient.len(), self.input[0] * output);
         let channels = self.input[1];
         let mut result = memory::take(images.len());
         let arch = arch();
         let parts = result
             .chunks_mut(input)
             .zip(images.chunks(input).zip(gradient.chunks(output)));
-        parallel::each(parts, |(result, (image, gradient))| {
+        parallel::each(images.len(), parts, |(result, (image, gradient))| {
             result.fill(0.0);
             arch.dispatch(Windows {
                 pool: self,
@@ -157,14 +174,19 @@ impl<F: FnMut(usize, &[f32], &[u32])> WithSimd for Windows<'_, F> {
 }
 
 /// The mean `[N, C]` over the positions of images `[N, H, W, C]`, by their shape `[N, C, H, W]`.
+///
+/// # Panics
+///
+/// Where the length does not match the shape.
 pub fn global_mean(images: &[f32], [n, channels, height, width]: [usize; 4]) -> Vec<f32> {
     let positions = height * width;
+    assert_eq!(images.len(), n * channels * positions);
     let mut means = vec![0.0; n * channels];
     let arch = arch();
     let parts = means
         .chunks_mut(channels)
         .zip(images.chunks(channels * positions));
-    parallel::each(parts, |(means, image)| {
+    parallel::each(images.len(), parts, |(means, image)| {
         arch.dispatch(|| {
             for position in image.chunks_exact(channels) {
                 let pairs = means.iter_mut().zip(position);
@@ -178,16 +200,21 @@ pub fn global_mean(images: &[f32], [n, channels, height, width]: [usize; 4]) -> 
 
 /// The gradient of images of this shape `[N, C, H, W]`, as `[N, H, W, C]`, from that of their
 /// [`global_mean`].
+///
+/// # Panics
+///
+/// Where the length does not match the shape.
 pub fn global_mean_gradient(
     gradient: &[f32],
     [n, channels, height, width]: [usize; 4],
 ) -> Vec<f32> {
     let positions = height * width;
+    assert_eq!(gradient.len(), n * channels);
     let mut result = memory::take(n * channels * positions);
     let parts = result
         .chunks_mut(channels * positions)
         .zip(gradient.chunks(channels));
-    parallel::each(parts, |(image, gradient)| {
+    parallel::each(n * channels * positions, parts, |(image, gradient)| {
         let share: Vec<_> = gradient.iter().map(|g| g / positions as f32).collect();
         for position in image.chunks_exact_mut(channels) {
             position.copy_from_slice(&share);

@@ -40,11 +40,12 @@ impl SgdStep {
             assert_eq!(parameters.len(), gradient.len());
         }
         let arch = arch();
+        let numbers = parameters.len();
         let parts = parameters
             .chunks_mut(PART)
             .zip(velocity.chunks_mut(PART))
             .enumerate();
-        parallel::each(parts, |(part, (parameters, velocity))| {
+        parallel::each(numbers, parts, |(part, (parameters, velocity))| {
             let gradient = gradient.as_ref().map(|gradient| {
                 let start = part * PART;
                 &gradient[start..start + parameters.len()]

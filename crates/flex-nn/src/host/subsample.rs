@@ -23,13 +23,18 @@ impl Subsample {
     }
 
     /// The output `[N, H, W, channels]` of images `[N, H, W, C]`.
+    ///
+    /// # Panics
+    ///
+    /// Where the length does not match the shape.
     pub fn forward(&self, images: &[f32]) -> Vec<f32> {
-        let [_, channels, height, width] = self.input;
+        let [n, channels, height, width] = self.input;
+        assert_eq!(images.len(), n * channels * height * width);
         let mut result = memory::take(self.output().iter().product());
         let parts = result
             .chunks_mut(self.output()[1..].iter().product())
             .zip(images.chunks(channels * height * width));
-        parallel::each(parts, |(result, image)| {
+        parallel::each(images.len(), parts, |(result, image)| {
             let positions = result.chunks_exact_mut(self.channels);
             for (place, to) in self.places().zip(positions) {
                 let (numbers, missing) = to.split_at_mut(channels);
@@ -42,6 +47,10 @@ impl Subsample {
 
     /// The gradient with respect to the images, `[N, H, W, C]`, from that with respect to the output,
     /// `[N, H, W, channels]`. It is added to `sum` where there is one.
+    ///
+    /// # Panics
+    ///
+    /// Where the lengths do not match the shapes.
     pub fn backward(&self, gradient: &[f32], sum: Option<Vec<f32>>) -> Vec<f32> {
         let [_, channels, height, width] = self.input;
         let mut result = sum.unwrap_or_else(|| {
@@ -49,10 +58,12 @@ impl Subsample {
             result.fill(0.0);
             result
         });
+        assert_eq!(result.len(), self.input.iter().product::<usize>());
+        assert_eq!(gradient.len(), self.output().iter().product::<usize>());
         let parts = result
             .chunks_mut(channels * height * width)
             .zip(gradient.chunks(self.output()[1..].iter().product()));
-        parallel::each(parts, |(result, gradient)| {
+        parallel::each(gradient.len(), parts, |(result, gradient)| {
             let positions = gradient.chunks_exact(self.channels);
             for (place, from) in self.places().zip(positions) {
                 let to = &mut result[place * channels..][..channels];

@@ -7,9 +7,10 @@ use pulp::{Simd, WithSimd};
 
 use super::conv::CACHE;
 use super::gather::{Layout, Padded, Run, output_block};
+use super::parallel::{self, MUCH};
 use super::weights::unpack;
 use super::winograd_gradient;
-use super::{Conv, Images, arch, lanes, memory, parallel};
+use super::{Conv, Images, arch, lanes, memory};
 
 /// The positions that are worked on together: what is read of them stays in the first cache.
 const POSITIONS: usize = 128;
@@ -37,7 +38,7 @@ pub fn compute(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) -> Vec<f
         let blocks = weights
             .chunks_mut(width * inputs * taps)
             .zip(sums.chunks(job.weight_places.len() * width));
-        parallel::each(blocks, |(weights, sums)| {
+        parallel::each(sums.len(), blocks, |(weights, sums)| {
             unpack(sums, weights, &job.weight_places, inputs * taps);
         });
         memory::give_back(sums);
@@ -81,7 +82,7 @@ impl<'a> Job<'a> {
         let [_, _, height, width] = conv.output();
         let [padded_height, padded_width] = conv.padded();
         let numbers = inputs * padded_height * padded_width + outputs * height * width;
-        // At least eight pieces, as far as there are images, whatever the number of threads.
+        // Enough pieces for some threads, and the same ones for any number of threads.
         let together = (CACHE / numbers.max(1)).clamp(1, conv.input[0].div_ceil(PARTS).max(1));
         let layout = Layout::padded(together, inputs, conv.padded(), conv.before());
         let (runs, weight_places) = conv.forward_runs(&layout);
@@ -105,14 +106,14 @@ impl<'a> Job<'a> {
         let pieces = self.conv.input[0].div_ceil(self.layout.images);
         if len > LARGE {
             // Threads share the weights, and not the images.
-            let copies = parallel::map(0..pieces, |piece| {
+            let copies = parallel::map(MUCH, 0..pieces, |piece| {
                 let mut copies = self.copies();
                 self.fill(&mut copies, piece, images, gradient);
                 copies
             });
             let mut sums = memory::take(len);
             let blocks = sums.chunks_mut(self.weight_places.len() * self.width);
-            parallel::each(blocks.enumerate(), |(block, sums)| {
+            parallel::each(MUCH, blocks.enumerate(), |(block, sums)| {
                 sums.fill(0.0);
                 for copies in &copies {
                     self.add(copies, block, sums);
@@ -121,7 +122,7 @@ impl<'a> Job<'a> {
             return sums;
         }
         let parts = PARTS.min(pieces).max(1);
-        let sums = parallel::map(0..parts, |part| {
+        let sums = parallel::map(MUCH, 0..parts, |part| {
             let mut sums = memory::take(len);
             sums.fill(0.0);
             let mut copies = self.copies();

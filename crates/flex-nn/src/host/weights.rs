@@ -11,8 +11,9 @@ use super::{lanes, memory, parallel};
 pub fn pack(weights: &[f32], places: &[Option<usize>], channels: usize, step: usize) -> Vec<f32> {
     let width = output_block(lanes(), channels);
     let mut packed = memory::take(channels.div_ceil(width) * places.len() * width);
+    let numbers = packed.len();
     let blocks = packed.chunks_mut((places.len() * width).max(1));
-    parallel::each(blocks.enumerate(), |(block, packed)| {
+    parallel::each(numbers, blocks.enumerate(), |(block, packed)| {
         let count = width.min(channels - block * width);
         let weights = &weights[block * width * step..];
         match (width, count) {

@@ -56,8 +56,10 @@ impl Winograd {
     /// so many input channels. The channels must fill vectors.
     pub fn pays(inputs: usize, [n, channels, height, width]: [usize; 4]) -> bool {
         let fills = |channels: usize| channels.is_multiple_of(lanes().max(8));
+        let block = Layout::block_of(inputs);
+        let are_whole = inputs.is_multiple_of(block) && fills(block) && fills(channels);
         let tiles = n * height.div_ceil(2) * width.div_ceil(2);
-        fills(Layout::block_of(inputs)) && fills(channels) && inputs >= 32 && tiles >= ENOUGH
+        are_whole && inputs >= 32 && tiles >= ENOUGH
     }
 
     /// The size of a padded image, with room for whole tiles of an output of this size.
@@ -75,7 +77,7 @@ impl Winograd {
             .chunks_mut(NUMBERS * numbers * width)
             .zip(weights.chunks(9 * numbers * width));
         let arch = arch();
-        parallel::each(outputs, |(to, from)| {
+        parallel::each(weights.len(), outputs, |(to, from)| {
             arch.dispatch(Transform {
                 from,
                 to,

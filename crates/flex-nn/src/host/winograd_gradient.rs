@@ -13,14 +13,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pulp::{Simd, WithSimd};
 
 use super::gather::{Layout, Padded, Run, output_block};
+use super::parallel::{self, MUCH};
 use super::vector::are_finite;
 use super::weight_gradient::{Add, PARTS};
 use super::weights::unpack;
 use super::winograd::{APART, NUMBERS, Tile, Winograd, tiles, transform_input};
-use super::{Conv, Images, arch, lanes, memory, parallel};
+use super::{Conv, Images, arch, lanes, memory};
 
 /// The numbers of f32 that the transformed tiles that are worked on together may take.
 const CACHE: usize = 1 << 17;
+/// The numbers of f32 that the transformed images may take where threads share the products.
+const ROOM: usize = 1 << 23;
 /// The most products of which each part of the batch has sums of its own.
 const LARGE: usize = 1 << 18;
 
@@ -35,7 +38,8 @@ pub fn compute(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) -> Optio
     let of_block = NUMBERS * inputs * job.width;
     let blocks = weights.chunks_mut(job.width * inputs * 9);
     let arch = arch();
-    parallel::each(blocks.zip(sums.chunks(of_block)), |(weights, sums)| {
+    let blocks = blocks.zip(sums.chunks(of_block));
+    parallel::each(sums.len(), blocks, |(weights, sums)| {
         let mut taps = memory::take(inputs * 9 * job.width);
         arch.dispatch(Finish {
             from: sums,
@@ -110,23 +114,28 @@ impl<'a> Job<'a> {
         let is_finite = AtomicBool::new(true);
         if len > LARGE {
             // Threads share the products, and not the images.
-            let all = parallel::map(0..count, |image| {
-                let mut transformed = self.room(self.tiles.len());
-                let (padded, gradient) = self.image(images, gradient, image, &is_finite);
-                self.transform(&padded, gradient, &self.tiles, &mut transformed);
-                transformed
-            });
             let mut sums = memory::take(len);
-            let planes = sums.chunks_mut(of_plane).enumerate();
-            parallel::each(planes, |(plane, sums)| {
-                sums.fill(0.0);
-                all.iter()
-                    .for_each(|transformed| self.add(transformed, plane, sums));
-            });
+            sums.fill(0.0);
+            let of_image = NUMBERS * self.tiles.len() * (self.step + self.blocks * self.width);
+            let together = (ROOM / of_image).max(1);
+            for first in (0..count).step_by(together) {
+                let some = first..(first + together).min(count);
+                let some = parallel::map(MUCH, some, |image| {
+                    let mut transformed = self.room(self.tiles.len());
+                    let (padded, gradient) = self.image(images, gradient, image, &is_finite);
+                    self.transform(&padded, gradient, &self.tiles, &mut transformed);
+                    transformed
+                });
+                let planes = sums.chunks_mut(of_plane).enumerate();
+                parallel::each(MUCH, planes, |(plane, sums)| {
+                    some.iter()
+                        .for_each(|transformed| self.add(transformed, plane, sums));
+                });
+            }
             return is_finite.into_inner().then_some(sums);
         }
         let parts = PARTS.min(count);
-        let sums = parallel::map(0..parts, |part| {
+        let sums = parallel::map(MUCH, 0..parts, |part| {
             let mut sums = memory::take(len);
             sums.fill(0.0);
             let mut transformed = self.room(self.together);
