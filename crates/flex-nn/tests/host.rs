@@ -464,6 +464,8 @@ fn gradients_of_convolutions_equal_finite_differences() {
         ([2, 16, 9, 8], 16, 5, 2, 2),
         ([2, 16, 9, 8], 16, 3, 1, 16),
         ([6, 32, 14, 13], 48, 3, 1, 1),
+        // Channels that fill no whole block of the copy.
+        ([6, 34, 14, 13], 48, 3, 1, 1),
     ] {
         let conv = Conv {
             input,
