@@ -76,9 +76,12 @@ impl Conv {
         // Enough positions that reading the weights counts little.
         let enough = 256usize.div_ceil(positions.max(1));
         let fitting = (CACHE / numbers.max(1)).max(enough);
-        fitting
-            .min(self.input[0].div_ceil(rayon::current_num_threads()))
-            .max(1)
+        let (images, threads) = (self.input[0], rayon::current_num_threads());
+        let most = fitting.min(images.div_ceil(threads)).max(1);
+        // The images of the busiest thread.
+        let load = |together: usize| images.div_ceil(together).div_ceil(threads) * together;
+        let choices = (most.div_ceil(2)..=most).rev();
+        choices.min_by_key(|some| load(*some)).unwrap_or(most)
     }
 
     /// The number of weights.

@@ -32,7 +32,7 @@ pub fn compute(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) -> Vec<f
     let of_group = outputs * inputs * taps;
     let mut weights = memory::take(conv.groups * of_group);
     for (group, weights) in weights.chunks_exact_mut(of_group.max(1)).enumerate() {
-        let job = Job::new(conv, group);
+        let job = Job::new(conv, group, images);
         let sums = job.sums(images, gradient);
         let width = job.width;
         let blocks = weights
@@ -60,11 +60,16 @@ struct Job<'a> {
     blocks: usize,
     /// The place of each position of the images.
     places: Vec<usize>,
+    /// The images `[N, H, W, C]`, where they need no copy.
+    dense: Option<&'a [f32]>,
 }
 
 /// The copies of some images.
 struct Copies {
-    padded: Padded,
+    /// The number of the first image.
+    first: usize,
+    /// The images, unless they are read where they are.
+    padded: Option<Padded>,
     /// The gradient of each block of output channels, `[block, position, channel]`.
     gradient: Vec<f32>,
     images: usize,
@@ -77,14 +82,19 @@ impl Drop for Copies {
 }
 
 impl<'a> Job<'a> {
-    fn new(conv: &'a Conv, group: usize) -> Self {
+    fn new(conv: &'a Conv, group: usize, images: &Images<'a>) -> Self {
         let [inputs, outputs] = conv.group_channels();
         let [_, _, height, width] = conv.output();
         let [padded_height, padded_width] = conv.padded();
         let numbers = inputs * padded_height * padded_width + outputs * height * width;
         // Enough pieces for some threads, and the same ones for any number of threads.
         let together = (CACHE / numbers.max(1)).clamp(1, conv.input[0].div_ceil(PARTS).max(1));
-        let layout = Layout::padded(together, inputs, conv.padded(), conv.before());
+        let is_possible = conv.groups == 1 && conv.padding == [[0; 2]; 2];
+        let dense = images.as_channels_last().filter(|_| is_possible);
+        let layout = match dense {
+            Some(_) => Layout::dense(together, inputs, conv.padded()),
+            None => Layout::padded(together, inputs, conv.padded(), conv.before()),
+        };
         let (runs, weight_places) = conv.forward_runs(&layout);
         let places = conv.forward_places(&layout);
         let block = output_block(lanes(), outputs);
@@ -97,6 +107,7 @@ impl<'a> Job<'a> {
             width: block,
             blocks: outputs.div_ceil(block),
             places,
+            dense,
         }
     }
 
@@ -149,7 +160,8 @@ impl<'a> Job<'a> {
 
     fn copies(&self) -> Copies {
         Copies {
-            padded: Padded::new(self.layout),
+            first: 0,
+            padded: self.dense.is_none().then(|| Padded::new(self.layout)),
             gradient: memory::take(self.blocks * self.places.len() * self.width),
             images: 0,
         }
@@ -161,9 +173,10 @@ impl<'a> Job<'a> {
         copies.images = self.layout.images.min(self.conv.input[0] - first);
         let [inputs, outputs] = self.conv.group_channels();
         let [_, _, height, width] = self.conv.output();
-        copies
-            .padded
-            .fill(images, first..first + copies.images, self.group * inputs);
+        copies.first = first;
+        if let Some(padded) = &mut copies.padded {
+            padded.fill(images, first..first + copies.images, self.group * inputs);
+        }
         let block = self.places.len() * self.width;
         for (number, to) in copies.gradient.chunks_exact_mut(block).enumerate() {
             let channels = number * self.width..((number + 1) * self.width).min(outputs);
@@ -185,10 +198,16 @@ impl<'a> Job<'a> {
     fn add(&self, copies: &Copies, block: usize, sums: &mut [f32]) {
         let positions = self.places.len() / self.layout.images * copies.images;
         let gradient = &copies.gradient[block * self.places.len() * self.width..];
+        let input = match (&copies.padded, self.dense) {
+            (Some(padded), _) => padded.data(),
+            (None, images) => {
+                &images.unwrap_or_default()[self.layout.place(0, copies.first, 0, 0)..]
+            }
+        };
         arch().dispatch(Add {
             runs: &self.runs,
             places: &self.places[..positions],
-            input: copies.padded.data(),
+            input,
             gradient: &gradient[..positions * self.width],
             width: self.width,
             sums,
@@ -280,9 +299,16 @@ fn columns<S: Simd, const V: usize, const P: usize>(
     }
     let input = &input[offset..];
     for (&place, gradient) in places.iter().zip(gradient) {
-        let numbers: &[f32; P] = input[place..]
-            .first_chunk()
-            .expect("there is a tail behind");
+        let behind = &input[place..];
+        let mut last = [0.0; P];
+        let numbers: &[f32; P] = match behind.first_chunk() {
+            Some(numbers) => numbers,
+            None => {
+                // A tile that is wider than what is left, at the end of images without a tail.
+                last[..behind.len()].copy_from_slice(behind);
+                &last
+            }
+        };
         for (tile, number) in tile.iter_mut().zip(numbers) {
             let x = simd.splat_f32s(*number);
             for (sum, gradient) in tile.iter_mut().zip(gradient) {
