@@ -158,7 +158,7 @@ thread_local! {
 /// The number of tensors that are remembered.
 const REMEMBERED: usize = 64;
 
-/// Registers the gradient of a tensor, and remembers it for [`take_sum`].
+/// Registers the gradient of a tensor, and remembers it for `take_sum!`.
 macro_rules! register {
     ($grads:expr, $parent:expr, $gradient:expr) => {{
         let id = $parent.id;
