@@ -284,23 +284,23 @@ fn positions(images: &FlexTensor) -> Cow<'_, [f32]> {
 
 /// The numbers `[N, H, W, C]` of images, in their memory where nobody else holds it.
 fn into_positions(images: FlexTensor) -> Vec<f32> {
-    let len: usize = shape(&images).iter().product();
-    if view(&images).as_channels_last().is_none() || images.storage::<f32>().len() != len {
+    if !fills_memory(&images) || view(&images).as_channels_last().is_none() {
         return view(&images).into_channels_last();
     }
-    match into_memory(images) {
-        Ok(memory) => memory,
-        Err(images) => view(&images).into_channels_last(),
-    }
+    into_memory(images).unwrap_or_else(|images| view(&images).into_channels_last())
 }
 
 /// The numbers of a tensor in the order of its dimensions, in their memory where nobody else holds it.
 fn into_values(tensor: FlexTensor) -> Vec<f32> {
-    let is_whole = tensor.storage::<f32>().len() == tensor.layout().num_elements();
-    match tensor.is_contiguous() && is_whole {
-        true => into_memory(tensor).unwrap_or_else(|tensor| values(&tensor).into_owned()),
-        false => values(&tensor).into_owned(),
+    if !fills_memory(&tensor) || !tensor.is_contiguous() {
+        return values(&tensor).into_owned();
     }
+    into_memory(tensor).unwrap_or_else(|tensor| values(&tensor).into_owned())
+}
+
+/// Whether the memory of a tensor has as many numbers as its shape.
+fn fills_memory(tensor: &FlexTensor) -> bool {
+    tensor.storage::<f32>().len() == tensor.layout().num_elements()
 }
 
 /// The memory of a tensor that nobody else holds.

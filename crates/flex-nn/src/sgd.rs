@@ -65,24 +65,6 @@ impl Optimizer for Sgd {
         state: Option<SgdState<D>>,
     ) -> (Tensor<D>, Option<SgdState<D>>) {
         let velocity = state.map(|state| state.velocity);
-        let (parameter, velocity) = self.update(rate, parameter, gradient, velocity);
-        (parameter, Some(SgdState { velocity }))
-    }
-
-    fn to_device<const D: usize>(mut state: SgdState<D>, device: &Device) -> SgdState<D> {
-        state.velocity = state.velocity.to_device(device);
-        state
-    }
-}
-
-impl Sgd {
-    fn update<const D: usize>(
-        &self,
-        rate: LearningRate,
-        parameter: Tensor<D>,
-        gradient: Tensor<D>,
-        velocity: Option<Tensor<D>>,
-    ) -> (Tensor<D>, Tensor<D>) {
         #[cfg(feature = "flex")]
         if has_kernels(&parameter) && gradient.dtype() == DType::F32 {
             let step = SgdStep {
@@ -97,9 +79,10 @@ impl Sgd {
                 velocity.map(Tensor::into_dispatch).into(),
                 step,
             );
+            let velocity = Tensor::from_dispatch(velocity);
             return (
                 Tensor::from_dispatch(parameter),
-                Tensor::from_dispatch(velocity),
+                Some(SgdState { velocity }),
             );
         }
         let gradient = parameter.clone() * self.weight_decay + gradient;
@@ -107,10 +90,16 @@ impl Sgd {
             Some(velocity) => gradient.clone() + velocity * self.momentum,
             None => gradient.clone(),
         };
-        let direction = match self.nesterov {
-            true => velocity.clone() * self.momentum + gradient,
-            false => velocity.clone(),
+        let direction = if self.nesterov {
+            velocity.clone() * self.momentum + gradient
+        } else {
+            velocity.clone()
         };
-        (parameter - direction * rate, velocity)
+        (parameter - direction * rate, Some(SgdState { velocity }))
+    }
+
+    fn to_device<const D: usize>(mut state: SgdState<D>, device: &Device) -> SgdState<D> {
+        state.velocity = state.velocity.to_device(device);
+        state
     }
 }

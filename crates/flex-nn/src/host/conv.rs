@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::depthwise;
-use super::gather::{Finish, Gather, Layout, Padded, Phase, Run};
+use super::gather::{Finish, Gather, Kind, Layout, Padded, Phase, Run};
 use super::parallel::{self, MUCH};
 use super::vector::are_finite;
 use super::weight_gradient;
@@ -183,23 +183,8 @@ impl Conv {
             depthwise::forward(self, images, weights, finish, &mut result);
             return result;
         }
-        let [_, _, height, width] = self.output();
         let [inputs, outputs] = self.group_channels();
-        let mut padded = self.padded();
-        let is_winograd = self.is_winograd(inputs, self.output());
-        if is_winograd {
-            padded = Winograd::padded([height, width], padded);
-        }
-        let is_dense = self.groups == 1
-            && !is_winograd
-            && self.padding == [[0; 2]; 2]
-            && inputs.is_multiple_of(8)
-            && images.as_channels_last().is_some();
-        let together = self.images_together(inputs * padded[0] * padded[1], height * width);
-        let layout = match is_dense {
-            true => Layout::dense(together, inputs, padded),
-            false => Layout::padded(together, inputs, padded, self.before()),
-        };
+        let layout = self.layout(images, inputs, self.output(), self.padding);
         let phases = |group: usize| {
             let (runs, weight_places) = self.forward_runs(&layout);
             let places = self.forward_places(&layout);
@@ -268,23 +253,8 @@ impl Conv {
             [before as usize, after.max(0) as usize]
         };
         let borders = [border(0), border(1)];
-        let mut size = [0, 1].map(|axis| output[2 + axis] + borders[axis].iter().sum::<usize>());
-        let is_winograd = self.is_winograd(outputs, self.input);
-        if is_winograd {
-            size = Winograd::padded([self.input[2], self.input[3]], size);
-        }
-        let before = borders.map(|[before, _]| before);
-        let positions = self.input[2] * self.input[3];
-        let together = self.images_together(outputs * size[0] * size[1], positions);
-        let is_dense = self.groups == 1
-            && !is_winograd
-            && borders == [[0; 2]; 2]
-            && outputs.is_multiple_of(8)
-            && gradient.as_channels_last().is_some();
-        let layout = match is_dense {
-            true => Layout::dense(together, outputs, size),
-            false => Layout::padded(together, outputs, size, before),
-        };
+        let layout = self.layout(gradient, outputs, self.input, borders);
+        let before = layout.before;
         let phases = |group: usize| -> Vec<_> {
             let all = (0..self.stride[0])
                 .flat_map(|row| (0..self.stride[1]).map(move |column| [row, column]));
@@ -347,6 +317,37 @@ impl Conv {
         is_possible && Winograd::pays(inputs, output)
     }
 
+    /// How images with so many channels in a group and these borders are read for an output of this
+    /// shape.
+    fn layout(
+        &self,
+        images: &Images<'_>,
+        channels: usize,
+        output: [usize; 4],
+        borders: [[usize; 2]; 2],
+    ) -> Layout {
+        let [_, _, rows, columns] = output;
+        let mut size =
+            [0, 1].map(|axis| images.shape()[2 + axis] + borders[axis].iter().sum::<usize>());
+        let is_tiled = self.is_winograd(channels, output);
+        if is_tiled {
+            size = Winograd::padded([rows, columns], size);
+        }
+        let is_dense = self.groups == 1
+            && !is_tiled
+            && borders == [[0; 2]; 2]
+            && channels.is_multiple_of(8)
+            && images.as_channels_last().is_some();
+        let together = self.images_together(channels * size[0] * size[1], rows * columns);
+        if is_dense {
+            return Layout::dense(together, channels, size);
+        }
+        let before = borders.map(|[before, _]| before);
+        let padded = Layout::padded(together, channels, size, before);
+        let kind = if is_tiled { Kind::Tiled } else { padded.kind };
+        Layout { kind, ..padded }
+    }
+
     /// Computes an output `[N, H, W, channels]` of this shape, some images at a time.
     fn gather(
         &self,
@@ -363,12 +364,14 @@ impl Conv {
         let of_group = channels / self.groups;
         let arch = arch();
         let phases: Vec<_> = (0..self.groups).map(phases).collect();
-        let winograd = self.is_winograd(layout.channels, output).then(|| {
+        let winograd = (layout.kind == Kind::Tiled).then(|| {
             let weights = &phases[0][0].weights;
             are_finite(weights).then(|| Winograd::new(layout, channels, [height, width], weights))
         });
         let winograd = winograd.flatten();
-        let dense = images.as_channels_last().filter(|_| layout.is_dense);
+        let dense = images
+            .as_channels_last()
+            .filter(|_| layout.kind == Kind::Dense);
         let parts = result.chunks_mut((layout.images * len).max(1));
         parallel::each(MUCH, parts.enumerate(), |(part, output)| {
             let first = part * layout.images;

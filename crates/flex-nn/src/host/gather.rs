@@ -22,8 +22,18 @@ pub struct Layout {
     pub width: usize,
     /// Rows above and columns left of an image.
     pub before: [usize; 2],
-    /// Whether this is the layout `[N, H, W, C]`, in which images are read without a copy.
-    pub is_dense: bool,
+    pub kind: Kind,
+}
+
+/// How images are read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Where they are, `[N, H, W, C]`.
+    Dense,
+    /// From a padded copy.
+    Padded,
+    /// From a padded copy, in tiles for [`Winograd`](super::winograd::Winograd).
+    Tiled,
 }
 
 impl Layout {
@@ -42,7 +52,7 @@ impl Layout {
             height,
             width,
             before,
-            is_dense: false,
+            kind: Kind::Padded,
         }
     }
 
@@ -66,7 +76,7 @@ impl Layout {
             height,
             width,
             before: [0, 0],
-            is_dense: true,
+            kind: Kind::Dense,
         }
     }
 
@@ -235,20 +245,31 @@ impl WithSimd for Gather<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match (S::F32_LANES, output_block(S::F32_LANES, self.channels)) {
-            (16, 16) => self.blocks::<S, 1, 14>(simd),
-            (16, _) => self.blocks::<S, 2, 12>(simd),
-            (8, _) => self.blocks::<S, 2, 6>(simd),
-            (4, _) => self.blocks::<S, 4, 6>(simd),
-            _ => self.blocks::<S, 16, 1>(simd),
-        }
+        let channels = self.channels;
+        with_tiles(simd, channels, self);
     }
 }
 
-impl Gather<'_> {
-    /// Computes tiles of `P` positions and `V` vectors of channels, which stay in registers.
+/// Work in tiles of `P` positions and `V` vectors of channels, which stay in registers.
+pub trait Tiled {
+    fn all<S: Simd, const V: usize, const P: usize>(self, simd: S);
+}
+
+/// Does work for so many output channels, in tiles that suit the registers.
+#[inline(always)]
+pub fn with_tiles<S: Simd>(simd: S, channels: usize, work: impl Tiled) {
+    match (S::F32_LANES, output_block(S::F32_LANES, channels)) {
+        (16, 16) => work.all::<S, 1, 14>(simd),
+        (16, _) => work.all::<S, 2, 12>(simd),
+        (8, _) => work.all::<S, 2, 6>(simd),
+        (4, _) => work.all::<S, 4, 6>(simd),
+        _ => work.all::<S, 16, 1>(simd),
+    }
+}
+
+impl Tiled for Gather<'_> {
     #[inline(always)]
-    fn blocks<S: Simd, const V: usize, const P: usize>(self, simd: S) {
+    fn all<S: Simd, const V: usize, const P: usize>(self, simd: S) {
         let width = V * S::F32_LANES;
         let (weights, _) = S::as_simd_f32s(&self.phase.weights);
         let len: usize = self.phase.runs.iter().map(|run| run.len).sum();

@@ -146,16 +146,7 @@ impl<'a> Job<'a> {
             }
             sums
         });
-        let mut sums = sums.into_iter();
-        let first = sums.next().unwrap_or_default();
-        sums.fold(first, |mut total, part| {
-            total
-                .iter_mut()
-                .zip(&part)
-                .for_each(|(total, part)| *total += part);
-            memory::give_back(part);
-            total
-        })
+        add_up(sums)
     }
 
     fn copies(&self) -> Copies {
@@ -213,6 +204,18 @@ impl<'a> Job<'a> {
             sums,
         });
     }
+}
+
+/// The sums of all parts, in their order; the memory of the parts is given back.
+pub fn add_up(parts: Vec<Vec<f32>>) -> Vec<f32> {
+    let mut parts = parts.into_iter();
+    let first = parts.next().unwrap_or_default();
+    parts.fold(first, |mut total, part| {
+        let pairs = total.iter_mut().zip(&part);
+        pairs.for_each(|(total, part)| *total += part);
+        memory::give_back(part);
+        total
+    })
 }
 
 /// Adds to the sums, `[number, channel]`, the products of each number of the runs with the gradient,

@@ -9,7 +9,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::gather::{Finish, Layout, Run, output_block, tile};
+use super::gather::{Finish, Layout, Run, Tiled, output_block, tile, with_tiles};
 use super::{arch, lanes, memory, parallel};
 
 /// The numbers of a transformed tile.
@@ -39,6 +39,7 @@ pub struct Tile {
 pub struct Winograd {
     layout: Layout,
     channels: usize,
+    /// The transformed weights.
     weights: Vec<f32>,
     /// The run of each of the 16 products.
     runs: Vec<Run>,
@@ -69,8 +70,8 @@ impl Winograd {
 
     /// Prepares the convolution; `weights` are packed for the layout, with 9 taps.
     pub fn new(layout: Layout, channels: usize, size: [usize; 2], weights: &[f32]) -> Self {
-        let (blocks, block) = (layout.blocks(), layout.block);
-        let numbers = blocks * block;
+        let block = layout.block;
+        let numbers = layout.channels;
         let width = output_block(lanes(), channels);
         let mut transformed = memory::take(weights.len() / 9 * NUMBERS);
         let outputs = transformed
@@ -203,9 +204,9 @@ impl Drop for Winograd {
 struct Transform<'a> {
     from: &'a [f32],
     to: &'a mut [f32],
-    /// Input channels of a block.
+    /// The input channels of a block of the copy.
     block: usize,
-    /// Output channels.
+    /// The output channels of the block.
     width: usize,
 }
 
@@ -273,18 +274,12 @@ impl WithSimd for Apply<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let width = output_block(S::F32_LANES, self.winograd.channels);
-        match (S::F32_LANES, width) {
-            (16, 16) => self.all::<S, 1, 14>(simd),
-            (16, _) => self.all::<S, 2, 12>(simd),
-            (8, _) => self.all::<S, 2, 6>(simd),
-            (4, _) => self.all::<S, 4, 6>(simd),
-            _ => self.all::<S, 16, 1>(simd),
-        }
+        let channels = self.winograd.channels;
+        with_tiles(simd, channels, self);
     }
 }
 
-impl Apply<'_> {
+impl Tiled for Apply<'_> {
     #[inline(always)]
     fn all<S: Simd, const V: usize, const P: usize>(mut self, simd: S) {
         let winograd = self.winograd;
@@ -314,7 +309,9 @@ impl Apply<'_> {
             }
         }
     }
+}
 
+impl Apply<'_> {
     #[inline(always)]
     fn transform_output<S: Simd, const V: usize>(&mut self, simd: S, tiles: &[Tile], first: usize) {
         let &Winograd {

@@ -15,7 +15,7 @@ use pulp::{Simd, WithSimd};
 use super::gather::{Layout, Padded, Run, output_block};
 use super::parallel::{self, MUCH};
 use super::vector::are_finite;
-use super::weight_gradient::{Add, PARTS};
+use super::weight_gradient::{Add, PARTS, add_up};
 use super::weights::unpack;
 use super::winograd::{APART, NUMBERS, Tile, Winograd, tiles, transform_input};
 use super::{Conv, Images, arch, lanes, memory};
@@ -41,7 +41,7 @@ pub fn compute(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) -> Optio
     let blocks = blocks.zip(sums.chunks(of_block));
     parallel::each(sums.len(), blocks, |(weights, sums)| {
         let mut taps = memory::take(inputs * 9 * job.width);
-        arch.dispatch(Finish {
+        arch.dispatch(ToTaps {
             from: sums,
             to: &mut taps,
             block: job.layout.block,
@@ -56,7 +56,7 @@ pub fn compute(conv: &Conv, images: &Images<'_>, gradient: &Images<'_>) -> Optio
 
 struct Job<'a> {
     conv: &'a Conv,
-    /// The copy of an image.
+    /// How the padded copy of an image is read.
     layout: Layout,
     tiles: Vec<Tile>,
     /// Tiles that are worked on together.
@@ -150,15 +150,7 @@ impl<'a> Job<'a> {
             }
             sums
         });
-        let mut sums = sums.into_iter();
-        let first = sums.next()?;
-        let total = sums.fold(first, |mut total, part| {
-            let pairs = total.iter_mut().zip(&part);
-            pairs.for_each(|(total, part)| *total += part);
-            memory::give_back(part);
-            total
-        });
-        is_finite.into_inner().then_some(total)
+        is_finite.into_inner().then(|| add_up(sums))
     }
 
     fn room(&self, tiles: usize) -> Transformed {
@@ -269,16 +261,16 @@ impl WithSimd for Transform<'_> {
 }
 
 /// Transforms the sums of a block from `[16, input, output]` to `[block, tap, input, output]`.
-struct Finish<'a> {
+struct ToTaps<'a> {
     from: &'a [f32],
     to: &'a mut [f32],
-    /// Input channels of a block of the copy.
+    /// The input channels of a block of the copy.
     block: usize,
-    /// Output channels.
+    /// The output channels of the block.
     width: usize,
 }
 
-impl WithSimd for Finish<'_> {
+impl WithSimd for ToTaps<'_> {
     type Output = ();
 
     #[inline(always)]
