@@ -19,7 +19,7 @@ use cutmix::functional::cutmix_batch;
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::Stream;
 use cutmix_train::{Batch, Network};
-use cutmix_vision::{AnyNetwork, Dataset, ModelConfig, Normalize, fashion_mnist, to_tensor};
+use cutmix_vision::{AnyNetwork, Dataset, Image, ModelConfig, Normalize, fashion_mnist, to_tensor};
 
 #[derive(Module, Debug)]
 struct Model {
@@ -67,19 +67,18 @@ impl Adaptor<LossInput> for Loss {
     }
 }
 
-/// Makes batches of the pixels and labels of images.
+/// Makes batches of images and their classes.
 #[derive(Clone)]
 struct Images {
-    shape: [usize; 3],
     normalize: Normalize,
 }
 
-impl Batcher<(Vec<u8>, i32), Batch> for Images {
-    fn batch(&self, items: Vec<(Vec<u8>, i32)>, device: &Device) -> Batch {
-        let (pixels, labels): (Vec<_>, Vec<_>) = items.into_iter().unzip();
-        let images = to_tensor(&pixels.concat(), self.shape, &self.normalize, device);
+impl Batcher<(Image, i32), Batch> for Images {
+    fn batch(&self, items: Vec<(Image, i32)>, device: &Device) -> Batch {
+        let (images, labels): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        let images = to_tensor(&images, &self.normalize, device);
         Batch {
-            images: images.unwrap(), // the pixels are those of whole images
+            images: images.unwrap(), // the images of a set have one shape
             targets: Tensor::<1, Int>::from_data(labels.as_slice(), device).into(),
         }
     }
@@ -98,11 +97,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data = fashion_mnist().truncate(1_024).split_val(0.1, 42)?;
     let val = data.val.ok_or("the split makes a validation set")?;
     let images = Images {
-        shape: data.train.shape(),
         normalize: Normalize::of(&data.train)?,
     };
     let loader = |set: &Dataset| -> Result<_, Box<dyn std::error::Error>> {
-        let items = (0..set.len()).map(|index| Ok((set.pixels(index)?, set.label(index) as i32)));
+        let item = |index| {
+            Ok((
+                set.image(index)?,
+                set.label(index).class().unwrap_or(0) as i32,
+            ))
+        };
+        let items = (0..set.len()).map(item);
         let items = items.collect::<Result<_, cutmix_vision::DataError>>()?;
         let builder = DataLoaderBuilder::new(images.clone()).batch_size(128);
         Ok(builder.shuffle(42).build(InMemDataset::new(items)))

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let normalize = Normalize::of(&data.train)?;
     let val = data.val.ok_or("the split makes a validation set")?;
     let train = ImageLoader::train(data.train, LoaderConfig::new(128, normalize.clone()))?;
-    let val = ImageLoader::eval(val, 500, normalize)?;
+    let val = ImageLoader::eval(val, LoaderConfig::new(500, normalize))?;
 
     let model = ModelConfig::new("resnet8", 10)
         .with_channels(1)

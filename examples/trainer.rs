@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let train = LoaderConfig::new(128, normalize.clone()).with_seed(42);
     let train = ImageLoader::train(data.train, train)?;
     let val = data.val.ok_or("the split makes a validation set")?;
-    let val = ImageLoader::eval(val, 500, normalize.clone())?;
+    let val = ImageLoader::eval(val, LoaderConfig::new(500, normalize.clone()))?;
 
     let fit = TrainerConfig::new(duration.parse()?)
         .with_seed(42)
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .fit()?;
 
     let test = data.test.ok_or("the data have a test set")?;
-    let test = ImageLoader::eval(test, 500, normalize)?;
+    let test = ImageLoader::eval(test, LoaderConfig::new(500, normalize))?;
     let evaluator = Evaluator::new(CrossEntropy::new());
     for score in evaluator.run("test", &fit.model, &test, &device)? {
         println!("{} {:.4}", score.name, score.value);

@@ -2,22 +2,29 @@
 
 use std::path::Path;
 
-use cutmix_vision::{DataConfig, Dataset, Splits, fashion_mnist, open};
+use cutmix_vision::{DataConfig, Dataset, DecodeConfig, Splits, fashion_mnist, open};
 
 use crate::error::Error;
+use crate::progress::patiently;
 use crate::settings::Settings;
 
 impl Settings {
-    /// How a folder of images is read.
+    /// How data are read, without a validation set of their own images.
     pub fn data_config(&self) -> DataConfig {
-        let config = DataConfig::new()
-            .with_val_fraction(Some(self.val_fraction))
-            .with_seed(self.seed)
-            .with_on_bad_image(self.on_bad_image);
-        match self.size {
-            Some(size) => config.with_size(size),
-            None => config,
+        DataConfig {
+            size: self.size,
+            fit: self.fit,
+            decoding: self.decoding(),
+            ..DataConfig::new()
         }
+    }
+
+    /// How image files are decoded.
+    pub fn decoding(&self) -> DecodeConfig {
+        DecodeConfig::new()
+            .with_background(self.background.0)
+            .with_depth(self.depth)
+            .with_memory(self.decode_memory.0)
     }
 
     /// Opens the data of a new run.
@@ -34,25 +41,20 @@ impl Settings {
     /// Opens the data, all of them, with the sets that they have by themselves. Resolves the settings
     /// to what was opened: an absolute path, and the size of the images.
     pub fn open_whole_data(&mut self) -> Result<Splits, Error> {
+        let config = self.data_config();
         let splits = match &self.data {
-            None => fashion_mnist(),
-            Some(dir) => open(dir, &self.data_config().with_val_fraction(None))?,
+            None => config.apply(fashion_mnist())?,
+            Some(data) => patiently(&format!("listing {}", data.display()), || {
+                open(data, &config)
+            })?,
         };
-        let [_, height, width] = splits.train.shape();
-        if let Some(size) = self.size
-            && (height, width) != (size, size)
+        if let Some(data) = &mut self.data
+            && let Ok(absolute) = std::path::absolute(&*data)
         {
-            let expected = format!(
-                "no size: {} has images of {height} x {width} pixels, and only photographs in \
-                 folders are resized",
-                self.data_name()
-            );
-            return Err(Error::option("size", size, expected));
+            *data = absolute;
         }
-        if let Some(dir) = &mut self.data {
-            if let Ok(absolute) = std::path::absolute(&*dir) {
-                *dir = absolute;
-            }
+        let [_, height, width] = splits.train.shape();
+        if self.data.is_some() {
             self.size = (height == width).then_some(height);
         }
         Ok(splits)
@@ -64,11 +66,11 @@ impl Settings {
     }
 }
 
-/// The name of the data in a folder, or of the embedded data, in messages.
+/// The name of data, or of the embedded ones, in messages.
 pub fn name(data: Option<&Path>) -> String {
     match data {
         None => "Fashion-MNIST (embedded)".into(),
-        Some(dir) => dir.display().to_string(),
+        Some(data) => data.display().to_string(),
     }
 }
 

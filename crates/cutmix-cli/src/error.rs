@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cutmix_vision::{Changes, DataError, ModelError};
 
+use crate::settings::Bytes;
 use crate::terminal::{alternatives, quoted};
 
 /// The reason why a command ends with exit code 1.
@@ -35,7 +36,7 @@ pub enum Error {
     Image {
         path: PathBuf,
         reason: String,
-        advice: &'static str,
+        advice: String,
     },
     #[error(transparent)]
     Data(DataError),
@@ -93,7 +94,8 @@ pub enum Error {
     InUse(PathBuf),
     #[error(
         "--{0} cannot be given with --resume, which uses the settings of the run; --duration, \
-         --device, --on-nan and --dashboard can"
+         --data, --on-bad-image, --cache, --decode-memory, --device, --on-nan and --dashboard \
+         can"
     )]
     ResumeSetting(String),
     #[error("{source}{}", resume_command(run))]
@@ -152,11 +154,16 @@ impl Error {
 
     /// The same error without the advice to skip images, for a command that cannot.
     pub fn without_advice(self) -> Self {
+        self.with_advice(String::new())
+    }
+
+    /// The same error with another advice what to do about a bad image.
+    pub fn with_advice(self, advice: String) -> Self {
         match self {
             Self::Image { path, reason, .. } => Self::Image {
                 path,
                 reason,
-                advice: "",
+                advice,
             },
             error => error,
         }
@@ -240,7 +247,13 @@ impl From<DataError> for Error {
             DataError::Image { path, reason } => Self::Image {
                 path,
                 reason,
-                advice: "; repair or remove it, or leave such images out with --on-bad-image skip",
+                advice: "; repair or remove it, or leave such images out with --on-bad-image skip"
+                    .into(),
+            },
+            DataError::TooLarge { path, what, memory } => Self::Image {
+                path,
+                reason: format!("{what}, more than the {} of --decode-memory", Bytes(memory)),
+                advice: "; raise it, or leave such images out with --on-bad-image skip".into(),
             },
             error => Self::Data(error),
         }

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mimalloc::MiMalloc;
 
-use commands::{bench, eval, predict, preview, train};
+use commands::{bench, check, eval, predict, preview, train};
 
 /// A training step on the CPU allocates and frees every activation. With the system's allocator,
 /// page faults are a good part of its time.
@@ -55,6 +55,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Preview(preview::PreviewArgs),
     Bench(bench::BenchArgs),
+    Check(check::CheckArgs),
 }
 
 /// Lets the main thread, which trains, work with the threads of the pool instead of waiting for them.
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args).map(success),
         Command::Preview(args) => preview::run(args).map(success),
         Command::Bench(args) => bench::run(args).map(success),
+        Command::Check(args) => check::run(args).map(success),
     };
     result.unwrap_or_else(|error| {
         terminal::error(&error);

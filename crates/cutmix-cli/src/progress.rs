@@ -1,6 +1,7 @@
 //! The bar that moves while a run trains.
 
 use std::io::IsTerminal;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Instant;
 
 use cutmix_train::loggers::{BatchLog, Logger, RunStart};
@@ -33,6 +34,49 @@ pub fn bar() -> Option<ProgressBar> {
         .progress_chars("█▉▊▋▌▍▎▏░");
     let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stdout());
     Some(bar.with_style(style))
+}
+
+/// Does something that may take long. After a second, a terminal shows `what`.
+pub fn patiently<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let Some(bar) = bar() else {
+        return work();
+    };
+    let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
+    bar.set_style(style.expect("every slow command on a terminal tests the template"));
+    bar.set_message(what.to_owned());
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let bar = &bar;
+        scope.spawn(move || {
+            // Nobody sends: the channel closes when the work is done.
+            let wait = |time| is_done.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
+            let mut time = std::time::Duration::from_secs(1);
+            while wait(time) {
+                bar.tick();
+                time = std::time::Duration::from_millis(100);
+            }
+            bar.finish_and_clear();
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+/// Does something with `total` things, which calls its argument once for each. On a terminal a bar
+/// shows how far it is.
+pub fn counted<T>(things: &str, total: usize, work: impl FnOnce(&(dyn Fn() + Sync)) -> T) -> T {
+    let Some(bar) = bar() else {
+        return work(&|| ());
+    };
+    let style = ProgressStyle::with_template("{pos}/{len} {msg}  {wide_bar}  {eta} left");
+    let style = style.expect("every check on a terminal tests the template");
+    bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
+    bar.set_length(total as u64);
+    bar.set_message(things.to_owned());
+    let result = work(&|| bar.inc(1));
+    bar.finish_and_clear();
+    result
 }
 
 /// Moves the bar, and prints the reports above it.

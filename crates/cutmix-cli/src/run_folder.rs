@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{Device, FloatDType};
 use cutmix_train::{AtomicFile, Checkpoint, FolderLock};
-use cutmix_vision::{AnyNetwork, Manifest, ModelConfig, ModelError, Normalize};
+use cutmix_vision::{AnyNetwork, DecodeConfig, Manifest, ModelConfig, ModelError, Normalize, View};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
@@ -40,16 +40,20 @@ pub struct ModelCard {
     #[serde(alias = "architecture")]
     pub model: String,
     pub classes: Vec<String>,
-    /// The shape of the images, `[C, H, W]`.
-    pub shape: [usize; 3],
+    /// How images become those that the network takes.
+    #[serde(flatten)]
+    pub view: View,
     pub normalize: Normalize,
+    /// How image files are decoded.
+    #[serde(default)]
+    pub decoding: DecodeConfig,
 }
 
 impl ModelCard {
     /// The network with new weights.
     pub fn network(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
         let config = ModelConfig::new(&self.model, self.classes.len());
-        config.with_channels(self.shape[0]).init(device)
+        config.with_channels(self.view.shape[0]).init(device)
     }
 }
 
@@ -252,9 +256,7 @@ impl RunFolder {
         let card = (header.metadata().as_ref()).and_then(|metadata| metadata.get(CARD));
         let card = card.ok_or_else(|| damaged("it does not name its classes".into()))?;
         let card: ModelCard = serde_json::from_str(card).map_err(|e| damaged(e.to_string()))?;
-        if card.shape.contains(&0) {
-            return Err(damaged("its images have no pixels".into()));
-        }
+        (card.view.check()).map_err(|e| damaged(e.to_string()))?;
         let mut model = card.network(device).map_err(|e| damaged(e.to_string()))?;
         let mut store = SafetensorsStore::from_bytes(Some(bytes));
         model

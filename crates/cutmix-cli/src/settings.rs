@@ -1,6 +1,9 @@
 //! The settings of a run: options of `cutmix train` and keys of a configuration file.
 
 mod algorithm;
+mod augment;
+mod bytes;
+mod color;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,30 +15,57 @@ use clap::{ArgMatches, Args, Command, Parser, ValueEnum, value_parser};
 use config::Config;
 use cutmix_train::algorithms::Effects;
 use cutmix_train::{Duration, Schedule, TrainerConfig};
+use cutmix_vision::models::architectures;
 use cutmix_vision::models::{self, Architecture, Optimizer};
-use cutmix_vision::{OnBadImage, models::architectures};
+use cutmix_vision::{Augment, DataError, Dataset, Depth, Fit, OnBadImage, Sampler, View};
 use serde::{Deserialize, Serialize};
 
 pub use algorithm::{AlgorithmSpec, check_together, in_order};
+use augment::help as augment_help;
+pub use bytes::Bytes;
+pub use color::Color;
 
 use crate::error::Error;
 use crate::metrics::MetricName;
 use crate::precision::Precision;
+use crate::terminal::{count, warning};
 
 /// Everything that decides a run. Values that depend on the data or the network are `None` until
 /// [`Settings::resolve`] has filled them in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
-    /// Folder with images to learn [default: the embedded Fashion-MNIST]
+    /// Images to learn: a folder, or a file [default: the embedded Fashion-MNIST]
     ///
-    /// It holds a folder of JPEG, PNG, WebP or BMP files for each class, or `train`, `val` and
-    /// `test` with such folders, or the files of MNIST (IDX, also .gz) or CIFAR (binary version).
-    #[arg(long, value_name = "DIR")]
+    /// A folder holds a folder of images for each class, or `train`, `val` and `test` with such
+    /// folders, or the files of MNIST (IDX, also .gz) or CIFAR (binary version). docs/DATA.md has all
+    /// layouts; `cutmix check DATA` says what is found.
+    #[arg(long, value_name = "DATA")]
     pub data: Option<PathBuf>,
-    /// Side of the square that photographs are resized to, in pixels, 1 to 4096 [default: 64]
+    /// Side of the squares that images become, in pixels, 1 to 4096 [default: 64; images that all
+    /// have one size already, those of MNIST and CIFAR, keep it]
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<usize>,
+    /// Side of the squares in evaluation [default: that of training]
+    #[arg(long, value_name = "PIXELS")]
+    pub eval_size: Option<usize>,
+    /// What happens to images that are no squares: crop the middle, pad with a border, or stretch
+    #[arg(
+        long,
+        value_name = "crop|pad|stretch",
+        default_value = "crop",
+        hide_possible_values = true
+    )]
+    pub fit: Fit,
+    /// Share of the sides that is cut out of the middle in evaluation, above 0 and up to 1 [default:
+    /// 0.875 where training has random crops, otherwise 1]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub crop_share: Option<f64>,
+    /// Random changes to training images: none, light, standard, strong, or a list such as
+    /// 'random-resized-crop:scale=0.35..1|flip' [default: standard for photographs, light for small
+    /// colour images, none for grey ones]
+    #[arg(long, value_name = "LIST", value_parser = parse_augment, long_help = augment_help())]
+    pub augment: Option<Augment>,
     /// Share of the training images that becomes the validation set, where the data have none;
     /// above 0 and below 1
     #[arg(
@@ -45,6 +75,14 @@ pub struct Settings {
         allow_negative_numbers = true
     )]
     pub val_fraction: f64,
+    /// Which images an epoch has: every one once, or as many of each class
+    #[arg(
+        long,
+        value_name = "shuffled|balanced",
+        default_value = "shuffled",
+        hide_possible_values = true
+    )]
+    pub sampler: Sampler,
     /// What to do with an image that cannot be decoded: end the run, or leave it out and count it
     #[arg(
         long,
@@ -53,6 +91,19 @@ pub struct Settings {
         hide_possible_values = true
     )]
     pub on_bad_image: OnBadImage,
+    /// Colour behind transparent pixels: white, black, or red, green and blue as #RRGGBB
+    #[arg(long, value_name = "COLOUR", default_value = "white")]
+    pub background: Color,
+    /// Bits that the values of 16-bit images use, 9 to 16; auto: 12 where no value of an image needs
+    /// more
+    #[arg(long, value_name = "BITS", default_value = "auto", value_parser = parse_depth)]
+    pub depth: Depth,
+    /// Memory that all threads together may take to decode images, such as 512MiB
+    #[arg(long, value_name = "BYTES", default_value = "1GiB")]
+    pub decode_memory: Bytes,
+    /// Memory in which images are kept from one epoch to the next; 0 keeps none
+    #[arg(long, value_name = "BYTES", default_value = "2GiB")]
+    pub cache: Bytes,
     /// Use at most N images of each set, spread over the data, for a quick try [default: all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -68,7 +119,7 @@ pub struct Settings {
     /// How long to train: 8ep (passes over the data), 500ba (batches), 12800sp (images) or 1h30m
     #[arg(long, value_name = "TIME", default_value = "5ep", value_parser = library::<Duration>)]
     pub duration: Duration,
-    /// Images in a training step, 1 to the number of training images
+    /// Images in a training step; at most all training images
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub batch_size: usize,
     /// Peak learning rate, above 0; see --schedule [default: what suits the network, the optimizer
@@ -100,9 +151,6 @@ pub struct Settings {
     /// What to do when a loss or gradient is not a finite number: stop, or skip the batch
     #[arg(long, value_name = "WHAT", default_value = "stop")]
     pub on_nan: OnNan,
-    /// Mirror and shift training images at random [default: for colour images]
-    #[arg(long, num_args = 0, default_missing_value = "true")]
-    pub augment: Option<bool>,
 
     /// How often to evaluate: a time like 1ep, 500ba, 0.1dur (a share of the run) or 10m
     #[arg(long, value_name = "TIME", default_value = "1ep", value_parser = library::<Duration>)]
@@ -161,10 +209,11 @@ pub enum Log {
 /// The heading of an option in the help.
 fn heading(option: &str) -> &'static str {
     match option {
-        "data" | "size" | "val_fraction" | "on_bad_image" | "limit" => "Data",
+        "data" | "size" | "eval_size" | "fit" | "crop_share" | "augment" | "val_fraction"
+        | "sampler" | "on_bad_image" | "background" | "depth" | "decode_memory" | "cache"
+        | "limit" => "Data",
         "model" | "algorithm" | "duration" | "batch_size" | "learning_rate" | "weight_decay"
-        | "optimizer" | "schedule" | "warmup" | "accumulate" | "precision" | "on_nan"
-        | "augment" | "no_augment" => "Training",
+        | "optimizer" | "schedule" | "warmup" | "accumulate" | "precision" | "on_nan" => "Training",
         _ => "Run",
     }
 }
@@ -184,7 +233,6 @@ pub struct Resolved {
     pub optimizer: Optimizer,
     pub learning_rate: f64,
     pub weight_decay: f64,
-    pub augment: bool,
 }
 
 /// The largest side of images for which small networks are made.
@@ -282,6 +330,11 @@ impl Settings {
             return Err(Error::option("accumulate", self.accumulate, expected));
         }
         self.data_config().check()?;
+        if let Some(size) = self.eval_size {
+            View::new([3, size, size])
+                .check()
+                .map_err(|_| Error::option("eval-size", size, "1 to 4096 pixels"))?;
+        }
         check_together(&self.algorithm)?;
         if self.precision != Precision::F32 && self.effects().keeps_ema {
             let expected = "f32 with the algorithm ema: in other types a moving average soon stops \
@@ -344,16 +397,13 @@ impl Settings {
         config
     }
 
-    /// Fills in what depends on the network and on images of the shape `[C, H, W]`, and checks what
-    /// depends on them.
-    pub fn resolve(
-        &mut self,
-        [channels, height, width]: [usize; 3],
-        samples: usize,
-    ) -> Result<Resolved, Error> {
+    /// Fills in what depends on the network and on the training set, and checks what depends on them.
+    pub fn resolve(&mut self, train: &Dataset) -> Result<Resolved, Error> {
+        let [channels, height, width] = train.shape();
         let small = height.max(width) <= SMALL;
         let usual = if small { "resnet8" } else { "resnet18" };
         let architecture = models::find(self.model.as_deref().unwrap_or(usual))?;
+        self.shrink_batches(train.len())?;
         let optimizer = self.optimizer.unwrap_or(architecture.optimizer);
         let recipe = architecture.recipe(optimizer);
         let resolved = Resolved {
@@ -362,23 +412,54 @@ impl Settings {
             learning_rate: (self.learning_rate)
                 .unwrap_or_else(|| rounded(recipe.learning_rate_for(self.batch_size))),
             weight_decay: self.weight_decay.unwrap_or(recipe.weight_decay),
-            // Mirrored digits or letters are other signs, and most grey data sets are of those.
-            augment: self.augment.unwrap_or(channels == 3),
         };
+        // Mirrored digits or letters are other signs, and most grey data sets are of those.
+        let augment = self.augment.take().unwrap_or_else(|| match channels {
+            1 => Augment::new(),
+            _ if train.is_of_files() => Augment::standard(),
+            _ => Augment::light(),
+        });
+        let usual_share = if augment.resizes() { 0.875 } else { 1.0 };
+        self.crop_share = Some(self.crop_share.unwrap_or(usual_share));
+        self.augment = Some(augment);
         self.model = Some(architecture.name.into());
         self.optimizer = Some(resolved.optimizer);
         self.learning_rate = Some(resolved.learning_rate);
         self.weight_decay = Some(resolved.weight_decay);
-        self.augment = Some(resolved.augment);
         self.warmup = Some(self.warmup.unwrap_or(self.schedule.default_warmup()));
-        if self.batch_size > samples {
-            let expected = format!("1 to the number of training images, {samples}");
-            return Err(Error::option("batch-size", self.batch_size, expected));
-        }
         for spec in &self.algorithm {
             spec.check_images(&[height, width])?;
         }
         Ok(resolved)
+    }
+
+    /// Makes batches no larger than the training set.
+    fn shrink_batches(&mut self, samples: usize) -> Result<(), Error> {
+        if self.batch_size <= samples {
+            return Ok(());
+        }
+        let parts = self.accumulate;
+        let size = samples - samples % parts;
+        if size == 0 {
+            let expected = format!("at most the number of training images, {samples}");
+            return Err(Error::option("accumulate", parts, expected));
+        }
+        warning(format!(
+            "batches of {size} instead of {}: there are only {}",
+            self.batch_size,
+            count(samples, "training image")
+        ));
+        self.batch_size = size;
+        Ok(())
+    }
+
+    /// How the images of evaluation become those that the network takes, by resolved settings.
+    pub fn eval_view(&self, train: &Dataset) -> View {
+        let [channels, height, width] = train.shape();
+        let (height, width) = self.eval_size.map_or((height, width), |size| (size, size));
+        View::new([channels, height, width])
+            .with_fit(self.fit)
+            .with_crop_share(self.crop_share.unwrap_or(1.0))
     }
 }
 
@@ -433,6 +514,23 @@ fn library<T: FromStr<Err = cutmix_train::Error>>(text: &str) -> Result<T, Strin
         cutmix_train::Error::Argument { accepted, .. } => format!("expected {accepted}"),
         error => error.to_string(),
     })
+}
+
+/// What the library says of a value; clap names the option.
+fn accepted(error: DataError) -> String {
+    match error {
+        DataError::Argument { expected, .. } => format!("expected {expected}"),
+        error => error.to_string(),
+    }
+}
+
+/// Parses a list of augmentations.
+pub fn parse_augment(text: &str) -> Result<Augment, String> {
+    text.parse().map_err(|error: DataError| error.to_string())
+}
+
+fn parse_depth(text: &str) -> Result<Depth, String> {
+    text.parse().map_err(accepted)
 }
 
 /// Parses an algorithm.

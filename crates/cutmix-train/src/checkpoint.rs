@@ -79,6 +79,9 @@ pub(crate) struct RunRecord {
     pub sums: Sums,
     /// Seconds of training since the last report.
     pub train_seconds: f64,
+    /// Seconds of them in which training waited for its data.
+    #[serde(default)]
+    pub data_seconds: f64,
     /// The score by which the best model is kept, and the batch whose checkpoint has it.
     pub best: Option<(String, u64)>,
     /// The index of the first report whose model can be the best: those before it are lost.

@@ -3,6 +3,7 @@
 mod gradients;
 mod report;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::sync::Arc;
@@ -206,7 +207,9 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let device = self.state.device().clone();
         let skip = counts.epoch_parts as usize;
         let mut started = Instant::now();
-        let mut parts = train.batches(counts.epochs, skip, &device).peekable();
+        let waited = Cell::new(Wall::ZERO);
+        let batches = train.batches(counts.epochs, skip, &device);
+        let mut parts = timed(batches, &waited).peekable();
         if parts.peek().is_none() {
             return Err(no_batch(skip));
         }
@@ -215,6 +218,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             self.batch(batch)?;
             let epoch_is_over = parts.peek().is_none();
             self.record.train_seconds += started.elapsed().as_secs_f64();
+            self.record.data_seconds += waited.take().as_secs_f64();
             if epoch_is_over {
                 self.state.clock.count_epoch();
             }
@@ -419,6 +423,19 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         }
         (self.callbacks.iter_mut()).try_for_each(|callback| callback.on(event, &self.state))
     }
+}
+
+/// The same batches; the time that is waited for each is added to `waited`.
+fn timed<'a, const D: usize>(
+    mut batches: Batches<'a, D>,
+    waited: &'a Cell<Wall>,
+) -> Batches<'a, D> {
+    Box::new(std::iter::from_fn(move || {
+        let started = Instant::now();
+        let batch = batches.next();
+        waited.set(waited.get() + started.elapsed());
+        batch
+    }))
 }
 
 /// A value that the loop has set; `None` only if an algorithm took it.

@@ -63,6 +63,9 @@ pub struct Report {
     pub skipped: u64,
     /// Seconds spent on training batches since the last report, without evaluation and saving.
     pub train_seconds: f64,
+    /// Seconds of [`train_seconds`](Self::train_seconds) in which training waited for its data.
+    #[serde(default)]
+    pub data_seconds: f64,
     /// Seconds of the run, with evaluation, and without the time between a stop and its resumption.
     pub seconds: f64,
 }

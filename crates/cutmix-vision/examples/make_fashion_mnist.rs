@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut labels = Vec::new();
     for (name, set) in [("train", splits.train), ("test", test)] {
         fs::write(data.join(format!("fashion-mnist-{name}.png")), page(&set)?)?;
-        labels.extend(set.labels().take(COUNT).map(|label| label as u8));
+        let classes = set.labels().filter_map(|label| label.class());
+        labels.extend(classes.take(COUNT).map(|class| class as u8));
     }
     fs::write(data.join("fashion-mnist-labels.bin"), labels)?;
     Ok(())
@@ -43,7 +44,7 @@ fn page(set: &Dataset) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut page = vec![0; page_width * page_height];
     for sample in 0..COUNT {
         let (top, left) = (sample / COLUMNS * height, sample % COLUMNS * width);
-        for (row, line) in set.pixels(sample)?.chunks_exact(width).enumerate() {
+        for (row, line) in set.image(sample)?.pixels().chunks_exact(width).enumerate() {
             page[(top + row) * page_width + left..][..width].copy_from_slice(line);
         }
     }

@@ -26,7 +26,8 @@ pub mod models;
 #[cfg(feature = "fashion-mnist")]
 pub use data::fashion_mnist;
 pub use data::{
-    Augment, Change, Changes, DataConfig, DataError, Dataset, ImageLoader, LoaderConfig, Manifest,
-    Normalize, OnBadImage, SkippedImage, Source, Split, Splits, load_image, open, to_tensor,
+    Augment, Change, Changes, ClassMap, Content, DataConfig, DataError, Dataset, DecodeConfig,
+    Depth, Fit, Image, ImageLoader, Label, LoaderConfig, Manifest, Normalize, OnBadImage, Sampler,
+    Size, SkippedImage, Source, Split, Splits, View, load_image, open, to_tensor,
 };
 pub use models::{AnyNetwork, ModelConfig, ModelError, ResNet, ResNetConfig};

@@ -1,11 +1,11 @@
-//! Folders of images.
+//! Folders of images, as people have them.
 
 use std::fs;
 use std::path::Path;
 
-use cutmix_vision::data::sources::image_folder;
-use cutmix_vision::{DataConfig, DataError, Dataset, OnBadImage, SkippedImage, load_image, open};
-use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use cutmix_vision::data::sources::{Reason, image_folder};
+use cutmix_vision::{DataConfig, DataError, Dataset, Label, Splits, View, open};
+use image::{DynamicImage, Rgb, RgbImage};
 use tempfile::{TempDir, tempdir};
 
 fn save(dir: &Path, path: &str, image: impl Into<DynamicImage>) {
@@ -18,33 +18,49 @@ fn plain(color: [u8; 3]) -> RgbImage {
     RgbImage::from_pixel(10, 6, Rgb(color))
 }
 
+/// Writes an image of one colour to each path.
+fn pictures(dir: &Path, paths: &[&str]) {
+    for path in paths {
+        save(dir, path, plain([9, 9, 9]));
+    }
+}
+
 fn options(size: usize) -> DataConfig {
     DataConfig::new().with_size(size)
+}
+
+fn opened(dir: &Path) -> Splits {
+    open(dir, &options(4)).unwrap()
 }
 
 fn names(set: &Dataset) -> Vec<String> {
     (0..set.len()).map(|index| set.name(index)).collect()
 }
 
+fn classes(set: &Dataset) -> Vec<usize> {
+    set.labels().filter_map(|label| label.class()).collect()
+}
+
+/// What was not used: for each reason the number and the first of its paths below `dir`.
+fn unused(splits: &Splits, dir: &Path) -> Vec<(Reason, usize, String)> {
+    let found = splits.unused.iter().map(|(reason, count, first)| {
+        let first = first.strip_prefix(dir).unwrap().to_str().unwrap();
+        (reason, count, first.to_string())
+    });
+    found.collect()
+}
+
 /// `train` and `val` with the classes `cat` and `dog`, two images each in `train` and one in `val`.
 fn pets() -> TempDir {
     let dir = tempdir().unwrap();
     for (class, red) in [("cat", 10), ("dog", 200)] {
-        save(
-            dir.path(),
-            &format!("train/{class}/a.png"),
-            plain([red, 0, 0]),
-        );
-        save(
-            dir.path(),
-            &format!("train/{class}/b.JPG"),
-            plain([red, 0, 0]),
-        );
-        save(
-            dir.path(),
-            &format!("val/{class}/c.bmp"),
-            plain([red, 0, 0]),
-        );
+        for path in [
+            format!("train/{class}/a.png"),
+            format!("train/{class}/b.JPG"),
+            format!("val/{class}/c.bmp"),
+        ] {
+            save(dir.path(), &path, plain([red, 0, 0]));
+        }
     }
     dir
 }
@@ -52,21 +68,16 @@ fn pets() -> TempDir {
 #[test]
 fn train_and_val_folders_are_two_sets() {
     let dir = pets();
-    fs::write(dir.path().join("train/cat/notes.txt"), "no image").unwrap();
-    fs::create_dir(dir.path().join("train/.cache")).unwrap();
-    let splits = open(dir.path(), &options(4)).unwrap();
+    let splits = opened(dir.path());
     let (train, val) = (splits.train, splits.val.unwrap());
     assert_eq!(train.classes(), ["cat", "dog"]);
     assert_eq!(train.shape(), [3, 4, 4]);
-    assert_eq!(train.labels().collect::<Vec<_>>(), [0, 0, 1, 1]);
-    assert_eq!(
-        train.pixels(2).unwrap(),
-        [[200; 16], [0; 16], [0; 16]].concat()
-    );
-    assert_eq!(train.name(0), "train/cat/a.png");
+    assert_eq!(classes(&train), [0, 0, 1, 1]);
+    assert_eq!(train.image(2).unwrap().pixels(), [200, 0, 0].repeat(16));
+    assert_eq!(names(&train)[..2], ["train/cat/a.png", "train/cat/b.JPG"]);
     assert_eq!(val.name(1), "val/dog/c.bmp");
-    assert_eq!(val.labels().collect::<Vec<_>>(), [0, 1]);
-    assert!(splits.skipped.is_empty());
+    assert_eq!(classes(&val), [0, 1]);
+    assert!(splits.unused.is_empty() && splits.test.is_none());
 }
 
 #[test]
@@ -74,136 +85,316 @@ fn a_folder_without_sets_is_split() {
     let dir = tempdir().unwrap();
     for class in ["b", "a"] {
         for index in 0..4 {
-            save(
-                dir.path(),
-                &format!("{class}/{index}.webp"),
-                plain([9, 9, 9]),
-            );
+            pictures(dir.path(), &[&format!("{class}/{index}.webp")]);
         }
     }
-    assert!(image_folder(dir.path(), &options(4)).unwrap().val.is_none());
-    let with_val = options(4).with_val_fraction(Some(0.25));
-    let splits = image_folder(dir.path(), &with_val).unwrap();
+    assert!(opened(dir.path()).val.is_none());
+    let splits = open(dir.path(), &options(4).with_val_fraction(Some(0.25))).unwrap();
     assert_eq!(splits.train.classes(), ["a", "b"]);
     assert_eq!(splits.train.class_counts(), [3, 3]);
     assert_eq!(splits.val.unwrap().class_counts(), [1, 1]);
 }
 
 #[test]
-fn a_class_may_be_called_train() {
-    let dir = tempdir().unwrap();
-    save(dir.path(), "train/a.png", plain([1, 2, 3]));
-    save(dir.path(), "bus/a.png", plain([1, 2, 3]));
-    let splits = image_folder(dir.path(), &options(4)).unwrap();
-    assert_eq!(splits.train.classes(), ["bus", "train"]);
-}
-
-#[test]
-fn images_are_grey_only_where_all_are_grey() {
-    let dir = tempdir().unwrap();
-    let grey = image::GrayImage::from_fn(4, 4, |x, y| image::Luma([(16 * y + x) as u8]));
-    save(dir.path(), "a/1.png", grey.clone());
-    save(
-        dir.path(),
-        "b/1.png",
-        image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(4, 4, image::Luma([0xabcd])),
-    );
-    let set = image_folder(dir.path(), &options(4)).unwrap().train;
-    assert_eq!(set.shape(), [1, 4, 4]);
-    assert_eq!(set.pixels(0).unwrap(), grey.clone().into_raw());
-    assert_eq!(set.pixels(1).unwrap(), [0xab; 16]);
-
-    save(
-        dir.path(),
-        "b/2.png",
-        image::RgbaImage::from_pixel(4, 4, image::Rgba([1, 2, 3, 128])),
-    );
-    let set = image_folder(dir.path(), &options(4)).unwrap().train;
-    assert_eq!(set.shape(), [3, 4, 4]);
-    assert_eq!(set.pixels(0).unwrap(), grey.as_raw().repeat(3));
-    assert_eq!(set.pixels(2).unwrap(), [[1; 16], [2; 16], [3; 16]].concat());
-
-    let one = options(4).with_channels(Some(1));
-    assert_eq!(
-        image_folder(dir.path(), &one).unwrap().train.shape(),
-        [1, 4, 4]
-    );
-}
-
-#[test]
-fn the_shorter_side_is_resized_and_the_middle_cut_out() {
-    let dir = tempdir().unwrap();
-    // Three squares beside each other: the middle one stays.
-    let image = RgbImage::from_fn(24, 8, |x, _| Rgb([(x / 8 * 100) as u8; 3]));
-    save(dir.path(), "wide.png", image.clone());
-    let pixels = load_image(dir.path().join("wide.png"), 8, 1).unwrap();
-    assert_eq!(pixels, [100; 64]);
-    save(dir.path(), "tall.png", image::imageops::rotate90(&image));
-    assert_eq!(
-        load_image(dir.path().join("tall.png"), 8, 1).unwrap(),
-        [100; 64]
-    );
-    assert_eq!(
-        load_image(dir.path().join("tall.png"), 3, 3).unwrap().len(),
-        27
-    );
-}
-
-#[test]
-fn the_exif_orientation_is_applied() {
-    let dir = tempdir().unwrap();
-    // Left half black, right half white, and an EXIF block that says "rotate by 90 degrees".
-    let image = RgbImage::from_fn(16, 16, |x, _| Rgb([if x < 8 { 0 } else { 255 }; 3]));
-    let mut jpeg = std::io::Cursor::new(Vec::new());
-    DynamicImage::from(image)
-        .write_to(&mut jpeg, ImageFormat::Jpeg)
-        .unwrap();
-    let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
-    let segment = [&[0xff, 0xe1, 0, exif.len() as u8 + 2], &exif[..]].concat();
-    let mut bytes = jpeg.into_inner();
-    bytes.splice(2..2, segment);
-    let path = dir.path().join("turned.jpg");
-    fs::write(&path, bytes).unwrap();
-    let pixels = load_image(&path, 16, 1).unwrap();
-    let (top, bottom) = (pixels[2 * 16 + 2], pixels[13 * 16 + 13]);
-    assert!(top < 20 && bottom > 235, "{top} {bottom}");
-    let left_below = pixels[13 * 16 + 2];
-    assert!(left_below > 235, "{left_below}");
-}
-
-#[test]
-fn bad_images_fail_or_are_skipped() {
-    let dir = pets();
-    let good = fs::read(dir.path().join("train/cat/a.png")).unwrap();
-    fs::write(dir.path().join("train/cat/zero.png"), b"").unwrap();
-    fs::write(
-        dir.path().join("train/dog/cut.png"),
-        &good[..good.len() / 2],
-    )
-    .unwrap();
-    fs::write(dir.path().join("val/dog/text.jpg"), "hello").unwrap();
-
-    let zero = dir.path().join("train/cat/zero.png");
-    let error = open(dir.path(), &options(4)).unwrap_err();
-    assert!(matches!(error, DataError::Image { path, .. } if path == zero));
-
-    let skip = options(4).with_on_bad_image(OnBadImage::Skip);
-    let splits = open(dir.path(), &skip).unwrap();
-    assert_eq!((splits.train.len(), splits.val.unwrap().len()), (4, 2));
-    let names: Vec<_> = splits
-        .skipped
-        .iter()
-        .map(|image| image.path.file_name().unwrap())
-        .collect();
-    assert_eq!(names, ["zero.png", "cut.png", "text.jpg"]);
-    let SkippedImage { reason, .. } = &splits.skipped[2];
-    assert_eq!(reason, "not a JPEG, PNG, WebP or BMP file");
-
-    for name in ["a.png", "b.JPG"] {
-        fs::write(dir.path().join("train/cat").join(name), "bad").unwrap();
+fn sets_have_their_usual_names_in_any_case() {
+    for [train, val, test] in [
+        ["Training", "Validation", "Testing"],
+        ["TRAIN", "dev", "Test"],
+        ["training_set", "Valid", "test_set"],
+        ["train2017", "val2017", "test2017"],
+        ["train images", "eval", "tst"],
+        ["seg_train", "seg_val", "seg_test"],
+        [
+            "asl_alphabet_train",
+            "asl_alphabet_valid",
+            "asl_alphabet_test",
+        ],
+    ] {
+        let dir = tempdir().unwrap();
+        for (set, count) in [(train, 3), (val, 2), (test, 1)] {
+            for class in ["cat", "dog"] {
+                for index in 0..count {
+                    pictures(dir.path(), &[&format!("{set}/{class}/{index}.png")]);
+                }
+            }
+        }
+        let splits = opened(dir.path());
+        let len = |set: Option<&Dataset>| set.map_or(0, Dataset::len);
+        let lens = [
+            Some(&splits.train),
+            splits.val.as_ref(),
+            splits.test.as_ref(),
+        ]
+        .map(len);
+        assert_eq!(lens, [6, 4, 2], "{train}");
+        assert!(splits.unused.is_empty(), "{train}");
     }
-    let error = open(dir.path(), &skip).unwrap_err();
-    assert!(matches!(error, DataError::EmptyClass { class, skipped: 3, .. } if class == "cat"));
+}
+
+#[test]
+fn a_folder_that_wraps_others_is_looked_into() {
+    let dir = tempdir().unwrap();
+    for set in ["train", "test"] {
+        // As archives of archives unpack.
+        pictures(
+            dir.path(),
+            &[
+                &format!("archive/data/seg_{set}/seg_{set}/sea/1.png"),
+                &format!("archive/data/seg_{set}/seg_{set}/city/1.png"),
+            ],
+        );
+    }
+    fs::write(dir.path().join("archive/readme.txt"), "hello").unwrap();
+    let splits = opened(dir.path());
+    assert_eq!(splits.train.classes(), ["city", "sea"]);
+    let test = splits.test.unwrap();
+    assert_eq!(test.name(0), "archive/data/seg_test/seg_test/city/1.png");
+}
+
+#[test]
+fn a_second_folder_for_a_set_is_told_and_not_used() {
+    let dir = pets();
+    pictures(
+        dir.path(),
+        &["dev/cat/d.png", "dev/dog/d.png", "other/cat/1.png"],
+    );
+    let splits = opened(dir.path());
+    assert!(names(&splits.val.clone().unwrap())[0].starts_with("val/"));
+    assert_eq!(
+        unused(&splits, dir.path()),
+        [(Reason::NoSet, 2, "dev".into())]
+    );
+    assert_eq!(
+        splits.unused.to_string(),
+        "2 folders that are none of the sets (dev, ...)"
+    );
+}
+
+#[test]
+fn classes_may_be_called_like_sets() {
+    let dir = tempdir().unwrap();
+    pictures(
+        dir.path(),
+        &["train/a.png", "bus/a.png", "test/a.png", "val/a.png"],
+    );
+    let splits = opened(dir.path());
+    assert_eq!(splits.train.classes(), ["bus", "test", "train", "val"]);
+    let dir = tempdir().unwrap();
+    pictures(
+        dir.path(),
+        &[
+            "toy train/a.png",
+            "toy test/a.png",
+            "train of thought/a.png",
+        ],
+    );
+    assert_eq!(opened(dir.path()).train.classes().len(), 3);
+}
+
+#[test]
+fn images_in_folders_below_a_class_belong_to_it() {
+    let dir = tempdir().unwrap();
+    pictures(
+        dir.path(),
+        &[
+            "cat/a.png",
+            "cat/2020/may/b.png",
+            "cat/2021/c.png",
+            "dog/x/d.png",
+        ],
+    );
+    let set = opened(dir.path()).train;
+    assert_eq!(set.classes(), ["cat", "dog"]);
+    assert_eq!(
+        names(&set),
+        [
+            "cat/a.png",
+            "cat/2020/may/b.png",
+            "cat/2021/c.png",
+            "dog/x/d.png"
+        ]
+    );
+    assert_eq!(classes(&set), [0, 0, 0, 1]);
+}
+
+#[test]
+fn the_content_decides_what_an_image_is() {
+    let dir = pets();
+    let cat = dir.path().join("train/cat");
+    fs::copy(cat.join("b.JPG"), cat.join("c.txt")).unwrap();
+    fs::copy(cat.join("a.png"), cat.join("d")).unwrap();
+    fs::rename(cat.join("a.png"), cat.join("a.jpg")).unwrap();
+    fs::write(cat.join("e.md"), "# no image").unwrap();
+    fs::write(cat.join("f.heic"), "\0\0\0\x18ftypheic").unwrap();
+    let splits = opened(dir.path());
+    let found = &names(&splits.train)[..4];
+    assert_eq!(
+        found,
+        [
+            "train/cat/a.jpg",
+            "train/cat/b.JPG",
+            "train/cat/c.txt",
+            "train/cat/d"
+        ]
+    );
+    assert_eq!(
+        splits.train.image(0).unwrap().pixels(),
+        [10, 0, 0].repeat(16)
+    );
+    assert!(splits.train.image(2).is_ok());
+    assert_eq!(
+        unused(&splits, dir.path()),
+        [(Reason::NoImage, 2, "train/cat/e.md".into())]
+    );
+}
+
+#[test]
+fn what_is_not_used_is_counted_by_reason() {
+    let dir = pets();
+    let path = dir.path();
+    pictures(
+        path,
+        &[
+            "train/__MACOSX/cat/a.png",
+            "train/cat/@eaDir/a.png",
+            "lost+found/x.png",
+            "$RECYCLE.BIN/x.png",
+            ".ipynb_checkpoints/x.png",
+            "train/cat/.hidden.png",
+            "stray.png",
+            "train/stray.png",
+        ],
+    );
+    fs::create_dir_all(path.join("train/bird/eggs")).unwrap();
+    fs::write(path.join("train/cat/Thumbs.db"), "x").unwrap();
+    fs::write(path.join("labels.csv"), "x").unwrap();
+    pictures(path, &["runs/001/batch.png"]);
+    fs::write(path.join("runs/001/config.toml"), "").unwrap();
+    fs::write(path.join("runs/001/manifest.json"), "{}").unwrap();
+    let splits = opened(path);
+    assert_eq!(splits.train.classes(), ["cat", "dog"]);
+    assert_eq!(splits.train.len(), 4);
+    let expected = [
+        (Reason::Stray, 2, "stray.png"),
+        (Reason::NoImage, 2, "labels.csv"),
+        (Reason::EmptyFolder, 2, "runs"),
+        (Reason::Hidden, 2, ".ipynb_checkpoints"),
+        (Reason::System, 4, "$RECYCLE.BIN"),
+        (Reason::Run, 1, "runs/001"),
+    ];
+    let expected = expected.map(|(reason, count, first)| (reason, count, first.to_string()));
+    assert_eq!(unused(&splits, path), expected);
+    let line = splits.unused.to_string();
+    assert!(
+        line.starts_with(
+            "2 pictures beside the class folders (stray.png, ...), 2 files that are no images"
+        ),
+        "{line}"
+    );
+    assert!(!line.contains('\n'));
+}
+
+#[test]
+fn names_compare_in_one_form_of_unicode() {
+    let dir = tempdir().unwrap();
+    let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
+    pictures(
+        dir.path(),
+        &[
+            &format!("train/{composed}/a.png"),
+            "train/tea/a.png",
+            &format!("val/{decomposed}/a.png"),
+        ],
+    );
+    let splits = opened(dir.path());
+    assert_eq!(splits.train.classes(), [composed, "tea"]);
+    assert_eq!(classes(&splits.val.unwrap()), [0]);
+    // Both forms beside each other are one class.
+    pictures(dir.path(), &[&format!("train/{decomposed}/b.png")]);
+    let splits = opened(dir.path());
+    assert_eq!(splits.train.classes(), [composed, "tea"]);
+    assert_eq!(splits.train.class_counts(), [2, 1]);
+}
+
+#[test]
+fn known_classes_may_be_missing() {
+    let dir = tempdir().unwrap();
+    pictures(dir.path(), &["dog/a.png", "dog/b.png"]);
+    let known = |names: &[&str]| {
+        let names = names.iter().map(ToString::to_string).collect();
+        options(4).with_classes(Some(names))
+    };
+    let config = known(&["bird", "cat", "dog"]);
+    let set = open(dir.path(), &config).unwrap().train;
+    assert_eq!(set.classes(), ["bird", "cat", "dog"]);
+    assert_eq!(classes(&set), [2, 2]);
+    // In folders of sets of which none is for training.
+    pictures(dir.path(), &["sets/val/dog/a.png", "sets/test/cat/a.png"]);
+    let splits = open(dir.path().join("sets"), &config).unwrap();
+    assert!(splits.train.is_empty());
+    assert_eq!(classes(&splits.val.unwrap()), [2]);
+    assert_eq!(classes(&splits.test.unwrap()), [1]);
+    let error = open(dir.path().join("dog"), &known(&["cat"])).unwrap_err();
+    assert!(matches!(error, DataError::NoClasses { .. }), "{error}");
+    let error = open(dir.path(), &known(&["cat", "bird"])).unwrap_err();
+    assert!(matches!(error, DataError::UnknownClass { class, .. } if class == "dog"));
+}
+
+#[test]
+fn opening_decodes_nothing() {
+    let dir = pets();
+    fs::write(dir.path().join("train/cat/a.png"), "no image").unwrap();
+    let splits = opened(dir.path());
+    assert_eq!(splits.train.len(), 4);
+    let error = splits.train.image(0).unwrap_err();
+    assert!(matches!(error, DataError::Image { .. }), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_a_bad_image_and_never_waited_for() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
+    let dir = pets();
+    let cat = dir.path().join("train/cat");
+    symlink("nowhere", cat.join("1-dead.jpg")).unwrap();
+    let made = Command::new("mkfifo").arg(cat.join("2-pipe.jpg")).status();
+    assert!(made.unwrap().success());
+    let _socket = UnixListener::bind(cat.join("3-socket.png")).unwrap();
+    fs::write(cat.join("4-closed.png"), "x").unwrap();
+    fs::set_permissions(cat.join("4-closed.png"), fs::Permissions::from_mode(0)).unwrap();
+    symlink("/dev/zero", cat.join("5-endless.jpg")).unwrap();
+    symlink("pipe", cat.join("pipe")).unwrap();
+    let made = Command::new("mkfifo").arg(cat.join("fifo")).status();
+    assert!(made.unwrap().success());
+    let set = opened(dir.path()).train;
+    for index in 0..5 {
+        let error = set.image(index).unwrap_err();
+        // An administrator may read what is closed, and finds no image.
+        assert!(error.is_of_image(), "{}: {error}", set.name(index));
+    }
+    assert_eq!(set.name(5), "train/cat/a.png");
+    assert!(set.image(5).is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_but_not_in_circles() {
+    use std::os::unix::fs::symlink;
+
+    let dir = pets();
+    let elsewhere = tempdir().unwrap();
+    pictures(elsewhere.path(), &["far.png"]);
+    symlink(elsewhere.path(), dir.path().join("train/cat/linked")).unwrap();
+    symlink("..", dir.path().join("train/cat/up")).unwrap();
+    let splits = opened(dir.path());
+    assert_eq!(names(&splits.train)[2], "train/cat/linked/far.png");
+    assert_eq!(
+        unused(&splits, dir.path()),
+        [(Reason::Loop, 1, "train/cat/up".into())]
+    );
 }
 
 #[test]
@@ -213,45 +404,19 @@ fn a_folder_that_is_no_data_set_is_an_error() {
     let error = |path: &Path| open(path, &options(4)).unwrap_err();
     let missing = dir.join("nowhere");
     assert!(matches!(error(&missing), DataError::NotFound { path } if path == missing));
-    let file = dir.join("file");
-    fs::write(&file, "x").unwrap();
-    assert!(matches!(error(&file), DataError::NotAFolder { path } if path == file));
     assert!(matches!(error(dir), DataError::NoClasses { path } if path == dir));
-
-    save(dir, "cats/a.png", plain([1, 1, 1]));
+    pictures(dir, &["flat.png"]);
+    assert!(matches!(error(dir), DataError::NoClasses { path } if path == dir));
+    pictures(dir, &["cats/a.png"]);
     assert!(matches!(error(dir), DataError::OneClass { class, .. } if class == "cats"));
-    let dogs = dir.join("dogs");
-    fs::create_dir(&dogs).unwrap();
-    assert!(matches!(error(dir), DataError::EmptyClass { path, skipped: 0, .. } if path == dogs));
-}
-
-#[test]
-fn a_validation_or_test_folder_without_images_is_an_error() {
-    for set in ["val", "test"] {
-        let dir = pets();
-        let folder = dir.path().join(set);
-        if set == "test" {
-            fs::rename(dir.path().join("val"), &folder).unwrap();
-        }
-        for class in ["cat", "dog"] {
-            let image = folder.join(class).join("c.bmp");
-            fs::rename(&image, image.with_extension("tiff")).unwrap();
-        }
-        let error = |options| open(dir.path(), &options).unwrap_err();
-        let found = error(options(4));
-        assert!(matches!(found, DataError::NoImages { path, skipped: 0 } if path == folder));
-
-        fs::write(folder.join("dog/text.jpg"), "hello").unwrap();
-        let skip = options(4).with_on_bad_image(OnBadImage::Skip);
-        let found = error(skip);
-        assert!(matches!(found, DataError::NoImages { path, skipped: 1 } if path == folder));
-    }
+    fs::create_dir(dir.join("dogs")).unwrap();
+    assert!(matches!(error(dir), DataError::OneClass { class, .. } if class == "cats"));
 }
 
 #[test]
 fn a_class_that_only_the_validation_set_has_is_an_error() {
     let dir = pets();
-    save(dir.path(), "val/dogs/a.png", plain([1, 1, 1]));
+    pictures(dir.path(), &["val/dogs/a.png"]);
     match open(dir.path(), &options(4)).unwrap_err() {
         DataError::UnknownClass { path, class, near } => {
             assert_eq!(path, dir.path().join("val"));
@@ -264,9 +429,8 @@ fn a_class_that_only_the_validation_set_has_is_an_error() {
 #[test]
 fn a_labelled_test_folder_is_the_test_set_and_never_the_validation_set() {
     let dir = pets();
-    save(dir.path(), "test/cat/d.png", plain([1, 1, 1]));
-    save(dir.path(), "test/dog/d.png", plain([1, 1, 1]));
-    let splits = open(dir.path(), &options(4)).unwrap();
+    pictures(dir.path(), &["test/cat/d.png", "test/dog/d.png"]);
+    let splits = opened(dir.path());
     assert_eq!(
         names(&splits.val.unwrap()),
         ["val/cat/c.bmp", "val/dog/c.bmp"]
@@ -275,7 +439,7 @@ fn a_labelled_test_folder_is_the_test_set_and_never_the_validation_set() {
     assert_eq!(names(&splits.test.unwrap()), test);
 
     fs::remove_dir_all(dir.path().join("val")).unwrap();
-    assert!(open(dir.path(), &options(4)).unwrap().val.is_none());
+    assert!(opened(dir.path()).val.is_none());
     let config = options(4).with_val_fraction(Some(0.5));
     let splits = open(dir.path(), &config).unwrap();
     assert_eq!(names(&splits.test.unwrap()), test);
@@ -286,11 +450,23 @@ fn a_labelled_test_folder_is_the_test_set_and_never_the_validation_set() {
 
 #[test]
 fn test_images_without_labels_are_left_aside() {
+    for path in [
+        "test/1.png",
+        "test1/1.png",
+        "test/test/1.png",
+        "Testing/unknown/1.png",
+    ] {
+        let dir = pets();
+        pictures(dir.path(), &[path]);
+        let splits = opened(dir.path());
+        assert!(splits.test.is_none(), "{path}");
+        let folder = dir.path().join(path.split('/').next().unwrap());
+        assert_eq!(splits.unlabelled, Some(folder), "{path}");
+    }
+    // One class of the training set is a test of that class.
     let dir = pets();
-    save(dir.path(), "test/1.png", plain([1, 1, 1]));
-    let splits = open(dir.path(), &options(4)).unwrap();
-    assert!(splits.test.is_none());
-    assert_eq!(splits.unlabelled, Some(dir.path().join("test")));
+    pictures(dir.path(), &["test/cat/1.png"]);
+    assert_eq!(classes(&opened(dir.path()).test.unwrap()), [0]);
 }
 
 #[cfg(unix)]
@@ -307,40 +483,50 @@ fn class_folders_that_differ_in_invalid_bytes_stay_apart() {
         }
         plain([red, 0, 0]).save(class.join("a.png")).unwrap();
     }
-    save(dir.path(), "a\\xE9/a.png", plain([0, 0, 0]));
+    pictures(dir.path(), &["a\\xE9/a.png"]);
     let set = open(dir.path(), &options(1)).unwrap().train;
     assert_eq!(set.classes(), [r"a\\xE9", r"caf\xE8", r"caf\xE9"]);
-    assert_eq!(set.pixels(1).unwrap(), [200, 0, 0]);
-    assert_eq!(set.pixels(2).unwrap(), [10, 0, 0]);
+    assert_eq!(set.image(1).unwrap().pixels(), [200, 0, 0]);
+    assert_eq!(set.image(2).unwrap().pixels(), [10, 0, 0]);
     assert_eq!(set.name(2), r"caf\xE9/a.png");
 }
 
 #[test]
 fn options_out_of_range_are_errors() {
     let dir = pets();
-    for bad in [
-        options(0),
-        options(5000),
-        options(4).with_channels(Some(2)),
-        options(4).with_val_fraction(Some(1.0)),
+    for (bad, named) in [
+        (options(0), "size"),
+        (options(5000), "size"),
+        (options(4).with_channels(Some(2)), "channels"),
+        (options(4).with_val_fraction(Some(1.0)), "val_fraction"),
+        (options(4).with_crop_share(0.0), "crop_share"),
     ] {
         let error = open(dir.path(), &bad).unwrap_err();
-        assert!(matches!(error, DataError::Argument { .. }), "{error}");
+        assert!(
+            matches!(error, DataError::Argument { argument, .. } if argument == named),
+            "{error}"
+        );
     }
+    let set = image_folder(dir.path(), &options(4)).unwrap().train;
+    assert!(set.clone().with_view(View::new([2, 4, 4])).is_err());
+    assert!(set.with_view(View::new([3, 4, 5000])).is_err());
 }
 
-/// A few bytes that claim to be an image of 12 GB.
 #[test]
-fn an_image_larger_than_memory_is_a_bad_image() {
+fn a_set_is_seen_in_any_shape() {
     let dir = tempdir().unwrap();
-    let path = dir.path().join("huge.bmp");
-    let mut bytes = b"BM".to_vec();
-    for field in [54u32 + 1000, 0, 54, 40, 65_535, 65_535] {
-        bytes.extend(field.to_le_bytes());
-    }
-    bytes.extend([1, 0, 24, 0]); // planes, bits for each pixel
-    bytes.extend([0; 24 + 1000]);
-    fs::write(&path, bytes).unwrap();
-    let error = load_image(&path, 8, 3).unwrap_err();
-    assert!(matches!(error, DataError::Image { .. }), "{error}");
+    let halves = RgbImage::from_fn(8, 4, |x, _| Rgb([if x < 4 { 0 } else { 200 }; 3]));
+    save(dir.path(), "a/1.png", halves);
+    pictures(dir.path(), &["b/1.png"]);
+    let set = opened(dir.path()).train;
+    let row = |view: View| {
+        let image = set.clone().with_view(view).unwrap().image(0).unwrap();
+        image.pixels()[..image.size().width * image.channels()].to_vec()
+    };
+    assert_eq!(row(View::new([1, 4, 4])), [0, 0, 200, 200]);
+    let middle = View::new([1, 4, 4]).with_crop_share(0.5);
+    assert_eq!(row(middle), [0, 50, 150, 200]);
+    assert_eq!(row(View::new([1, 4, 8])), [0, 0, 0, 0, 200, 200, 200, 200]);
+    assert_eq!(set.original(0).unwrap().size().to_string(), "4 x 8");
+    assert_eq!(set.label(0), Label::Class(0));
 }

@@ -1,16 +1,15 @@
 //! Batches: order, augmentation, threads, errors.
 
-use std::borrow::Cow;
 use std::fs;
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use cutmix::Targets;
 use cutmix_train::{Batch, Batches, Loader};
-use cutmix_vision::data::sources::CACHE_LIMIT;
+use cutmix_vision::data::augment::{Flip, Shift};
 use cutmix_vision::{
-    Augment, DataConfig, DataError, Dataset, ImageLoader, LoaderConfig, Normalize, Source, open,
-    to_tensor,
+    Augment, Content, DataConfig, DataError, Dataset, Image, ImageLoader, Label, LoaderConfig,
+    Normalize, OnBadImage, Sampler, Size, Source, View, open, to_tensor,
 };
 use proptest::prelude::*;
 
@@ -38,6 +37,13 @@ fn train(count: usize, batch_size: usize, augment: Augment, drop_last: bool) -> 
         .with_augment(augment)
         .with_drop_last(drop_last);
     ImageLoader::train(numbered(count), config).unwrap()
+}
+
+/// Mirrors, and shifts by up to `pixels`.
+fn shifted(pixels: usize) -> Augment {
+    Augment::new()
+        .with(Flip::new())
+        .with(Shift::new().with_pixels(pixels))
 }
 
 fn batches(loader: &dyn Loader, epoch: u64) -> Batches<'_> {
@@ -80,19 +86,19 @@ fn epoch(loader: &dyn Loader, epoch: u64) -> Vec<Vec<usize>> {
 
 #[test]
 fn an_evaluation_loader_hands_out_everything_in_order() {
-    let loader = ImageLoader::eval(numbered(10), 4, raw(1)).unwrap();
+    let loader = ImageLoader::eval(numbered(10), LoaderConfig::new(4, raw(1))).unwrap();
     assert_eq!((loader.num_samples(), loader.num_classes()), (10, 2));
     let expected = [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8, 9]];
     for at in 0..2 {
         assert_eq!(epoch(&loader, at), expected);
     }
-    let loader = ImageLoader::eval(numbered(3), 100, raw(1)).unwrap();
+    let loader = ImageLoader::eval(numbered(3), LoaderConfig::new(100, raw(1))).unwrap();
     assert_eq!(epoch(&loader, 0), [vec![0, 1, 2]]);
 }
 
 #[test]
 fn each_epoch_has_its_own_order() {
-    let loader = train(50, 8, Augment::NONE, false);
+    let loader = train(50, 8, Augment::new(), false);
     let (first, second) = (epoch(&loader, 0), epoch(&loader, 1));
     assert_ne!(first, second);
     let mut all = second.concat();
@@ -102,7 +108,7 @@ fn each_epoch_has_its_own_order() {
 
 #[test]
 fn looking_at_a_batch_changes_no_epoch() {
-    let loader = train(50, 8, Augment::standard(32), false);
+    let loader = train(50, 8, Augment::light(), false);
     let images = |epoch| -> Vec<_> {
         let batches = batches(&loader, epoch);
         batches.map(|batch| values(&batch.unwrap())).collect()
@@ -116,7 +122,7 @@ fn looking_at_a_batch_changes_no_epoch() {
 
 #[test]
 fn the_order_of_a_seed_never_changes() {
-    let loader = train(10, 5, Augment::NONE, false);
+    let loader = train(10, 5, Augment::new(), false);
     assert_eq!(epoch(&loader, 0), ORDERS[0]);
     assert_eq!(epoch(&loader, 3), ORDERS[1]);
 }
@@ -129,7 +135,7 @@ const ORDERS: [[[usize; 5]; 2]; 2] = [
 
 #[test]
 fn skipped_batches_are_those_at_the_start_of_the_epoch() {
-    let loader = train(50, 8, Augment::NONE, false);
+    let loader = train(50, 8, Augment::new(), false);
     let whole = epoch(&loader, 4);
     for skip in 0..10 {
         let rest = loader.batches(4, skip, &Device::default());
@@ -141,7 +147,7 @@ fn skipped_batches_are_those_at_the_start_of_the_epoch() {
 
 #[test]
 fn drop_last_leaves_out_the_samples_that_fill_no_batch() {
-    let loader = train(50, 8, Augment::NONE, true);
+    let loader = train(50, 8, Augment::new(), true);
     assert_eq!(loader.num_samples(), 48);
     let epoch = epoch(&loader, 0);
     assert!(epoch.iter().all(|batch| batch.len() == 8));
@@ -151,7 +157,7 @@ fn drop_last_leaves_out_the_samples_that_fill_no_batch() {
 #[test]
 fn the_digest_follows_the_samples() {
     let digest = |set: Dataset| {
-        let loader = ImageLoader::eval(set, 4, raw(1)).unwrap();
+        let loader = ImageLoader::eval(set, LoaderConfig::new(4, raw(1))).unwrap();
         loader.digest().unwrap()
     };
     let set = numbered(10);
@@ -181,23 +187,23 @@ fn a_digest_differs_where_one_thing_of_a_sample_does() {
             ["first.png", self.name][index].into()
         }
 
-        fn label(&self, index: usize) -> usize {
-            [0, self.label][index]
+        fn label(&self, index: usize) -> Label {
+            Label::Class([0, self.label][index])
         }
 
         fn bytes(&self, index: usize) -> u64 {
             [70, self.bytes][index]
         }
 
-        fn pixels(&self, _: usize) -> Result<Cow<'_, [u8]>, DataError> {
-            Ok(vec![0; 2].into())
+        fn content(&self, _: usize) -> Result<Content<'_>, DataError> {
+            Ok(Content::Image(Image::new(Size::new(1, 2), 1, vec![0; 2])?))
         }
     }
 
     let digest = |name, label, bytes, class: &str| {
         let classes = vec!["cat".to_string(), class.to_string()];
         let source = Arc::new(Two { name, label, bytes });
-        Dataset::from_source(classes, [1, 1, 2], source)
+        Dataset::from_source(classes, View::new([1, 1, 2]), source)
             .unwrap()
             .digest()
     };
@@ -215,7 +221,7 @@ fn a_digest_differs_where_one_thing_of_a_sample_does() {
 
 #[test]
 fn iterators_can_be_dropped_at_any_time() {
-    let loader = train(200, 1, Augment::NONE, false);
+    let loader = train(200, 1, Augment::new(), false);
     let threads = || {
         fs::read_dir("/proc/self/task")
             .map(|tasks| tasks.count())
@@ -231,27 +237,36 @@ fn iterators_can_be_dropped_at_any_time() {
     assert!(threads() < before + 50);
 }
 
-#[test]
-fn an_image_that_vanished_is_an_error_item() {
-    // So many large images that they are not kept in memory but decoded in each epoch.
+/// A folder with six grey images of one pixel, of which `bad` are no images, opened before they
+/// were damaged.
+fn damaged(bad: &[usize]) -> (tempfile::TempDir, Dataset) {
     let dir = tempfile::tempdir().unwrap();
-    let pixel = image::GrayImage::from_pixel(1, 1, image::Luma([9]));
-    for index in 0..129 {
-        let class = dir.path().join(["a", "b"][index / 128]);
-        fs::create_dir_all(&class).unwrap();
-        pixel.save(class.join(format!("{index:03}.png"))).unwrap();
+    let path = |index: usize| {
+        dir.path()
+            .join(format!("{}/{index}.png", ["a", "b"][index / 3]))
+    };
+    for index in 0..6 {
+        fs::create_dir_all(path(index).parent().unwrap()).unwrap();
+        let pixel = image::GrayImage::from_pixel(4, 4, image::Luma([index as u8 + 1]));
+        pixel.save(path(index)).unwrap();
     }
-    let config = DataConfig::new().with_size(4096);
-    let set = open(dir.path(), &config).unwrap().train;
-    let bytes = (set.len() * set.shape().iter().product::<usize>()) as u64;
-    assert!(bytes > CACHE_LIMIT);
-    let gone = dir.path().join("a/001.png");
-    fs::remove_file(&gone).unwrap();
+    let set = open(dir.path(), &DataConfig::new().with_size(4))
+        .unwrap()
+        .train;
+    bad.iter()
+        .for_each(|&index| fs::write(path(index), "no image").unwrap());
+    (dir, set)
+}
 
-    let loader = ImageLoader::eval(set, 1, raw(1)).unwrap();
+#[test]
+fn an_image_that_vanished_is_an_error_item_and_the_last_one() {
+    let (dir, set) = damaged(&[]);
+    let gone = dir.path().join("a/1.png");
+    fs::remove_file(&gone).unwrap();
+    let loader = ImageLoader::eval(set, LoaderConfig::new(1, raw(1))).unwrap();
     let mut batches = batches(&loader, 0);
     let first = batches.next().unwrap().unwrap();
-    assert_eq!(first.images.mean().into_scalar::<f32>(), 9.0);
+    assert_eq!(first.images.mean().into_scalar::<f32>(), 1.0);
     let error = batches.next().unwrap().unwrap_err();
     match error.downcast_ref() {
         Some(DataError::NotFound { path }) => assert_eq!(*path, gone),
@@ -260,15 +275,228 @@ fn an_image_that_vanished_is_an_error_item() {
     assert!(batches.next().is_none());
 }
 
+/// The values of the images of an epoch, batch by batch, and how many were skipped.
+fn skipping(set: Dataset, batch_size: usize) -> (Vec<Vec<f32>>, Vec<String>) {
+    let config = LoaderConfig::new(batch_size, raw(1)).with_on_bad_image(OnBadImage::Skip);
+    let loader = ImageLoader::eval(set, config).unwrap();
+    let images = |batch: Batch| -> Vec<_> {
+        let values = values(&batch);
+        let values = values.iter().step_by(16).map(|value| value.round());
+        let values: Vec<_> = values.collect();
+        let class = |value: &f32| i64::from(*value > 3.0);
+        assert_eq!(labels(&batch), values.iter().map(class).collect::<Vec<_>>());
+        values
+    };
+    let found = batches(&loader, 0).map(|batch| images(batch.unwrap()));
+    let found = found.collect();
+    let skipped = loader.skipped().into_iter();
+    (found, skipped.map(|image| image.name).collect())
+}
+
+#[test]
+fn bad_images_are_left_out_of_their_batch_and_counted() {
+    let (_dir, set) = damaged(&[1, 2]);
+    let (found, skipped) = skipping(set.clone(), 4);
+    assert_eq!(found, [vec![1.0, 4.0], vec![5.0, 6.0]]);
+    assert_eq!(skipped, ["a/1.png", "a/2.png"]);
+    // The next good image stands in for a batch of none.
+    let (found, _) = skipping(set, 1);
+    assert_eq!(found, [[1.0], [4.0], [4.0], [4.0], [5.0], [6.0]]);
+}
+
+#[test]
+fn a_resumed_epoch_skips_the_same_images() {
+    let (_dir, set) = damaged(&[0, 4]);
+    let config = LoaderConfig::new(2, raw(1))
+        .with_seed(3)
+        .with_on_bad_image(OnBadImage::Skip);
+    let loader = ImageLoader::train(set, config).unwrap();
+    let from = |skip| -> Vec<_> {
+        let batches = loader.batches(5, skip, &Device::default());
+        batches.map(|batch| values(&batch.unwrap())).collect()
+    };
+    let whole = from(0);
+    assert_eq!(whole.len(), 3);
+    assert_eq!(from(1), whole[1..]);
+    assert_eq!(from(2), whole[2..]);
+}
+
+#[test]
+fn an_epoch_without_a_good_image_is_an_error() {
+    let (_dir, set) = damaged(&[0, 1, 2, 3, 4, 5]);
+    let config = LoaderConfig::new(4, raw(1)).with_on_bad_image(OnBadImage::Skip);
+    let loader = ImageLoader::eval(set, config).unwrap();
+    let error = batches(&loader, 0).next().unwrap().unwrap_err();
+    let found = error.downcast_ref();
+    assert!(
+        matches!(found, Some(DataError::NoGoodImage { count: 4, .. })),
+        "{error}"
+    );
+}
+
+#[test]
+fn images_that_are_kept_are_not_read_again() {
+    let (dir, set) = damaged(&[]);
+    let images = |loader: &ImageLoader| -> Vec<_> {
+        let batches = batches(loader, 0).map(|batch| values(&batch.unwrap()));
+        batches.collect()
+    };
+    for augment in ["none", "random-resized-crop"] {
+        let config = LoaderConfig::new(2, raw(1))
+            .with_augment(augment.parse().unwrap())
+            .with_cache(1 << 20);
+        let loader = ImageLoader::train(set.clone(), config).unwrap();
+        let before = images(&loader);
+        fs::rename(dir.path().join("a"), dir.path().join("c")).unwrap();
+        assert_eq!(images(&loader), before, "{augment}");
+        fs::rename(dir.path().join("c"), dir.path().join("a")).unwrap();
+    }
+    // What does not fit is read anew.
+    let config = LoaderConfig::new(2, raw(1)).with_cache(40);
+    let loader = ImageLoader::train(set, config).unwrap();
+    images(&loader);
+    fs::remove_dir_all(dir.path().join("a")).unwrap();
+    assert!(batches(&loader, 0).any(|batch| batch.is_err()));
+}
+
+#[test]
+fn balanced_epochs_have_as_many_samples_of_every_class() {
+    let classes = [vec![0; 40], vec![1; 8], vec![2; 2]].concat();
+    let pixels = (1..=50).flat_map(|sample| [sample; 16]).collect();
+    let names = ["a", "b", "c"].map(String::from).into();
+    let set = Dataset::new(names, [1, 4, 4], pixels, classes).unwrap();
+    let config = LoaderConfig::new(50, raw(1)).with_sampler(Sampler::Balanced);
+    let loader = ImageLoader::train(set, config).unwrap();
+    let samples = |epoch| {
+        let batch = first(&loader, epoch);
+        let values = values(&batch);
+        let samples = values
+            .iter()
+            .step_by(16)
+            .map(|value| value.round() as usize - 1);
+        (labels(&batch), samples.collect::<Vec<_>>())
+    };
+    let (classes, drawn) = samples(0);
+    let count = |class| classes.iter().filter(|found| **found == class).count();
+    let mut counts = [count(0), count(1), count(2)];
+    counts.sort();
+    assert_eq!(counts, [16, 17, 17]);
+    // None of the eight comes a third time before all have come twice.
+    let times = |sample: usize| drawn.iter().filter(|found| **found == sample).count();
+    assert!(
+        (40..48).all(|sample| (2..=3).contains(&times(sample))),
+        "{drawn:?}"
+    );
+    assert_ne!(samples(1).1, drawn);
+    assert_eq!(samples(0).1, drawn);
+}
+
+/// Grey images of one value that can only be read in order, in runs.
+#[derive(Debug)]
+struct Runs {
+    runs: Vec<std::ops::Range<usize>>,
+    /// The samples in the order in which they were read.
+    read: std::sync::Mutex<Vec<usize>>,
+}
+
+impl Source for Runs {
+    fn len(&self) -> usize {
+        self.runs.last().unwrap().end
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("#{index}")
+    }
+
+    fn label(&self, index: usize) -> Label {
+        Label::Class(index % 2)
+    }
+
+    fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
+        self.read.lock().unwrap().push(index);
+        let pixels = vec![index as u8 + 1; 16];
+        Ok(Content::Image(Image::new(Size::new(4, 4), 1, pixels)?))
+    }
+
+    fn runs(&self) -> Option<&[std::ops::Range<usize>]> {
+        Some(&self.runs)
+    }
+}
+
+#[test]
+fn runs_are_read_in_order_and_handed_out_in_another() {
+    let source = Arc::new(Runs {
+        runs: vec![0..20, 20..50, 50..60],
+        read: Default::default(),
+    });
+    let names = vec!["even".into(), "odd".into()];
+    let set = Dataset::from_source(names, View::new([1, 4, 4]), source.clone()).unwrap();
+    let loader = ImageLoader::train(set, LoaderConfig::new(8, raw(1)).with_seed(1)).unwrap();
+    // One sample is looked at when the loader asks what the set holds.
+    source.read.lock().unwrap().clear();
+    let whole = epoch(&loader, 0);
+    let read = source.read.lock().unwrap()[..60].to_vec();
+    for run in &source.runs {
+        let start = read.iter().position(|index| *index == run.start).unwrap();
+        assert_eq!(
+            read[start..start + run.len()],
+            run.clone().collect::<Vec<_>>()
+        );
+    }
+    let drawn = whole.concat();
+    assert_ne!(drawn, read);
+    let mut all = drawn.clone();
+    all.sort();
+    assert_eq!(all, (0..60).collect::<Vec<_>>());
+    // Resumed, the rest is the same.
+    let rest = loader.batches(0, 3, &Device::default());
+    let rest: Vec<_> = rest.map(|batch| samples(&batch.unwrap())).collect();
+    assert_eq!(rest, whole[3..]);
+}
+
+#[test]
+fn samples_of_several_classes_have_dense_targets() {
+    #[derive(Debug)]
+    struct Tagged;
+
+    impl Source for Tagged {
+        fn len(&self) -> usize {
+            3
+        }
+
+        fn name(&self, index: usize) -> String {
+            format!("#{index}")
+        }
+
+        fn label(&self, index: usize) -> Label {
+            Label::Classes([vec![], vec![1], vec![0, 2]][index].clone())
+        }
+
+        fn content(&self, _: usize) -> Result<Content<'_>, DataError> {
+            Ok(Content::Image(Image::new(Size::new(1, 1), 1, vec![0])?))
+        }
+    }
+
+    let names = ["cat", "dog", "bird"].map(String::from).into();
+    let set = Dataset::from_source(names, View::new([1, 1, 1]), Arc::new(Tagged)).unwrap();
+    assert!(set.is_multi_label());
+    assert_eq!(set.class_counts(), [1, 1, 1]);
+    let loader = ImageLoader::eval(set, LoaderConfig::new(3, raw(1))).unwrap();
+    match first(&loader, 0).targets {
+        Targets::Dense(dense) => {
+            let values: Vec<_> = dense.to_data().iter::<f32>().collect();
+            assert_eq!(values, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+        }
+        Targets::Indices(_) => panic!("several classes are no index"),
+    }
+}
+
 #[test]
 fn augmentation_flips_and_shifts() {
     let pixels: Vec<u8> = (1..=16).collect();
     let names = vec!["a".into(), "b".into()];
     let set = Dataset::new(names, [1, 4, 4], pixels.repeat(500), vec![0; 500]).unwrap();
-    let augment = Augment {
-        flip: true,
-        crop_padding: 1,
-    };
+    let augment = shifted(1);
     let config = LoaderConfig::new(500, raw(1))
         .with_seed(1)
         .with_augment(augment);
@@ -314,16 +542,8 @@ fn augmentation_flips_and_shifts() {
 
 #[test]
 fn a_sample_is_augmented_alike_in_any_batch() {
-    let augment = Augment::standard(8);
-    assert_eq!(
-        augment,
-        Augment {
-            flip: true,
-            crop_padding: 1
-        }
-    );
     let images = |batch_size| {
-        let loader = train(48, batch_size, augment, false);
+        let loader = train(48, batch_size, shifted(1), false);
         let batches = batches(&loader, 0).map(|batch| values(&batch.unwrap()));
         batches.flatten().collect::<Vec<_>>()
     };
@@ -337,7 +557,8 @@ fn normalisation_has_mean_0_and_deviation_1() {
     // Published for all 60,000: 0.2860 and 0.3530.
     assert!((normalize.mean[0] - 0.2860).abs() < 2e-3, "{normalize:?}");
     assert!((normalize.std[0] - 0.3530).abs() < 2e-3, "{normalize:?}");
-    let loader = ImageLoader::eval(set.clone(), 10_000, normalize.clone()).unwrap();
+    let loader =
+        ImageLoader::eval(set.clone(), LoaderConfig::new(10_000, normalize.clone())).unwrap();
     let images = first(&loader, 0).images;
     let mean = images.clone().mean().into_scalar::<f32>();
     let var = images.clone().powf_scalar(2.0).mean().into_scalar::<f32>();
@@ -345,8 +566,8 @@ fn normalisation_has_mean_0_and_deviation_1() {
         mean.abs() < 1e-3 && (var - 1.0).abs() < 1e-3,
         "{mean} {var}"
     );
-    let pixels = set.pixels(0).unwrap();
-    let tensor = to_tensor(&pixels, set.shape(), &normalize, &Device::default()).unwrap();
+    let image = set.image(0).unwrap();
+    let tensor = to_tensor(&[image], &normalize, &Device::default()).unwrap();
     assert_eq!(tensor.into_data(), images.narrow(0, 0, 1).into_data());
 }
 
@@ -371,17 +592,15 @@ fn options_out_of_range_are_errors() {
     assert_eq!(argument(numbered(3), zero), "batch_size");
     let empty = numbered(4).truncate(0);
     assert_eq!(argument(empty, config.clone()), "dataset");
-    let augment = Augment {
-        flip: false,
-        crop_padding: 5,
-    };
-    let shifted = config.with_augment(augment);
-    assert_eq!(argument(numbered(4), shifted), "crop_padding");
+    let augment = Augment::new().with(Flip::new().with_horizontal(2.0));
+    let flipped = config.with_augment(augment);
+    assert_eq!(argument(numbered(4), flipped), "horizontal");
     let coloured = LoaderConfig::new(4, Normalize::imagenet());
     assert_eq!(argument(numbered(4), coloured), "normalize");
     let device = Device::default();
-    assert!(to_tensor(&[0; 5], [1, 2, 2], &raw(1), &device).is_err());
-    assert!(to_tensor(&[], [1, 2, 2], &raw(1), &device).is_err());
+    let image = |height| Image::new(Size::new(height, 2), 1, vec![0; 2 * height]).unwrap();
+    assert!(to_tensor(&[image(1), image(2)], &raw(1), &device).is_err());
+    assert!(to_tensor(&[], &raw(1), &device).is_err());
 }
 
 #[test]
@@ -401,8 +620,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn every_epoch_has_every_sample_once(count in 1usize..60, batch in 1usize..60, pad in 0usize..3) {
-        let augment = Augment { flip: true, crop_padding: pad };
-        let loader = train(count, batch.min(count), augment, false);
+        let loader = train(count, batch.min(count), shifted(pad), false);
         let mut all = epoch(&loader, 0).concat();
         all.sort();
         prop_assert_eq!(all, (0..count).collect::<Vec<_>>());

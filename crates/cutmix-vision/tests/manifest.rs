@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cutmix_vision::data::{Sample, Split};
-use cutmix_vision::{Change, Changes, DataConfig, Dataset, Manifest, Splits, open};
+use cutmix_vision::{Change, Changes, DataConfig, Dataset, Label, Manifest, Splits, open};
 use image::{Rgb, RgbImage};
 use tempfile::{TempDir, tempdir};
 
@@ -73,7 +73,7 @@ fn a_manifest_names_every_sample() {
         bytes: fs::metadata(dir.path().join("test/cat/e.png"))
             .unwrap()
             .len(),
-        label: 1,
+        label: Label::Class(1),
         split: Split::Test,
     };
     assert!(manifest.samples.contains(&expected));

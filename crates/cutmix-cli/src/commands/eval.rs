@@ -1,17 +1,17 @@
 //! `cutmix eval`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Int, Tensor};
-use cutmix_train::Outputs;
-use cutmix_vision::{Dataset, ImageLoader, OnBadImage, Split, Splits, open};
+use cutmix_train::{Loader, Outputs};
+use cutmix_vision::{DataError, Dataset, ImageLoader, LoaderConfig, Manifest, Split, Splits, open};
 
 use super::train::{evaluator, own_splits};
 use crate::data::{self, eval_batch_size};
 use crate::device;
 use crate::error::Error;
 use crate::precision::Precision;
-use crate::report::summary::named_scores;
+use crate::report::summary::{named_scores, print_skipped};
 use crate::report::table::ClassTable;
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::Settings;
@@ -25,9 +25,9 @@ pub struct EvalArgs {
     /// Set to measure on [default: the first of test, val and train that there is]
     #[arg(long, value_name = "SET", value_parser = ["test", "val", "train"])]
     split: Option<String>,
-    /// Measure on these data instead of the run's own: a folder as for `cutmix train --data`, of
-    /// which all images count where it is not divided into sets
-    #[arg(long, value_name = "DIR")]
+    /// Where the data of the run are now, or other data to measure on: as for `cutmix train --data`;
+    /// all images count where they are not divided into sets
+    #[arg(long, value_name = "DATA")]
     data: Option<PathBuf>,
     /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
     #[arg(long, default_value = "auto")]
@@ -62,20 +62,19 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     let splits = open_data(&args, &mut settings, &folder, &card)?;
     let (set, title, data) = choose_set(args.split.as_deref(), &splits)?;
     let name = data::name(args.data.as_deref().or(settings.data.as_deref()));
-    if data.shape() != card.shape {
-        let value = format!("{name} with images of shape {:?}", data.shape());
-        let expected = format!("{:?}, the shape that the model takes", card.shape);
-        return Err(Error::option("data", value, expected));
-    }
-
-    let data = data.with_classes(card.classes.clone(), matching_classes(data, &card)?)?;
-    let (images, batch_size) = (data.len(), eval_batch_size(&data));
-    let loader = ImageLoader::eval(data, batch_size, card.normalize.clone())?;
+    let data = data.clone().with_view(card.view)?;
+    let data = data.with_classes(card.classes.clone(), matching_classes(&data, &card)?)?;
+    let config = LoaderConfig::new(eval_batch_size(&data), card.normalize.clone())
+        .with_on_bad_image(settings.on_bad_image);
+    let loader = ImageLoader::eval(data, config)?;
     let mut table = ClassTable::new(card.classes.len());
     let count_batch = |outputs: &Outputs| count_classes(&mut table, outputs);
     let evaluator = evaluator(&settings);
     let scores = evaluator.run_observed(&set, &model, &loader, &device, count_batch)?;
+    let skipped = loader.skipped();
+    let images = loader.num_samples() - skipped.len();
     line(format!("{name}, {title}: {}", count(images, "image")));
+    print_skipped(&skipped);
     line(named_scores(scores.iter()));
     line("");
     table.print(&card.classes);
@@ -89,23 +88,40 @@ fn open_data(
     folder: &RunFolder,
     card: &ModelCard,
 ) -> Result<Splits, Error> {
-    let Some(dir) = &args.data else {
-        let advice = "measure the data as they are with --data";
-        return own_splits(settings, &folder.read_manifest()?, advice);
+    let manifest = folder.read_manifest()?;
+    let Some(data) = &args.data else {
+        return own_splits(
+            settings,
+            &manifest,
+            "measure the data as they are with --data",
+        );
     };
-    let config = (settings.data_config())
-        .with_size(card.shape[1])
-        .with_channels(Some(card.shape[0]))
-        // All images count, unless the folder has a validation set of its own.
-        .with_val_fraction(None);
-    let splits = open(dir, &config).map_err(|error| Error::from(error).without_advice())?;
-    if config.on_bad_image == OnBadImage::Skip && !splits.skipped.is_empty() {
-        warning(format!(
-            "{} skipped",
-            count(splits.skipped.len(), "bad image")
-        ));
+    if let Some(splits) = moved(settings, &manifest, data) {
+        return Ok(splits);
     }
-    Ok(splits)
+    // All images count, so there is no validation set unless the data have one.
+    let config = settings.data_config();
+    let known = config.clone().with_classes(Some(card.classes.clone()));
+    let splits = match open(data, &known) {
+        // Classes that are numbers may be those of the network by their order.
+        Err(unknown @ DataError::UnknownClass { .. }) => {
+            let opened = open(data, &config).ok();
+            opened
+                .filter(|opened| is_numbered(&opened.train))
+                .ok_or(unknown)
+        }
+        opened => opened,
+    };
+    Ok(splits.map_err(|error| Error::from(error).without_advice())?)
+}
+
+/// The data of the run in its own sets, where they are in `data` now.
+fn moved(settings: &Settings, manifest: &Manifest, data: &Path) -> Option<Splits> {
+    let mut settings = Settings {
+        data: Some(data.into()),
+        ..settings.clone()
+    };
+    own_splits(&mut settings, manifest, "").ok()
 }
 
 /// The set that was asked for, or the first one that there is, with its name and its title.
@@ -129,9 +145,8 @@ fn choose_set<'a>(
 /// The model's class for each class of the data: by name, or by number where the data have only
 /// numbers, as IDX files do.
 fn matching_classes(data: &Dataset, card: &ModelCard) -> Result<Vec<usize>, Error> {
-    let is_numbered = (data.classes().iter().enumerate()).all(|(at, name)| *name == at.to_string());
     let is_known = |name: &String| card.classes.contains(name);
-    let by_number = is_numbered
+    let by_number = is_numbered(data)
         && data.classes().len() <= card.classes.len()
         && !data.classes().iter().any(is_known);
     if by_number {
@@ -143,6 +158,12 @@ fn matching_classes(data: &Dataset, card: &ModelCard) -> Result<Vec<usize>, Erro
         at.ok_or_else(|| Error::unknown("class of the data", name, known()))
     };
     data.classes().iter().map(find).collect()
+}
+
+/// Whether the classes are called `0`, `1` and so on.
+fn is_numbered(data: &Dataset) -> bool {
+    let mut names = data.classes().iter().enumerate();
+    names.all(|(at, name)| *name == at.to_string())
 }
 
 /// Counts the classes that were predicted for the classes of a batch.

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod bench;
+pub mod check;
 pub mod eval;
 pub mod predict;
 pub mod preview;

@@ -19,7 +19,7 @@ use crate::terminal::{self, line};
 pub struct PredictArgs {
     /// Folder that `cutmix train` wrote, for example runs/001
     run: PathBuf,
-    /// Image files: JPEG, PNG, WebP or BMP
+    /// Image files: JPEG, PNG, WebP, GIF, TIFF or BMP
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// Number of classes to show for each image, most likely first
@@ -36,13 +36,6 @@ pub fn run(args: PredictArgs) -> Result<(), Error> {
     let device = device::choose(&args.device)?.device;
     let folder = RunFolder::open(&args.run)?;
     let (card, model) = folder.load_model(&device, Precision::F32)?;
-    let [_, height, width] = card.shape;
-    if height != width {
-        return Err(Error::ModelFile {
-            path: folder.model(),
-            reason: format!("it takes images of {height} x {width} pixels, not squares"),
-        });
-    }
     let top = (args.top as usize).min(card.classes.len());
     let mut failed = 0;
     for path in &args.images {
@@ -72,9 +65,8 @@ fn probabilities(
     model: &AnyNetwork,
     device: &Device,
 ) -> Result<Vec<f32>, Error> {
-    let [channels, size, _] = card.shape;
-    let pixels = load_image(path, size, channels)?;
-    let image = to_tensor(&pixels, card.shape, &card.normalize, device)?;
+    let image = load_image(path, &card.view, &card.decoding)?;
+    let image = to_tensor(&[image], &card.normalize, device)?;
     let probabilities = softmax(model.forward(image), 1).try_into_data();
     let probabilities = probabilities.map_err(cutmix_train::Error::other)?;
     Ok(probabilities.iter::<f32>().collect())

@@ -7,29 +7,37 @@ use clap::value_parser;
 use cutmix::plan::Stream;
 use cutmix_train::algorithms::ALGORITHMS;
 use cutmix_train::{Batch, Event, State};
-use cutmix_vision::{AnyNetwork, Dataset, ModelConfig, Normalize, to_tensor};
+use cutmix_vision::{
+    AnyNetwork, Augment, Dataset, Image, ImageLoader, LoaderConfig, ModelConfig, Normalize,
+    to_tensor,
+};
 
 use crate::device;
 use crate::error::Error;
-use crate::picture::{Grid, Picture, Row, Tile, tiles};
-use crate::settings::{AlgorithmSpec, Settings, parse_algorithm};
+use crate::picture::{Grid, Row, Tile, tiles};
+use crate::settings::{AlgorithmSpec, Settings, parse_algorithm, parse_augment};
 use crate::terminal::{alternatives, line};
 
-/// Draw what an algorithm does to images: originals, partners and results in one picture.
+/// Draw what an algorithm or augmentations do to images: originals, partners and results in one
+/// picture.
 #[derive(Debug, clap::Args)]
 pub struct PreviewArgs {
-    /// Folder with images, as for `cutmix train --data` [default: the embedded Fashion-MNIST]
-    #[arg(long, value_name = "DIR")]
+    /// Images, as for `cutmix train --data` [default: the embedded Fashion-MNIST]
+    #[arg(long, value_name = "DATA")]
     data: Option<PathBuf>,
-    /// Side of the square that photographs are resized to, in pixels, 1 to 4096 [default: 64]
+    /// Side of the squares that images become, in pixels, 1 to 4096 [default: as for `cutmix train`]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
     /// Columns of the picture, each a sample of one batch
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = value_parser!(u32).range(2..=64))]
     count: u32,
-    /// Algorithm that changes images, as for `cutmix train --algorithm`
-    #[arg(long, value_name = "SPEC", default_value = "cutmix", value_parser = parse_algorithm)]
-    algorithm: AlgorithmSpec,
+    /// Algorithm that changes images, as for `cutmix train --algorithm` [default: cutmix, with
+    /// --augment none]
+    #[arg(long, value_name = "SPEC", value_parser = parse_algorithm)]
+    algorithm: Option<AlgorithmSpec>,
+    /// Random changes to images, as for `cutmix train --augment` [default: none]
+    #[arg(long, value_name = "LIST", value_parser = parse_augment)]
+    augment: Option<Augment>,
     /// Seed by which the images are chosen and the changes are drawn
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -38,26 +46,52 @@ pub struct PreviewArgs {
     output: PathBuf,
 }
 
-/// Draws what an algorithm does to one batch.
+/// Rows of augmented images, each drawn in another epoch.
+const DRAWS: u64 = 4;
+
+/// Draws what augmentations and an algorithm do to one batch.
 pub fn run(args: PreviewArgs) -> Result<(), Error> {
-    check(&args)?;
+    draw(&args).map_err(Error::without_advice)
+}
+
+fn draw(args: &PreviewArgs) -> Result<(), Error> {
+    let algorithm = match (&args.algorithm, &args.augment) {
+        (Some(algorithm), _) => algorithm.clone(),
+        (None, Some(_)) => AlgorithmSpec::none(),
+        (None, None) => AlgorithmSpec::default(),
+    };
+    check(args, &algorithm)?;
     let mut settings = Settings {
         data: args.data.clone(),
         size: args.size,
         ..Settings::default()
     };
     settings.data_config().check()?;
-    let splits = settings.open_whole_data().map_err(Error::without_advice)?;
+    let splits = settings.open_whole_data()?;
     let samples = choose_samples(&splits.train, args.count as usize, args.seed)?;
-    args.algorithm.check_images(&samples.shape()[1..])?;
+    algorithm.check_images(&samples.shape()[1..])?;
     // Normalised as for training, where CutOut fills with the mean.
     let normalize = Normalize::of(&samples)?;
 
-    let changed = changes(&args.algorithm, &samples, &normalize, args.seed)?;
-    let mut rows = vec![originals(&samples, "original", 0..samples.len())?];
+    let originals = (0..samples.len()).map(|index| samples.image(index));
+    let originals: Vec<_> = originals.collect::<Result<_, _>>()?;
+    let mut rows = vec![row(&samples, "original", &originals, 0..samples.len())];
+    let mut title = Vec::new();
+    let mut images = originals.clone();
+    if let Some(augment) = &args.augment {
+        title.push(augment.to_string());
+        for epoch in 0..DRAWS {
+            images = augmented(&samples, augment, &normalize, (args.seed, epoch))?;
+            rows.push(row(&samples, "augmented", &images, 0..samples.len()));
+        }
+    }
+    let changed = changes(&algorithm, &samples, &images, &normalize, args.seed)?;
+    if !algorithm.is_none() {
+        title.push(algorithm.to_string());
+    }
     let mut title = format!(
         "{} of {}, seed {}",
-        args.algorithm,
+        title.join(", then "),
         settings.data_name(),
         args.seed
     );
@@ -65,7 +99,7 @@ pub fn run(args: PreviewArgs) -> Result<(), Error> {
     for Change { label, state } in &changed {
         if let Some(mixture) = &state.mixture {
             let partners = mixture.partners().iter().copied();
-            rows.push(originals(&samples, "partner", partners)?);
+            rows.push(row(&samples, "partner", &images, partners));
         }
         rows.push(Row {
             label: label.clone(),
@@ -81,16 +115,18 @@ pub fn run(args: PreviewArgs) -> Result<(), Error> {
     let grid = Grid { title, rows };
     let written = grid.write(&args.output).map_err(std::io::Error::other);
     written.map_err(|error| Error::write(&args.output, error))?;
-    line(format!("{}: {}", args.output.display(), logged.join("; ")));
+    let logged = logged.join("; ");
+    let separator = if logged.is_empty() { "" } else { ": " };
+    line(format!("{}{separator}{logged}", args.output.display()));
     Ok(())
 }
 
-fn check(args: &PreviewArgs) -> Result<(), Error> {
-    if !args.algorithm.changes_images() {
+fn check(args: &PreviewArgs, algorithm: &AlgorithmSpec) -> Result<(), Error> {
+    if !algorithm.changes_images() && !(algorithm.is_none() && args.augment.is_some()) {
         let names = ALGORITHMS.iter().filter(|info| info.changes_images());
         let names = alternatives(names.map(|info| info.name));
         let expected = format!("one that changes images: {names}");
-        return Err(Error::option("algorithm", &args.algorithm, expected));
+        return Err(Error::option("algorithm", algorithm, expected));
     }
     let extension = args.output.extension();
     if !extension.is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
@@ -98,6 +134,21 @@ fn check(args: &PreviewArgs) -> Result<(), Error> {
         return Err(Error::option("output", args.output.display(), expected));
     }
     Ok(())
+}
+
+/// The samples as training sees them in an epoch.
+fn augmented(
+    samples: &Dataset,
+    augment: &Augment,
+    normalize: &Normalize,
+    (seed, epoch): (u64, u64),
+) -> Result<Vec<Image>, Error> {
+    let config = LoaderConfig::new(samples.len(), normalize.clone())
+        .with_seed(seed)
+        .with_augment(augment.clone());
+    let loader = ImageLoader::train(samples.clone(), config)?;
+    let images = (0..samples.len()).map(|index| loader.image(epoch, index));
+    Ok(images.collect::<Result<_, _>>()?)
 }
 
 /// A batch that an algorithm has changed.
@@ -115,6 +166,7 @@ const BATCHES: u64 = 32;
 fn changes(
     algorithm: &AlgorithmSpec,
     samples: &Dataset,
+    images: &[Image],
     normalize: &Normalize,
     seed: u64,
 ) -> Result<Vec<Change>, Error> {
@@ -129,12 +181,11 @@ fn changes(
     let model = ModelConfig::new("resnet8", classes)
         .with_channels(channels)
         .init(&device)?;
-    let mut pixels = Vec::new();
-    for index in 0..samples.len() {
-        pixels.extend(samples.pixels(index)?);
-    }
-    let images = to_tensor(&pixels, samples.shape(), normalize, &device)?;
-    let labels: Vec<_> = samples.labels().map(|label| label as i64).collect();
+    let images = to_tensor(images, normalize, &device)?;
+    let classes_of = samples
+        .labels()
+        .map(|label| label.classes().first().copied());
+    let labels: Vec<_> = classes_of.map(|class| class.unwrap_or(0) as i64).collect();
     let labels = TensorData::new(labels, [samples.len()]);
     let labels = Tensor::<1, Int>::from_data(labels, &device);
     let original = values(&images)?;
@@ -206,9 +257,11 @@ fn choose_samples(train: &Dataset, count: usize, seed: u64) -> Result<Dataset, E
     let mut order: Vec<_> = (0..train.len()).collect();
     // A lane of its own, apart from those of algorithms.
     order.shuffle(&mut Stream::new(seed).lane(1 << 40).at(0));
-    let mut seen = vec![0usize; train.classes().len()];
+    let mut seen = vec![0usize; train.classes().len() + 1];
     let turns = order.into_iter().map(|index| {
-        let turn = &mut seen[train.label(index)];
+        let class = train.label(index).classes().first().copied();
+        // The last count is that of samples without a class.
+        let turn = &mut seen[class.unwrap_or(train.classes().len())];
         *turn += 1;
         (*turn, index)
     });
@@ -219,24 +272,20 @@ fn choose_samples(train: &Dataset, count: usize, seed: u64) -> Result<Dataset, E
     Ok(train.subset(&indices.collect::<Vec<_>>())?)
 }
 
-/// A row of images as they are.
-fn originals(
+/// A row of some of the images of the samples.
+fn row(
     samples: &Dataset,
     label: &str,
+    images: &[Image],
     indices: impl Iterator<Item = usize>,
-) -> Result<Row, Error> {
-    let tile = |index: usize| -> Result<Tile, Error> {
-        Ok(Tile {
-            picture: Picture {
-                shape: samples.shape(),
-                pixels: samples.pixels(index)?,
-            },
-            caption: vec![samples.classes()[samples.label(index)].clone()],
-        })
+) -> Row {
+    let name = |class: &usize| samples.classes()[*class].clone();
+    let tile = |index: usize| Tile {
+        image: images[index].clone(),
+        caption: samples.label(index).classes().iter().map(name).collect(),
     };
-    let tiles = indices.map(tile).collect::<Result<_, _>>()?;
-    Ok(Row {
+    Row {
         label: label.into(),
-        tiles,
-    })
+        tiles: indices.map(tile).collect(),
+    }
 }

@@ -9,7 +9,9 @@ use clap::ArgMatches;
 use cutmix::loss::CrossEntropy;
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
 use cutmix_train::{Checkpoint, Checkpoints, Evaluator, Event, Fit, State, Stop, Trainer};
-use cutmix_vision::{AnyNetwork, Augment, ImageLoader, LoaderConfig, Manifest, Normalize, Splits};
+use cutmix_vision::{
+    AnyNetwork, Dataset, ImageLoader, LoaderConfig, Manifest, Normalize, SkippedImage, Splits,
+};
 use indicatif::ProgressBar;
 
 #[cfg(feature = "dashboard")]
@@ -18,7 +20,7 @@ use crate::data::eval_batch_size;
 use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::picture::FirstBatch;
-use crate::progress::{self, Progress};
+use crate::progress::{self, Progress, patiently};
 use crate::report::{curves, summary};
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::{Log, Resolved, Settings, in_order};
@@ -36,9 +38,6 @@ use crate::terminal::{line, quoted, warning};
 pub struct TrainArgs {
     #[command(flatten)]
     settings: Settings,
-    /// Show the network the images as they are
-    #[arg(long, conflicts_with = "augment")]
-    no_augment: bool,
     /// Take settings from this file, such as the config.toml of a run; options given here win
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -49,10 +48,10 @@ pub struct TrainArgs {
     /// it with --duration
     ///
     /// On the CPU it ends with the weights of a run that was never stopped. It uses the settings of
-    /// the run; of the other options only --duration, --device, --on-nan and --dashboard can be
-    /// given. A run that is extended before its end continues as if it had been that long from the
+    /// the run; of the other options only --duration, --data (where the data are now),
+    /// --on-bad-image, --cache, --decode-memory, --device, --on-nan and --dashboard can be given. A run that is extended before its end continues as if it had been that long from the
     /// start; a finished one gets a new cycle of its learning rate.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "output", "no_augment"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "output"])]
     resume: Option<PathBuf>,
     /// Show Burn's dashboard, with curves of loss and accuracy, instead of a line and a bar
     ///
@@ -73,9 +72,6 @@ pub fn run(mut args: TrainArgs, matches: &ArgMatches) -> Result<ExitCode, Error>
 
 fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, Error> {
     let mut settings = args.settings.layer(matches, args.config.as_deref())?;
-    if args.no_augment {
-        settings.augment = Some(false);
-    }
     settings.check()?;
     let device = device::choose(&settings.device)?;
     RunFolder::check(args.output.as_deref())?;
@@ -88,7 +84,15 @@ fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, 
 }
 
 /// Options that can be given with `--resume`.
-const WITH_RESUME: [&str; 3] = ["duration", "device", "on-nan"];
+const WITH_RESUME: [&str; 7] = [
+    "duration",
+    "data",
+    "on-bad-image",
+    "cache",
+    "decode-memory",
+    "device",
+    "on-nan",
+];
 
 fn resume(
     options: &Settings,
@@ -115,10 +119,11 @@ fn resume(
         "restore them, or start a new run",
     )?;
     let mut prepared = Prepared::new(settings, splits, device)?;
-    if given.contains_key("duration") {
+    if given.contains_key("duration") || given.contains_key("data") {
         let stored = Settings::read(&folder.config())?;
         prepared.to_store = Some(Settings {
             duration: prepared.settings.duration,
+            data: prepared.settings.data.clone(),
             ..stored
         });
     }
@@ -142,6 +147,13 @@ pub fn own_splits(
     })
 }
 
+/// The part of the memory for images that a set may take, by its number of images.
+fn cache_share(settings: &Settings, splits: &Splits, set: Option<&Dataset>) -> u64 {
+    let len = |set: Option<&Dataset>| set.map_or(0, Dataset::len) as u128;
+    let all = len(Some(&splits.train)) + len(splits.val.as_ref()) + len(splits.test.as_ref());
+    (u128::from(settings.cache.0) * len(set) / all.max(1)) as u64
+}
+
 /// Everything that a run needs besides its folder.
 struct Prepared {
     settings: Settings,
@@ -159,32 +171,33 @@ struct Prepared {
 
 impl Prepared {
     fn new(mut settings: Settings, splits: Splits, device: Chosen) -> Result<Self, Error> {
-        let shape = splits.train.shape();
-        let resolved = settings.resolve(shape, splits.train.len())?;
+        let resolved = settings.resolve(&splits.train)?;
         let classes = splits.train.classes().to_vec();
         (settings.metric.iter()).try_for_each(|metric| metric.check(classes.len()))?;
-        let normalize = Normalize::of(&splits.train)?;
+        let normalize = patiently("measuring the colours", || Normalize::of(&splits.train))?;
         let card = ModelCard {
             model: resolved.architecture.name.into(),
             classes,
-            shape,
+            view: settings.eval_view(&splits.train),
             normalize: normalize.clone(),
-        };
-        let augment = if resolved.augment {
-            Augment::standard(shape[1].min(shape[2]))
-        } else {
-            Augment::NONE
+            decoding: settings.decoding(),
         };
         // Batch normalisation learns nothing good from a last batch of a few.
         let config =
             LoaderConfig::new(settings.batch_size / settings.accumulate, normalize.clone())
                 .with_seed(settings.seed)
-                .with_augment(augment)
-                .with_drop_last(true);
-        let eval = |set: &Option<cutmix_vision::Dataset>| {
+                .with_augment(settings.augment.clone().unwrap_or_default())
+                .with_sampler(settings.sampler)
+                .with_drop_last(true)
+                .with_on_bad_image(settings.on_bad_image)
+                .with_cache(cache_share(&settings, &splits, Some(&splits.train)));
+        let eval = |set: &Option<Dataset>| {
             let loader = set.clone().map(|set| {
-                let batch_size = eval_batch_size(&set);
-                ImageLoader::eval(set, batch_size, normalize.clone())
+                let set = set.with_view(card.view)?;
+                let config = LoaderConfig::new(eval_batch_size(&set), normalize.clone())
+                    .with_on_bad_image(settings.on_bad_image)
+                    .with_cache(cache_share(&settings, &splits, Some(&set)));
+                ImageLoader::eval(set, config)
             });
             loader.transpose()
         };
@@ -220,19 +233,13 @@ impl Prepared {
             folder: folder.path(),
             checkpoint: from.as_ref(),
         });
-        let Self {
-            settings,
-            card,
-            test,
-            device,
-            ..
-        } = &self;
-        let (settings, card, test, device) = (
-            settings.clone(),
-            card.clone(),
-            test.clone(),
-            device.device.clone(),
-        );
+        let (settings, card) = (self.settings.clone(), self.card.clone());
+        let (test, device) = (self.test.clone(), self.device.device.clone());
+        let loaders = [
+            Some(self.train.clone()),
+            self.val.clone(),
+            self.test.clone(),
+        ];
         let warnings = Arc::default();
         let fit = self.trainer(&folder, from, view, &warnings).fit();
         print_warnings(&warnings);
@@ -250,7 +257,9 @@ impl Prepared {
             Some(test) => evaluator(&settings).run("test", &fit.model, &test, &device)?,
             None => Vec::new(),
         };
-        summary::print_result(&settings, &fit.history, &scores, folder.path());
+        let skipped = loaders.iter().flatten().flat_map(ImageLoader::skipped);
+        let skipped: Vec<SkippedImage> = skipped.collect();
+        summary::print_result(&settings, &fit.history, &scores, &skipped, folder.path());
         Ok(ExitCode::SUCCESS)
     }
 
@@ -366,7 +375,13 @@ fn in_folder(error: cutmix_train::Error, folder: &RunFolder) -> Error {
             run: checkpoint.as_ref().map(|_| folder.path().into()),
             source: error,
         },
-        error => error.into(),
+        error => {
+            let run = quoted(folder.path());
+            Error::from(error).with_advice(format!(
+                "; repair or remove it and resume with: cutmix train --resume {run}, or leave such \
+                 images out with --on-bad-image skip"
+            ))
+        }
     }
 }
 

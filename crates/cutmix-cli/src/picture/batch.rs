@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use burn::tensor::{Tensor, TensorData};
 use cutmix::Targets;
 use cutmix_train::{Callback, Error, Event, State};
-use cutmix_vision::Normalize;
+use cutmix_vision::{Normalize, Size};
 
-use super::{Grid, Picture, Row, Tile};
+use super::{Grid, Row, Tile, denormalized};
 use crate::commands::train::Warnings;
 
 /// The number of images in `batch.png`, and of those in one row of it.
@@ -68,13 +68,13 @@ pub fn tiles<M>(
     let images = state.images()?.clone().slice_dim(0, 0..count);
     let values = read(images.try_into_data())?;
     let images = values.chunks_exact(channels * height * width);
-    let tiles = images
-        .zip(captions(state, classes, count)?)
-        .map(|(values, caption)| Tile {
-            picture: Picture::denormalize(values, [channels, height, width], normalize),
-            caption,
-        });
-    Ok(tiles.collect())
+    let size = Size::new(height, width);
+    let tile = |(values, caption)| {
+        let image = denormalized(values, size, normalize).map_err(Error::other)?;
+        Ok(Tile { image, caption })
+    };
+    let captions = captions(state, classes, count)?;
+    images.zip(captions).map(tile).collect()
 }
 
 /// The classes of each sample with their shares, largest first.

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{FAINT, INK, Page, Picture, Result, Scale, fit, text_width};
+use cutmix_vision::Image;
+
+use super::{FAINT, INK, Page, Result, Scale, fit, text_width};
 
 /// The side of a tile in pixels, about.
 const TILE: usize = 140;
@@ -31,7 +33,7 @@ pub struct Row {
 /// An image and the lines under it.
 #[derive(Clone, Debug)]
 pub struct Tile {
-    pub picture: Picture,
+    pub image: Image,
     pub caption: Vec<String>,
 }
 
@@ -93,12 +95,12 @@ impl Grid {
     }
 
     fn layout(&self) -> Option<Layout> {
-        let shapes = || {
+        let sizes = || {
             let tiles = self.rows.iter().flat_map(|row| &row.tiles);
-            tiles.map(|tile| tile.picture.shape)
+            tiles.map(|tile| tile.image.size())
         };
-        let height = shapes().map(|[_, height, _]| height).max()?;
-        let width = shapes().map(|[_, _, width]| width).max()?;
+        let height = sizes().map(|size| size.height).max()?;
+        let width = sizes().map(|size| size.width).max()?;
         let scale = Scale::to(TILE, height.max(width));
         let labels = self.rows.iter().map(|row| text_width(CAPTION, &row.label));
         let left = match labels.max().unwrap_or(0) {
@@ -120,12 +122,13 @@ fn draw_row(page: &mut Page, row: &Row, top: usize, layout: &Layout) {
     page.text((MARGIN, middle), CAPTION, FAINT, &row.label);
     for (index, tile) in row.tiles.iter().enumerate() {
         let x = layout.left + index * (layout.column + GAP);
-        let [_, height, width] = tile.picture.shape.map(|side| layout.scale.of(side));
+        let size = tile.image.size();
+        let (height, width) = (layout.scale.of(size.height), layout.scale.of(size.width));
         let corner = (
             x + (layout.column - width) / 2,
             top + (layout.tile - height) / 2,
         );
-        page.picture(corner, &tile.picture, layout.scale);
+        page.image(corner, &tile.image, layout.scale);
         for (line, text) in tile.caption.iter().enumerate() {
             let text = fit(CAPTION, layout.column, text);
             let indent = (layout.column - text_width(CAPTION, &text)) / 2;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use ab_glyph::{Font, FontRef, ScaleFont, point};
-use cutmix_vision::Normalize;
+use cutmix_vision::{DataError, Image, Normalize, Size};
 use image::{ExtendedColorType, ImageFormat};
 use plotters::prelude::{BitMapBackend, RGBColor};
 
@@ -22,41 +22,28 @@ static FONT: LazyLock<FontRef<'static>> =
 pub const INK: RGBColor = RGBColor(32, 32, 36);
 pub const FAINT: RGBColor = RGBColor(110, 110, 118);
 
-/// The pixels of an image.
-#[derive(Clone, Debug)]
-pub struct Picture {
-    /// The shape `[C, H, W]`, with `C` 1 or 3.
-    pub shape: [usize; 3],
-    /// The `C` planes of `H` rows.
-    pub pixels: Vec<u8>,
+/// The image of normalised values, `C` planes of the size.
+pub fn denormalized(
+    values: &[f32],
+    size: Size,
+    normalize: &Normalize,
+) -> std::result::Result<Image, DataError> {
+    let (plane, channels) = (size.area(), normalize.mean.len());
+    let value = |at: usize| {
+        let (pixel, channel) = (at / channels, at % channels);
+        let (mean, std) = (normalize.mean[channel], normalize.std[channel]);
+        // `as` saturates at 0 and 255.
+        (255.0 * (values[channel * plane + pixel] * std + mean)).round() as u8
+    };
+    let pixels = (0..plane * channels).map(value).collect();
+    Image::new(size, channels, pixels)
 }
 
-impl Picture {
-    /// The image of normalised values.
-    pub fn denormalize(values: &[f32], shape: [usize; 3], normalize: &Normalize) -> Self {
-        let plane = shape[1] * shape[2];
-        let statistics = normalize.mean.iter().zip(&normalize.std);
-        let pixels =
-            values
-                .chunks_exact(plane)
-                .zip(statistics)
-                .flat_map(|(values, (mean, std))| {
-                    // `as` saturates at 0 and 255.
-                    values
-                        .iter()
-                        .map(move |value| (255.0 * (value * std + mean)).round() as u8)
-                });
-        Self {
-            shape,
-            pixels: pixels.collect(),
-        }
-    }
-
-    fn rgb(&self, row: usize, column: usize) -> [u8; 3] {
-        let [channels, height, width] = self.shape;
-        let at = row * width + column;
-        std::array::from_fn(|channel| self.pixels[channel.min(channels - 1) * height * width + at])
-    }
+/// The colour of a pixel.
+fn rgb(image: &Image, row: usize, column: usize) -> [u8; 3] {
+    let channels = image.channels();
+    let at = (row * image.size().width + column) * channels;
+    std::array::from_fn(|channel| image.pixels()[at + channel.min(channels - 1)])
 }
 
 /// A white page.
@@ -120,13 +107,13 @@ impl Page {
         }
     }
 
-    /// Draws `picture` with each pixel as a square of `scale`, or one pixel of `1 / scale` of each
+    /// Draws `image` with each pixel as a square of `scale`, or one pixel of `1 / scale` of each
     /// side where `scale` is below 1.
-    fn picture(&mut self, (left, top): (usize, usize), picture: &Picture, scale: Scale) {
-        let [_, height, width] = picture.shape;
+    fn image(&mut self, (left, top): (usize, usize), image: &Image, scale: Scale) {
+        let Size { height, width } = image.size();
         for y in 0..scale.of(height) {
             for x in 0..scale.of(width) {
-                let rgb = picture.rgb(scale.source(y), scale.source(x));
+                let rgb = rgb(image, scale.source(y), scale.source(x));
                 let at = 3 * ((top + y) * self.width + left + x);
                 self.pixels[at..at + 3].copy_from_slice(&rgb);
             }

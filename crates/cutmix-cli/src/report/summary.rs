@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cutmix_train::{Checkpoint, Event, History, Report, Score};
-use cutmix_vision::{Dataset, Splits};
+use cutmix_vision::{Augment, Dataset, Fit, SkippedImage, Splits};
 
 use crate::settings::{Resolved, Settings, in_order};
 use crate::terminal::{clock, count, grouped, line, quoted, warning};
@@ -28,7 +28,7 @@ pub fn print_header(header: &Header) {
     let Header {
         settings, resolved, ..
     } = header;
-    print_data(settings, resolved, header.splits);
+    print_data(settings, header.splits);
     let parameters = grouped(header.parameters);
     line(format!(
         "model      {}, {parameters} parameters",
@@ -60,34 +60,72 @@ pub fn print_header(header: &Header) {
     line("");
 }
 
-fn print_data(settings: &Settings, resolved: &Resolved, splits: &Splits) {
+fn print_data(settings: &Settings, splits: &Splits) {
     let [channels, height, width] = splits.train.shape();
     let size = |set: &Option<Dataset>| set.as_ref().map_or("none".into(), |set| grouped(set.len()));
-    let augmented = if resolved.augment {
-        ", mirrored and shifted"
-    } else {
-        ""
-    };
     line(format!("data       {}", settings.data_name()));
     line(format!(
         "           {} to train, {} to validate, {} to test; {} classes; {channels} x {height} x \
-         {width}{augmented}",
+         {width}",
         count(splits.train.len(), "image"),
         size(&splits.val),
         size(&splits.test),
         splits.train.classes().len(),
     ));
-    if let Some(first) = splits.skipped.first() {
-        let (path, reason) = (first.path.display(), &first.reason);
-        let skipped = count(splits.skipped.len(), "bad image");
-        line(format!(
-            "           {skipped} skipped, the first {path}: {reason}"
-        ));
+    print_changes(settings, splits);
+    if !splits.unused.is_empty() {
+        line(format!("           not used: {}", splits.unused));
     }
     if let Some(folder) = &splits.unlabelled {
         warning(format!(
             "{} has images without class folders, which cannot be a test set; it is not used",
             folder.display()
+        ));
+    }
+}
+
+/// Prints what is done to the images on the way to the network.
+fn print_changes(settings: &Settings, splits: &Splits) {
+    let view = settings.eval_view(&splits.train);
+    let fitted = match settings.fit {
+        Fit::Crop if view.crop_share < 1.0 => {
+            format!("the middle {:.3} of the sides", view.crop_share)
+        }
+        Fit::Crop => "the middle".into(),
+        Fit::Pad => "the whole image with a border".into(),
+        Fit::Stretch => "the whole image, stretched".into(),
+    };
+    let [_, height, width] = view.shape;
+    let is_changed = settings
+        .augment
+        .as_ref()
+        .is_some_and(|list| !list.is_empty());
+    let augment = match &settings.augment {
+        Some(list) if is_changed => list.to_string(),
+        _ => Augment::new().to_string(),
+    };
+    if splits.train.is_of_files() || is_changed {
+        line(format!(
+            "augment    {augment}; evaluation sees {fitted} as {height} x {width}"
+        ));
+    }
+    let seen = splits
+        .train
+        .clone()
+        .with_view(view)
+        .map_or(1.0, |set| set.seen_share());
+    if seen < 0.5 {
+        line(format!(
+            "           evaluation sees {:.0} % of the area of most images; --fit pad or stretch shows \
+             all of it",
+            100.0 * seen
+        ));
+    }
+    let left_over = splits.train.len() % (settings.batch_size / settings.accumulate);
+    if left_over > 0 {
+        line(format!(
+            "           each epoch leaves out {}, other ones every time: they fill no batch",
+            count(left_over, "image")
         ));
     }
 }
@@ -118,19 +156,26 @@ fn print_resumed(checkpoint: &Checkpoint, settings: &Settings, resolved: &Resolv
 }
 
 /// Prints the result of a finished run: `test` are the scores of its model on the test set.
-pub fn print_result(settings: &Settings, history: &History, test: &[Score], folder: &Path) {
+pub fn print_result(
+    settings: &Settings,
+    history: &History,
+    test: &[Score],
+    skipped: &[SkippedImage],
+    folder: &Path,
+) {
     line("");
+    print_skipped(skipped);
     if let Some(last) = history.reports.last() {
-        let seconds: f64 = history
-            .reports
-            .iter()
-            .map(|report| report.train_seconds)
-            .sum();
+        let sum =
+            |seconds: fn(&Report) -> f64| -> f64 { history.reports.iter().map(seconds).sum() };
+        let seconds = sum(|report| report.train_seconds).max(1e-9);
         line(format!(
-            "trained on {} in {}: {} images/s, with evaluation {} in all",
+            "trained on {} in {}: {} images/s, {:.0} % of the time waiting for images; with \
+             evaluation {} in all",
             count(last.samples as usize, "image"),
             clock(seconds),
-            grouped((last.samples as f64 / seconds.max(1e-9)) as usize),
+            grouped((last.samples as f64 / seconds) as usize),
+            100.0 * sum(|report| report.data_seconds) / seconds,
             clock(last.seconds)
         ));
         print_validation(settings, history, last);
@@ -154,6 +199,14 @@ pub fn print_result(settings: &Settings, history: &History, test: &[Score], fold
     ));
     line(format!("evaluate   cutmix eval {run}"));
     line(format!("predict    cutmix predict {run} IMAGE..."));
+}
+
+/// Prints how many bad images were left out.
+pub fn print_skipped(skipped: &[SkippedImage]) {
+    if let Some(first) = skipped.first() {
+        let number = count(skipped.len(), "bad image");
+        line(format!("{number} skipped, the first: {}", first.reason));
+    }
 }
 
 fn print_validation(settings: &Settings, history: &History, last: &Report) {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use cutmix_train::Event;
 use cutmix_train::algorithms::{
-    ALGORITHMS, Algorithm, AlgorithmConfig, NAMES, OneOf, WhenConfig, check,
+    ALGORITHMS, Algorithm, AlgorithmConfig, CutMix, NAMES, OneOf, WhenConfig, check,
 };
 use cutmix_vision::AnyNetwork;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,19 @@ const CHOICES: &str = "expected algorithms to choose from, for example one-of(mi
                        weight=2):until=0.9dur";
 
 impl AlgorithmSpec {
+    /// `none`: no algorithm.
+    pub fn none() -> Self {
+        Self {
+            kind: Kind::None,
+            when: WhenConfig::default(),
+        }
+    }
+
+    /// Whether this is no algorithm.
+    pub fn is_none(&self) -> bool {
+        self.kind == Kind::None
+    }
+
     /// The algorithm; `None` for `none`.
     pub fn init(&self) -> Option<Boxed> {
         let algorithm: Boxed = match &self.kind {
@@ -145,6 +158,16 @@ pub fn help() -> String {
         let _ = writeln!(help, "  {name}: {description}");
     }
     help + "\nThose that change images act in the order given, and before all others."
+}
+
+/// `cutmix` with its defaults.
+impl Default for AlgorithmSpec {
+    fn default() -> Self {
+        Self {
+            kind: Kind::One(CutMix::new().into()),
+            when: WhenConfig::default(),
+        }
+    }
 }
 
 impl FromStr for AlgorithmSpec {
@@ -283,7 +306,7 @@ fn parse_value(text: &str) -> Value {
     }
 }
 
-fn value_text(value: &Value) -> String {
+pub(super) fn value_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         value => value.to_string(),

@@ -109,7 +109,9 @@ fn settings(messages: &mut Messages) {
         &["--algorithm", "ema", "--algorithm", "ema:0.9"],
         &["--algorithm", "ema", "--precision", "bf16"],
         &["--metric", "f-score", "--precision", "bf16"],
-        &["--size", "32"],
+        &["--size", "0"],
+        &["--eval-size", "5000"],
+        &["--crop-share", "1.5"],
     ];
     let refused = refused.map(|options| error(folder.path(), &train(options)));
     messages.section("settings", refused);
@@ -143,7 +145,7 @@ fn configuration_files(messages: &mut Messages) {
 }
 
 fn data(messages: &mut Messages) {
-    let options = "train --data pets --size 16 --batch-size 8 --duration 1ba --output run";
+    let options = "train --data pets --size 16 --batch-size 1 --duration 1ba --output run";
     let options: Vec<_> = options.split(' ').collect();
     let mut refused = Vec::new();
     let mut refuse = |prepare: &dyn Fn(&Path)| {
@@ -166,11 +168,18 @@ fn data(messages: &mut Messages) {
             images(&pets.join(class), 12);
         }
     });
-    refuse(&|pets| {
-        images(&pets.join("cat"), 12);
-        images(&pets.join("dog"), 12);
-        fs::write(pets.join("cat/a.png"), b"").unwrap();
-    });
+    let folder = scratch();
+    let path = folder.path();
+    let cat = pets(path).join("cat");
+    // Met when it is read, in the first epoch.
+    fs::write(cat.join("5.png"), b"").unwrap();
+    let epoch = options
+        .iter()
+        .map(|&word| if word == "1ba" { "1ep" } else { word });
+    refused.push(error(path, &epoch.collect::<Vec<_>>()));
+    fs::remove_dir_all(path.join("run")).unwrap();
+    let tight = ["--decode-memory", "1KiB"];
+    refused.push(error(path, &[&options[..], &tight].concat()));
     messages.section("data", refused);
 
     let folder = scratch();
@@ -180,7 +189,7 @@ fn data(messages: &mut Messages) {
     let options = [
         &["--val-fraction", "0"][..],
         &["--val-fraction", "-0.5"],
-        &["--batch-size", "100"],
+        &["--batch-size", "100", "--accumulate", "50"],
         &["--size", "0"],
         &["--limit", "0"],
         &["--batch-size", "8", "--metric", "top5"],
@@ -252,10 +261,10 @@ fn runs(messages: &mut Messages) {
     images(&path.join("pets/cat"), 1);
     images(&path.join("pets/dog"), 1);
     refused.push(error(path, &["eval", "own", "--data", "pets"]));
-    refused.push(error(
-        path,
-        &["eval", "own", "--data", "pets", "--split", "test"],
-    ));
+    images(&path.join("clothes/Coat"), 1);
+    images(&path.join("clothes/Bag"), 1);
+    let split = ["eval", "own", "--data", "clothes", "--split", "test"];
+    refused.push(error(path, &split));
     fs::write(path.join("bad.png"), "no image").unwrap();
     let predicted = cutmix(path, &["predict", "own", "bad.png", "gone.png"]);
     assert_eq!(predicted.status.code(), Some(1));

@@ -103,13 +103,30 @@ fn photographs_train_evaluate_and_predict() {
         shown.contains("18 images to train, 6 to validate, none to test; 2 classes; 3 x 16 x 16"),
         "{shown}"
     );
-    assert!(shown.contains("mirrored and shifted"));
+    assert!(
+        shown.contains("augment    random-resized-crop|flip; evaluation sees the middle 0.875"),
+        "{shown}"
+    );
     let shown = output(path, &["eval", "run"]);
     assert!(shown.contains("validation set: 6 images"), "{shown}");
-    // What `predict` says of each file, class by class, is what `eval` counted.
+    // In another place they are still the data of the run.
+    std::fs::rename(path.join("pets"), path.join("moved")).unwrap();
+    let moved = output(path, &["eval", "run", "--data", "moved"]);
+    assert!(
+        moved.starts_with("moved, validation set: 6 images\n"),
+        "{moved}"
+    );
+    assert!(
+        moved.lines().skip(1).eq(shown.lines().skip(1)),
+        "{moved}: {shown}"
+    );
+    std::fs::rename(path.join("moved"), path.join("pets")).unwrap();
+    // Changed data are others. What `predict` says of each file, class by class, is what `eval` counts.
+    images(&path.join("pets/cat"), 13);
+    images(&path.join("pets/dog"), 13);
     let mut right = 0;
     for class in ["cat", "dog"] {
-        for index in 0..12 {
+        for index in 0..13 {
             let file = format!("pets/{class}/{index}.png");
             let shown = output(path, &["predict", "run", &file, "--top", "1"]);
             right += usize::from(shown.starts_with(&format!("{file}  {class} ")));
@@ -117,17 +134,17 @@ fn photographs_train_evaluate_and_predict() {
     }
     let shown = output(path, &["eval", "run", "--data", "pets"]);
     assert!(
-        shown.starts_with("pets, training set: 24 images"),
+        shown.starts_with("pets, training set: 26 images"),
         "{shown}"
     );
-    let accuracy = format!("accuracy {:.2} %", 100.0 * right as f64 / 24.0);
+    let accuracy = format!("accuracy {:.2} %", 100.0 * right as f64 / 26.0);
     assert!(shown.contains(&accuracy), "{accuracy}: {shown}");
 
     images(&path.join("others/cat"), 1);
     images(&path.join("others/dogs"), 1);
     let message = error(path, &["eval", "run", "--data", "others"]);
     assert!(
-        message.contains("`dogs` (did you mean `dog`?)"),
+        message.contains("class `dogs` in others is not a class of the training set; it has `dog`"),
         "{message}"
     );
 }
@@ -156,7 +173,7 @@ fn numbered_folders_keep_their_classes_in_eval() {
     images(&path.join("other/3"), 1);
     let message = error(path, &["eval", "run", "--data", "other"]);
     assert!(
-        message.starts_with("unknown class of the data `3`"),
+        message.starts_with("class `3` in other is not a class of the training set"),
         "{message}"
     );
 }

@@ -109,7 +109,7 @@ fn pets(folder: &Path) -> PathBuf {
 /// Writes sample `index` of the embedded test set to a file.
 fn fashion(path: &Path, index: usize) {
     let test = cutmix_vision::fashion_mnist().test.unwrap();
-    let pixels = test.pixels(index).unwrap();
+    let pixels = test.image(index).unwrap().into_pixels();
     GrayImage::from_raw(28, 28, pixels)
         .unwrap()
         .save(path)

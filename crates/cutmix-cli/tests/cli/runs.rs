@@ -80,7 +80,8 @@ fn a_run_leaves_its_files() {
         "device = \"cpu\"",
         "duration = \"6ba\"",
         // What follows from the network and the data is written down.
-        "augment = false",
+        "augment = \"none\"",
+        "crop-share = 1.0",
         "learning-rate = 0.141",
         "model = \"resnet8\"",
         "optimizer = \"sgd\"",

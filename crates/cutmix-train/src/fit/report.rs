@@ -54,6 +54,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             mixed: self.mixes_targets(),
             skipped: self.state.skipped,
             train_seconds: std::mem::take(&mut self.record.train_seconds),
+            data_seconds: std::mem::take(&mut self.record.data_seconds),
             seconds: now.elapsed.as_secs_f64(),
         };
         self.loggers.each(|logger| logger.report(&report))?;

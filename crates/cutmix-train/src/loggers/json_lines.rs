@@ -98,6 +98,7 @@ impl Logger for JsonLines {
             "mixed": report.mixed,
             "skipped": report.skipped,
             "train_seconds": report.train_seconds,
+            "data_seconds": report.data_seconds,
             "seconds": report.seconds,
         }))
     }

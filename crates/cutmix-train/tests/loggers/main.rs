@@ -64,7 +64,7 @@ fn lines(folder: &Path) -> Vec<Value> {
     text.lines()
         .map(|line| {
             let mut value: Value = serde_json::from_str(line).unwrap();
-            for time in ["elapsed", "seconds", "train_seconds"] {
+            for time in ["elapsed", "seconds", "train_seconds", "data_seconds"] {
                 value.as_object_mut().unwrap().remove(time);
             }
             value

@@ -1,6 +1,5 @@
 //! A labelled image set.
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,21 +7,26 @@ use cutmix::plan::Stream;
 use rand::seq::SliceRandom;
 
 use super::config::check_fraction;
-use super::source::{Memory, Relabelled, Source};
-use super::{DataError, manifest};
+use super::decode::{DecodeConfig, Decoder, Failure};
+use super::source::{Content, Label, Memory, Relabelled, Source};
+use super::view::{Opened, View};
+use super::{DataError, Image, Size, manifest};
 
 /// Lane of the random stream that splits are drawn from; those of order and augmentation are in
 /// `loader`.
 const SPLIT: u64 = (1 << 32) + 2;
 
-/// A labelled set of images that all have the same shape. Cheap to clone: clones, subsets and
-/// splits share the pixels.
+/// A set of labelled images, which a [`View`] brings to one shape. Cheap to clone: clones, subsets
+/// and splits share the samples.
 ///
 /// ```
+/// use cutmix_vision::Label;
+///
 /// let splits = cutmix_vision::fashion_mnist();
 /// let (train, test) = (splits.train, splits.test.expect("it has a test set"));
 /// assert_eq!((train.len(), test.len()), (10_000, 10_000));
-/// assert_eq!(train.classes()[train.label(0)], "Ankle boot");
+/// assert_eq!(train.label(0), Label::Class(9));
+/// assert_eq!(train.classes()[9], "Ankle boot");
 ///
 /// let (train, val) = train.split(0.1, 42)?;
 /// assert_eq!((train.len(), val.len()), (9_000, 1_000));
@@ -32,23 +36,24 @@ const SPLIT: u64 = (1 << 32) + 2;
 pub struct Dataset {
     /// What all subsets of a set share.
     whole: Arc<Whole>,
+    view: View,
+    decoder: Arc<Decoder>,
     /// Samples of the source that this set has, in order.
-    indices: Arc<[usize]>,
+    indices: Arc<[u32]>,
 }
 
 #[derive(Debug)]
 struct Whole {
     classes: Vec<String>,
-    /// `[C, H, W]`.
-    shape: [usize; 3],
+    has_several: bool,
     source: Arc<dyn Source>,
 }
 
 impl Dataset {
     /// A set of images in memory.
     ///
-    /// `shape` is `[C, H, W]` with `C` 1 or 3; `pixels` holds `labels.len() * C * H * W` values,
-    /// each sample as `C` planes of `H` rows; each label is an index into `classes`.
+    /// `shape` is `[C, H, W]` with `C` 1 or 3; `pixels` holds `labels.len() * H * W * C` values,
+    /// those of each sample as `H` rows of `W` pixels; each label is an index into `classes`.
     ///
     /// # Errors
     /// [`DataError::Argument`] where the lengths disagree, and those of
@@ -59,7 +64,8 @@ impl Dataset {
         pixels: Vec<u8>,
         labels: Vec<usize>,
     ) -> Result<Self, DataError> {
-        check_shape(shape)?;
+        let view = View::new(shape);
+        view.check()?;
         let count = labels.len();
         let expected = shape.iter().try_fold(count, |n, &side| n.checked_mul(side));
         if expected != Some(pixels.len()) {
@@ -67,46 +73,79 @@ impl Dataset {
             let expected = format!("{count} x {shape:?}");
             return Err(DataError::argument("pixels", found, expected));
         }
+        let [channels, height, width] = shape;
         let source = Memory {
-            labels,
-            len: shape.iter().product(),
+            labels: labels.into_iter().map(Label::Class).collect(),
+            size: Size { height, width },
+            channels,
             pixels,
             parts: Vec::new(),
         };
-        Self::from_source(classes, shape, Arc::new(source))
+        Self::from_source(classes, view, Arc::new(source))
     }
 
-    /// All samples of a source, whose labels are indices into `classes` and whose images have the
-    /// shape `[C, H, W]` with `C` 1 or 3.
+    /// All samples of a source, whose labels are indices into `classes` and whose images become
+    /// those of `view`. Files are decoded as [`DecodeConfig`] says by default.
     ///
     /// # Errors
-    /// [`DataError::Argument`] where the shape is not accepted or there are fewer than two classes,
-    /// [`DataError::Label`] where a label names no class.
+    /// [`DataError::Argument`] where the view is out of range, there are no classes or more than
+    /// 4,294,967,295 samples; [`DataError::Label`] where a label names no class.
     pub fn from_source(
         classes: Vec<String>,
-        shape: [usize; 3],
+        view: View,
         source: Arc<dyn Source>,
     ) -> Result<Self, DataError> {
-        check_shape(shape)?;
-        if classes.len() < 2 {
-            let value = format!("{classes:?}");
-            return Err(DataError::argument("classes", value, "at least 2 names"));
+        view.check()?;
+        if classes.is_empty() {
+            return Err(DataError::argument("classes", "empty", "at least 1 name"));
         }
-        let labels = (0..source.len()).map(|index| source.label(index));
-        check_labels(labels, classes.len(), || "labels".into())?;
+        let Ok(len) = u32::try_from(source.len()) else {
+            let expected = format!("at most {}", u32::MAX);
+            return Err(DataError::argument("samples", source.len(), expected));
+        };
+        let mut has_several = false;
+        for index in 0..source.len() {
+            let label = source.label(index);
+            has_several |= matches!(label, Label::Classes(_));
+            check_label(index, &label, classes.len(), || "labels".into())?;
+        }
         Ok(Self {
-            indices: (0..source.len()).collect(),
             whole: Arc::new(Whole {
                 classes,
-                shape,
+                has_several,
                 source,
             }),
+            view,
+            decoder: Arc::new(Decoder::new(DecodeConfig::new())),
+            indices: (0..len).collect(),
         })
+    }
+
+    /// The same samples with files that are decoded in another way.
+    pub fn with_decoding(self, config: DecodeConfig) -> Self {
+        Self {
+            decoder: Arc::new(Decoder::new(config)),
+            ..self
+        }
+    }
+
+    /// The same samples as images of another shape.
+    ///
+    /// # Errors
+    /// [`DataError::Argument`] where the view is out of range.
+    pub fn with_view(self, view: View) -> Result<Self, DataError> {
+        view.check()?;
+        Ok(Self { view, ..self })
     }
 
     /// Names of the classes; labels are indices into them.
     pub fn classes(&self) -> &[String] {
         &self.whole.classes
+    }
+
+    /// Whether the samples have any number of classes each, instead of one.
+    pub fn is_multi_label(&self) -> bool {
+        self.whole.has_several
     }
 
     /// Number of samples.
@@ -121,27 +160,53 @@ impl Dataset {
 
     /// Shape `[C, H, W]` of every image.
     pub fn shape(&self) -> [usize; 3] {
-        self.whole.shape
+        self.view.shape
     }
 
-    /// Class of sample `index`.
+    /// How images become those of the set.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Share of their area that is seen of images in this view, in 0..=1: the median of 64 that are
+    /// spread over the set. Bad images are passed over; 1 where all are bad.
+    pub fn seen_share(&self) -> f64 {
+        let some = self.truncate(64);
+        let share = |index: usize| {
+            let content = some.content(index).ok()?;
+            let size = some.open(index, &content).ok()?.size();
+            Some(self.view.seen_share(size))
+        };
+        let mut shares: Vec<_> = (0..some.len()).filter_map(share).collect();
+        shares.sort_by(f64::total_cmp);
+        shares.get(shares.len() / 2).copied().unwrap_or(1.0)
+    }
+
+    /// Whether the images are files, which may have any size and are decoded when they are used; as
+    /// the first of them is.
+    pub fn is_of_files(&self) -> bool {
+        !matches!(self.content(0), Ok(Content::Image(_)))
+    }
+
+    /// Label of sample `index`.
     ///
     /// # Panics
     /// Where `index` is not below [`len`](Self::len), as a slice does.
-    pub fn label(&self, index: usize) -> usize {
-        self.whole.source.label(self.indices[index])
+    pub fn label(&self, index: usize) -> Label {
+        self.source().label(self.at(index))
     }
 
-    /// Classes of all samples, in order.
-    pub fn labels(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
-        let source = &self.whole.source;
-        self.indices.iter().map(|&at| source.label(at))
+    /// Labels of all samples, in order.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = Label> + '_ {
+        (0..self.len()).map(|index| self.label(index))
     }
 
-    /// Number of samples of each class.
+    /// Number of samples that show each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes().len()];
-        self.labels().for_each(|label| counts[label] += 1);
+        for label in self.labels() {
+            label.classes().iter().for_each(|&class| counts[class] += 1);
+        }
         counts
     }
 
@@ -152,21 +217,74 @@ impl Dataset {
     /// # Panics
     /// Where `index` is not below [`len`](Self::len), as a slice does.
     pub fn name(&self, index: usize) -> String {
-        self.whole.source.name(self.indices[index])
+        self.source().name(self.at(index))
     }
 
-    /// Pixels of sample `index`: `C` planes of `H` rows of `W` values in 0..=255, see
-    /// [`shape`](Self::shape). An image that is not held in memory is decoded and resized now.
+    /// Image of sample `index`, in the shape of the set. A file is read and decoded now.
     ///
     /// # Errors
-    /// [`DataError::Argument`] where there is no such sample, and those of
-    /// [`load_image`](crate::load_image).
-    pub fn pixels(&self, index: usize) -> Result<Vec<u8>, DataError> {
-        self.borrow_pixels(index).map(Cow::into_owned)
+    /// [`DataError::Argument`] where there is no such sample; [`DataError::Image`] and
+    /// [`DataError::TooLarge`] where it cannot be decoded; the errors of its source.
+    pub fn image(&self, index: usize) -> Result<Image, DataError> {
+        self.fitted(index, &self.content(index)?)
     }
 
-    pub(crate) fn borrow_pixels(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
-        self.whole.source.pixels(self.source_index(index)?)
+    /// The image of sample `index` in the shape of the set, from what the source has of it.
+    pub(crate) fn fitted(&self, index: usize, content: &Content<'_>) -> Result<Image, DataError> {
+        let opened = self.open(index, content)?;
+        let transforms = self.view.transforms(opened.size())?;
+        let image = opened.transformed(self.view.shape[0], &transforms);
+        image.map_err(|failure| self.failed(index, failure))
+    }
+
+    /// Image of sample `index` in its own size and with its own channels, 1 or 3.
+    ///
+    /// # Errors
+    /// Those of [`image`](Self::image).
+    pub fn original(&self, index: usize) -> Result<Image, DataError> {
+        let content = self.content(index)?;
+        let opened = self.open(index, &content)?;
+        let channels = opened.channels();
+        let image = opened.transformed(channels, &[]);
+        image.map_err(|failure| self.failed(index, failure))
+    }
+
+    /// What the source has of sample `index`.
+    pub(crate) fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
+        let at = self.source_index(index)?;
+        let source = self.source();
+        let memory = self.decoder.config().memory;
+        // Read whole before its header is known.
+        if source.bytes(at) > memory {
+            return Err(DataError::TooLarge {
+                path: source.path(at),
+                what: format!("a file of {} bytes", source.bytes(at)),
+                memory,
+            });
+        }
+        source.content(at)
+    }
+
+    /// Looks at the header of a sample.
+    pub(crate) fn open<'a>(
+        &'a self,
+        index: usize,
+        content: &'a Content<'_>,
+    ) -> Result<Opened<'a>, DataError> {
+        match content {
+            Content::Image(image) => Ok(Opened::Image(image.clone())),
+            Content::File(bytes) => {
+                let header = self.decoder.header(bytes);
+                let header = header.map_err(|failure| self.failed(index, failure))?;
+                Ok(Opened::File(header))
+            }
+        }
+    }
+
+    /// The error of sample `index`.
+    pub(crate) fn failed(&self, index: usize, failure: Failure) -> DataError {
+        let path = self.source().path(self.at(index));
+        failure.of(path, self.decoder.config())
     }
 
     /// Digest of the classes and of the name, size and label of each sample, in order: 64
@@ -181,7 +299,9 @@ impl Dataset {
     /// # Errors
     /// [`DataError::Argument`] where an index is not below [`len`](Self::len).
     pub fn subset(&self, indices: &[usize]) -> Result<Self, DataError> {
-        let indices: Result<_, _> = indices.iter().map(|&at| self.source_index(at)).collect();
+        let indices: Result<_, _> = (indices.iter())
+            .map(|&index| self.source_index(index).map(|at| at as u32))
+            .collect();
         Ok(self.with_indices(indices?))
     }
 
@@ -204,8 +324,12 @@ impl Dataset {
         }
         let source = self.whole.source.clone();
         let source = Arc::new(Relabelled { source, numbers });
-        let whole = Self::from_source(classes, self.shape(), source)?;
-        Ok(whole.with_indices(self.indices.to_vec()))
+        let whole = Self::from_source(classes, self.view, source)?;
+        Ok(Self {
+            decoder: self.decoder.clone(),
+            indices: self.indices.clone(),
+            ..whole
+        })
     }
 
     /// `n` samples spread evenly over the set, in order, or all of them where there are no more. A
@@ -218,16 +342,19 @@ impl Dataset {
 
     /// Splits off about `fraction` of the samples of each class as a validation set: returns
     /// `(train, val)`. A class of two or more keeps at least one on either side; a class of one
-    /// stays in `train`. The same set, fraction and seed give the same split, and both sides keep
-    /// the order of the samples.
+    /// stays in `train`. Samples of several classes count with their first one. The same set,
+    /// fraction and seed give the same split, and both sides keep the order of the samples.
     ///
     /// # Errors
     /// [`DataError::Argument`] where `fraction` is not inside (0, 1), or no class has two samples.
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Self, Self), DataError> {
         check_fraction(fraction)?;
-        let mut by_class = vec![Vec::new(); self.classes().len()];
+        // The last group has the samples of no class.
+        let mut by_class = vec![Vec::new(); self.classes().len() + 1];
+        let last = self.classes().len();
         for (index, label) in self.labels().enumerate() {
-            by_class[label].push(index);
+            let class = label.classes().first().copied().unwrap_or(last);
+            by_class[class].push(index);
         }
         let mut is_val = vec![false; self.len()];
         for (class, mut members) in by_class.into_iter().enumerate() {
@@ -269,45 +396,42 @@ impl Dataset {
     }
 
     /// Samples of the source that this set has, in order.
-    pub(crate) fn indices(&self) -> &[usize] {
+    pub(crate) fn indices(&self) -> &[u32] {
         &self.indices
     }
 
     /// The samples `indices` of the source.
-    pub(crate) fn with_indices(&self, indices: Vec<usize>) -> Self {
+    pub(crate) fn with_indices(&self, indices: Vec<u32>) -> Self {
         Self {
-            whole: self.whole.clone(),
             indices: indices.into(),
+            ..self.clone()
         }
     }
 
+    /// The number of sample `index` in the source.
+    fn at(&self, index: usize) -> usize {
+        self.indices[index] as usize
+    }
+
     fn source_index(&self, index: usize) -> Result<usize, DataError> {
-        self.indices.get(index).copied().ok_or_else(|| {
+        let at = self.indices.get(index).map(|&at| at as usize);
+        at.ok_or_else(|| {
             let expected = format!("below the number of samples, {}", self.len());
             DataError::argument("index", index, expected)
         })
     }
 }
 
-fn check_shape(shape: [usize; 3]) -> Result<(), DataError> {
-    if matches!(shape[0], 1 | 3) && !shape.contains(&0) {
-        Ok(())
-    } else {
-        let expected = "[C, H, W] with C 1 or 3 and no 0";
-        Err(DataError::argument("shape", format!("{shape:?}"), expected))
-    }
-}
-
-/// Checks that every label is below `classes`; `origin` names where the labels are from.
-pub(crate) fn check_labels(
-    labels: impl IntoIterator<Item = usize>,
+/// Checks that the classes of sample `index` are below `classes`; `origin` names where it is from.
+pub(crate) fn check_label(
+    index: usize,
+    label: &Label,
     classes: usize,
     origin: impl Fn() -> String,
 ) -> Result<(), DataError> {
-    let mut labels = labels.into_iter().enumerate();
-    match labels.find(|(_, label)| *label >= classes) {
+    match label.classes().iter().find(|class| **class >= classes) {
         None => Ok(()),
-        Some((index, label)) => Err(DataError::Label {
+        Some(&label) => Err(DataError::Label {
             origin: origin(),
             index,
             label,

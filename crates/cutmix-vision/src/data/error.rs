@@ -70,12 +70,32 @@ pub enum DataError {
         skipped: usize,
     },
     /// An image cannot be decoded.
-    #[error("bad image {}: {reason} (repair or remove it, or skip bad images)", path.display())]
+    #[error("bad image {}: {reason}", path.display())]
     Image {
         /// Path of the image file.
         path: PathBuf,
         /// Reason why it cannot be decoded.
         reason: String,
+    },
+    /// All images of a batch are bad, and so are those after them.
+    #[error(
+        "none of the last {count} images of the epoch can be read; the first bad one: {reason}"
+    )]
+    NoGoodImage {
+        /// Number of images that are bad.
+        count: usize,
+        /// The error of the first bad image.
+        reason: String,
+    },
+    /// An image takes more memory to decode than all images together may take.
+    #[error("{} is {what}: more than the {memory} bytes of memory for decoding", path.display())]
+    TooLarge {
+        /// Path of the image file.
+        path: PathBuf,
+        /// Size of the image or file.
+        what: String,
+        /// Number of bytes that decoding may take, [`DecodeConfig::memory`](crate::DecodeConfig).
+        memory: u64,
     },
     /// The content of a data file contradicts its format.
     #[error("{}: {what} is {found}, expected {expected}", path.display())]
@@ -114,6 +134,14 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Whether the error is that of one image, which can be left out.
+    pub fn is_of_image(&self) -> bool {
+        matches!(
+            self,
+            Self::Image { .. } | Self::TooLarge { .. } | Self::NotFound { .. } | Self::Io { .. }
+        )
+    }
+
     /// Error of a failed read of `path`.
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         let path = path.to_path_buf();

@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Dataset, Splits};
+use super::{Dataset, Label, Splits};
 
 pub use changes::{Change, Changes};
 
 /// The set to which a sample belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Split {
     /// Training set.
@@ -45,8 +45,8 @@ pub struct Sample {
     pub name: String,
     /// Size in bytes of the file, or of the pixels of a sample that has no file of its own.
     pub bytes: u64,
-    /// Class of the sample, an index into [`Manifest::classes`].
-    pub label: usize,
+    /// What the sample shows, as indices into [`Manifest::classes`].
+    pub label: Label,
     /// Set to which the sample belongs.
     pub split: Split,
 }
@@ -86,13 +86,20 @@ impl Manifest {
         let mut samples = Vec::new();
         for split in [Split::Train, Split::Val, Split::Test] {
             if let Some(set) = splits.set(split) {
-                samples.extend(set.indices().iter().map(|&at| sample(set, at, split)));
+                samples.extend(
+                    set.indices()
+                        .iter()
+                        .map(|&at| sample(set, at as usize, split)),
+                );
             }
         }
         for set in sources(splits) {
             let mut is_used = vec![false; set.source().len()];
             for other in splits.sets().filter(|other| other.shares_source(set)) {
-                other.indices().iter().for_each(|&at| is_used[at] = true);
+                other
+                    .indices()
+                    .iter()
+                    .for_each(|&at| is_used[at as usize] = true);
             }
             let unused = (0..is_used.len()).filter(|&at| !is_used[at]);
             samples.extend(unused.map(|at| sample(set, at, Split::Unused)));
@@ -170,7 +177,7 @@ fn sources(splits: &Splits) -> Vec<&Dataset> {
 /// All samples of a source by name.
 struct Pool<'a> {
     set: &'a Dataset,
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<String, u32>,
 }
 
 impl<'a> Pool<'a> {
@@ -178,7 +185,9 @@ impl<'a> Pool<'a> {
         let source = set.source();
         Self {
             set,
-            by_name: (0..source.len()).map(|at| (source.name(at), at)).collect(),
+            by_name: (0..source.len())
+                .map(|at| (source.name(at), at as u32))
+                .collect(),
         }
     }
 
@@ -202,7 +211,7 @@ fn sample(set: &Dataset, at: usize, split: Split) -> Sample {
 pub(super) fn digest(set: &Dataset) -> String {
     let mut digest = DataDigest::new(set.classes());
     for &at in set.indices() {
-        digest.add(&sample(set, at, Split::Train));
+        digest.add(&sample(set, at as usize, Split::Train));
     }
     digest.finish()
 }
@@ -221,7 +230,16 @@ impl DataDigest {
     fn add(&mut self, sample: &Sample) {
         self.text(&sample.name);
         self.number(sample.bytes);
-        self.number(sample.label as u64);
+        // Of one class the number alone, as runs of earlier versions have it.
+        match &sample.label {
+            Label::Class(class) => self.number(*class as u64),
+            Label::Unknown => self.number(u64::MAX),
+            Label::Classes(classes) => {
+                self.number(u64::MAX - 1);
+                self.number(classes.len() as u64);
+                classes.iter().for_each(|&class| self.number(class as u64));
+            }
+        }
         self.number(sample.split as u64);
     }
 

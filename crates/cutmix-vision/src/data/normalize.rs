@@ -1,14 +1,17 @@
 //! From pixels to the numbers that a network sees.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::augment::Placement;
-use super::{DataError, Dataset};
+use super::augment::Fit;
+use super::loader::{Images, Uploader};
+use super::{DataError, Dataset, Image};
 
 /// Largest number of samples from which [`Normalize::of`] computes its statistics.
 const SAMPLES: usize = 10_000;
+/// The same where they have to be decoded.
+const FILES: usize = 1_000;
 
 /// Mean of the ImageNet training set for red, green and blue, of pixels scaled to 0..=1.
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -27,50 +30,41 @@ pub struct Normalize {
 }
 
 impl Normalize {
-    /// Statistics of `dataset`, from 10,000 samples spread over it or all where there are
-    /// fewer. A channel that is the same everywhere gets the standard deviation 1.
+    /// Statistics of `dataset`, from 10,000 samples spread over it, of images that have to be decoded
+    /// from 1,000, or from all where there are fewer. Bad images are left out. A channel that is the
+    /// same everywhere gets the standard deviation 1.
     ///
     /// # Errors
-    /// [`DataError::Argument`] where the set is empty, and those of [`Dataset::pixels`].
+    /// [`DataError::Argument`] where the set is empty, and the error of the first image where all
+    /// are bad.
     pub fn of(dataset: &Dataset) -> Result<Self, DataError> {
-        let sample = dataset.truncate(SAMPLES);
-        if sample.is_empty() {
+        if dataset.is_empty() {
             return Err(DataError::argument("dataset", "empty", "at least 1 sample"));
         }
-        let [channels, height, width] = dataset.shape();
-        let plane = height * width;
-        // Sums of integers: the same in whatever order the threads add them up.
-        let zero = || vec![(0u64, 0u64); channels];
-        let sums = (0..sample.len())
+        // Without the borders of a view that pads.
+        let view = dataset.view().with_fit(Fit::Crop);
+        let count = if dataset.is_of_files() {
+            FILES
+        } else {
+            SAMPLES
+        };
+        let sample = dataset.truncate(count).with_view(view)?;
+        let sums: Vec<_> = (0..sample.len())
             .into_par_iter()
-            .map(|index| {
-                let pixels = sample.borrow_pixels(index)?;
-                let sums = pixels.chunks_exact(plane).map(|plane| {
-                    let square = |&value: &u8| u64::from(value) * u64::from(value);
-                    let sum = plane.iter().map(|&value| u64::from(value)).sum();
-                    (sum, plane.iter().map(square).sum())
-                });
-                Ok(sums.collect())
-            })
-            .try_reduce(zero, |a: Vec<(u64, u64)>, b| {
-                Ok::<_, DataError>(
-                    a.iter()
-                        .zip(b)
-                        .map(|(a, b)| (a.0 + b.0, a.1 + b.1))
-                        .collect(),
-                )
-            })?;
-        let count = (sample.len() * plane) as f64;
-        let (mean, std) = sums
-            .into_iter()
-            .map(|(sum, squares)| {
-                let mean = sum as f64 / count;
-                let std = (squares as f64 / count - mean * mean).max(0.0).sqrt();
-                let std = if std == 0.0 { 255.0 } else { std };
-                ((mean / 255.0) as f32, (std / 255.0) as f32)
-            })
-            .unzip();
-        Ok(Self { mean, std })
+            .map(|index| sample.image(index).map(|image| Sums::of(&image)))
+            .collect();
+        let mut total = Sums::default();
+        let mut failure: Option<DataError> = None;
+        for sums in sums {
+            match sums {
+                Ok(sums) => total.add(&sums),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            Some(error) if total.pixels == 0 || !error.is_of_image() => Err(error),
+            _ => Ok(total.normalize(dataset.shape()[0])),
+        }
     }
 
     /// Statistics of ImageNet: [`IMAGENET_MEAN`] and [`IMAGENET_STD`].
@@ -79,6 +73,14 @@ impl Normalize {
             mean: IMAGENET_MEAN.into(),
             std: IMAGENET_STD.into(),
         }
+    }
+
+    /// The mean colour: grey or red, green and blue.
+    pub(crate) fn mean_color(&self) -> [u8; 3] {
+        std::array::from_fn(|channel| {
+            let mean = self.mean.get(channel).or(self.mean.first());
+            (255.0 * mean.copied().unwrap_or(0.5)).round() as u8
+        })
     }
 
     /// Value of each of the 256 pixel values in each channel, after checking that they fit
@@ -98,36 +100,76 @@ impl Normalize {
     }
 }
 
-/// Turns the pixels of `N` images into a batch of shape `[N, C, H, W]` on `device`.
-///
-/// `shape` is `[C, H, W]`; `pixels` holds `N * C * H * W` values as [`Dataset::pixels`] and
-/// [`load_image`](crate::load_image) return them, one image after another.
+/// Sums over pixels. Of integers, so that the order of the addition does not matter.
+#[derive(Default)]
+struct Sums {
+    pixels: u64,
+    values: [u64; 3],
+    squares: [u64; 3],
+}
+
+impl Sums {
+    fn of(image: &Image) -> Self {
+        let mut sums = Self::default();
+        for pixel in image.pixels().chunks_exact(image.channels()) {
+            sums.pixels += 1;
+            for (channel, &value) in pixel.iter().enumerate() {
+                sums.values[channel] += u64::from(value);
+                sums.squares[channel] += u64::from(value) * u64::from(value);
+            }
+        }
+        sums
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.pixels += other.pixels;
+        for channel in 0..3 {
+            self.values[channel] += other.values[channel];
+            self.squares[channel] += other.squares[channel];
+        }
+    }
+
+    fn normalize(&self, channels: usize) -> Normalize {
+        let count = self.pixels as f64;
+        let of_channel = |channel: usize| {
+            let mean = self.values[channel] as f64 / count;
+            let variance = self.squares[channel] as f64 / count - mean * mean;
+            let std = variance.max(0.0).sqrt();
+            let std = if std == 0.0 { 255.0 } else { std };
+            ((mean / 255.0) as f32, (std / 255.0) as f32)
+        };
+        let (mean, std) = (0..channels).map(of_channel).unzip();
+        Normalize { mean, std }
+    }
+}
+
+/// Turns `N` images of one size into a batch of shape `[N, C, H, W]` on `device`.
 ///
 /// # Errors
-/// [`DataError::Argument`] where `pixels` is no whole number of images, or `normalize` does not fit
-/// `C` channels.
+/// [`DataError::Argument`] where there is no image, they differ in size or channels, or `normalize`
+/// does not fit the channels.
 pub fn to_tensor(
-    pixels: &[u8],
-    shape: [usize; 3],
+    images: &[Image],
     normalize: &Normalize,
     device: &Device,
 ) -> Result<Tensor<4>, DataError> {
-    let [channels, height, width] = shape;
-    let len = channels * height * width;
-    if pixels.is_empty() || len == 0 || !pixels.len().is_multiple_of(len) {
-        let found = format!("{} bytes", pixels.len());
-        let expected = format!("one or more images of shape {shape:?}");
-        return Err(DataError::argument("pixels", found, expected));
+    let Some(first) = images.first() else {
+        return Err(DataError::argument("images", "empty", "at least 1 image"));
+    };
+    let (size, channels) = (first.size(), first.channels());
+    let differs = |image: &&Image| (image.size(), image.channels()) != (size, channels);
+    if let Some(other) = images.iter().find(differs) {
+        let expected = format!("all as the first one, {first:?}");
+        return Err(DataError::argument(
+            "images",
+            format!("{other:?}"),
+            expected,
+        ));
     }
-    let table = normalize.table(channels)?;
-    let mut values = vec![0.0; pixels.len()];
-    for (image, values) in pixels.chunks_exact(len).zip(values.chunks_exact_mut(len)) {
-        Placement::NONE.write(image, shape, &table, values);
-    }
-    Ok(upload(values, shape, device))
-}
-
-pub(crate) fn upload(values: Vec<f32>, [c, h, w]: [usize; 3], device: &Device) -> Tensor<4> {
-    let n = values.len() / (c * h * w);
-    Tensor::from_data(TensorData::new(values, [n, c, h, w]), device)
+    let uploader = Uploader::new([channels, size.height, size.width], normalize)?;
+    let mut batch = Images::new(images.len() * uploader.len(), device);
+    let inputs = images.iter().collect();
+    let filled = batch.fill(&uploader, inputs, |image: &Image| Ok::<_, DataError>(image));
+    filled.into_iter().collect::<Result<(), _>>()?;
+    Ok(uploader.upload(batch, images.len(), device))
 }

@@ -2,19 +2,22 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{DataError, Dataset};
+use serde::{Deserialize, Serialize};
+
+use super::{DataError, Dataset, Image, Size, Splits};
 
 /// Where the samples of a data set come from, such as a folder or a file of many images.
 ///
-/// All images of a source have the same shape `[C, H, W]` and the same classes, which
-/// [`Dataset::from_source`] is given beside it.
+/// A sample is the bytes of an image file or an image, a name, and a label. The images may have any
+/// size; [`Dataset::from_source`] is told what becomes of them.
 ///
 /// ```
-/// use std::borrow::Cow;
 /// use std::sync::Arc;
-/// use cutmix_vision::{DataError, Dataset, Source};
+/// use cutmix_vision::{Content, DataError, Dataset, Image, Label, Size, Source, View};
 ///
 /// /// Grey images of one pixel: black ones of class 0 and white ones of class 1.
 /// #[derive(Debug)]
@@ -29,21 +32,18 @@ use super::{DataError, Dataset};
 ///         format!("#{index}")
 ///     }
 ///
-///     fn label(&self, index: usize) -> usize {
-///         index % 2
+///     fn label(&self, index: usize) -> Label {
+///         Label::Class(index % 2)
 ///     }
 ///
-///     fn bytes(&self, _: usize) -> u64 {
-///         1
-///     }
-///
-///     fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
-///         Ok(vec![255 * (index % 2) as u8].into())
+///     fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
+///         let white = 255 * (index % 2) as u8;
+///         Ok(Content::Image(Image::new(Size::square(1), 1, vec![white])?))
 ///     }
 /// }
 ///
 /// let classes = vec!["black".into(), "white".into()];
-/// let set = Dataset::from_source(classes, [1, 1, 1], Arc::new(BlackAndWhite))?;
+/// let set = Dataset::from_source(classes, View::new([1, 1, 1]), Arc::new(BlackAndWhite))?;
 /// assert_eq!(set.class_counts(), [50, 50]);
 /// # Ok::<(), DataError>(())
 /// ```
@@ -57,30 +57,92 @@ pub trait Source: Debug + Send + Sync {
     /// folder, or `#` and its number.
     fn name(&self, index: usize) -> String;
 
-    /// Class of sample `index`.
-    fn label(&self, index: usize) -> usize;
+    /// What sample `index` shows.
+    fn label(&self, index: usize) -> Label;
 
-    /// Size in bytes of the file of sample `index`, or of its pixels where they have no file of
-    /// their own.
-    fn bytes(&self, index: usize) -> u64;
-
-    /// Pixels of sample `index`: `C` planes of `H` rows of `W` values in 0..=255.
+    /// The image of sample `index`, as a file or decoded. Called by several threads at once.
     ///
     /// # Errors
-    /// [`DataError`] where the image cannot be read or decoded.
-    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError>;
+    /// [`DataError`] where the sample cannot be read.
+    fn content(&self, index: usize) -> Result<Content<'_>, DataError>;
+
+    /// Size in bytes of the file of sample `index`, or of its pixels, by which a
+    /// [`Manifest`](crate::Manifest) notices that it has changed. Default 0: not known.
+    fn bytes(&self, _index: usize) -> u64 {
+        0
+    }
+
+    /// Where sample `index` is, for messages. Default: its name.
+    fn path(&self, index: usize) -> PathBuf {
+        self.name(index).into()
+    }
+
+    /// Ranges of samples that can only be read one after another, such as those of a compressed
+    /// file. Together they are all samples, in order. Default: none, any order costs the same.
+    ///
+    /// Where there are some, a loader draws the order of the ranges, reads each in its own order,
+    /// and shuffles within a buffer.
+    fn runs(&self) -> Option<&[Range<usize>]> {
+        None
+    }
+}
+
+/// What a sample shows. As data it is a number, a list of numbers or nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Label {
+    /// It is not known.
+    Unknown,
+    /// One class, an index into the names of the classes.
+    Class(usize),
+    /// Any number of classes, in rising order without repetition.
+    Classes(Vec<usize>),
+}
+
+impl Label {
+    /// The class, where there is exactly one by its kind.
+    pub fn class(&self) -> Option<usize> {
+        match self {
+            Self::Class(class) => Some(*class),
+            Self::Unknown | Self::Classes(_) => None,
+        }
+    }
+
+    /// All classes.
+    pub fn classes(&self) -> &[usize] {
+        match self {
+            Self::Unknown => &[],
+            Self::Class(class) => std::slice::from_ref(class),
+            Self::Classes(classes) => classes,
+        }
+    }
+}
+
+/// The image of a sample.
+#[derive(Clone, Debug)]
+pub enum Content<'a> {
+    /// The bytes of an image file.
+    File(Cow<'a, [u8]>),
+    /// A decoded image.
+    Image(Image),
 }
 
 /// Samples whose pixels are in memory.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    pub labels: Vec<usize>,
-    /// Values of one sample.
-    pub len: usize,
-    /// All samples one after another.
+    pub labels: Vec<Label>,
+    pub size: Size,
+    pub channels: usize,
+    /// All images one after another.
     pub pixels: Vec<u8>,
     /// The parts of a set that is made of several files: a name, and the first sample of the part.
     pub parts: Vec<(&'static str, usize)>,
+}
+
+impl Memory {
+    fn len_of_image(&self) -> usize {
+        self.size.height * self.size.width * self.channels
+    }
 }
 
 impl Source for Memory {
@@ -94,16 +156,22 @@ impl Source for Memory {
         format!("{name}#{}", index - first)
     }
 
-    fn label(&self, index: usize) -> usize {
-        self.labels[index]
+    fn label(&self, index: usize) -> Label {
+        self.labels[index].clone()
+    }
+
+    fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
+        let len = self.len_of_image();
+        let pixels = self.pixels[index * len..][..len].to_vec();
+        Ok(Content::Image(Image::new(
+            self.size,
+            self.channels,
+            pixels,
+        )?))
     }
 
     fn bytes(&self, _: usize) -> u64 {
-        self.len as u64
-    }
-
-    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
-        Ok(Cow::Borrowed(&self.pixels[index * self.len..][..self.len]))
+        self.len_of_image() as u64
     }
 }
 
@@ -124,16 +192,33 @@ impl Source for Relabelled {
         self.source.name(index)
     }
 
-    fn label(&self, index: usize) -> usize {
-        self.numbers[self.source.label(index)]
+    fn label(&self, index: usize) -> Label {
+        match self.source.label(index) {
+            Label::Unknown => Label::Unknown,
+            Label::Class(class) => Label::Class(self.numbers[class]),
+            Label::Classes(classes) => {
+                let mut classes: Vec<_> = classes.iter().map(|&at| self.numbers[at]).collect();
+                classes.sort_unstable();
+                classes.dedup();
+                Label::Classes(classes)
+            }
+        }
+    }
+
+    fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
+        self.source.content(index)
     }
 
     fn bytes(&self, index: usize) -> u64 {
         self.source.bytes(index)
     }
 
-    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
-        self.source.pixels(index)
+    fn path(&self, index: usize) -> PathBuf {
+        self.source.path(index)
+    }
+
+    fn runs(&self) -> Option<&[Range<usize>]> {
+        self.source.runs()
     }
 }
 
@@ -145,13 +230,14 @@ pub(crate) struct Samples {
 }
 
 impl Memory {
-    /// A training set and, where there is one, a test set, as one source.
+    /// A training set and, where there is one, a test set, as one source of images of the shape
+    /// `[C, H, W]`.
     pub fn of(
         classes: Vec<String>,
-        shape: [usize; 3],
+        [channels, height, width]: [usize; 3],
         train: Samples,
         test: Option<Samples>,
-    ) -> Result<super::Splits, DataError> {
+    ) -> Result<Splits, DataError> {
         let count = train.labels.len();
         let (mut all, mut parts) = (train, vec![("train", 0)]);
         let has_test = test.is_some();
@@ -162,13 +248,15 @@ impl Memory {
         }
         let total = all.labels.len();
         let source = Self {
-            labels: all.labels,
-            len: shape.iter().product(),
+            labels: all.labels.into_iter().map(Label::Class).collect(),
+            size: Size { height, width },
+            channels,
             pixels: all.pixels,
             parts,
         };
-        let all = Dataset::from_source(classes, shape, Arc::new(source))?;
-        let mut splits = super::Splits::new(all.range(0..count));
+        let view = super::View::new([channels, height, width]);
+        let all = Dataset::from_source(classes, view, Arc::new(source))?;
+        let mut splits = Splits::new(all.range(0..count));
         splits.test = has_test.then(|| all.range(count..total));
         Ok(splits)
     }

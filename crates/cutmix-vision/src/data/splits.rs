@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
+use super::sources::Unused;
 use super::{DataError, Dataset, Split};
 
 /// The three sets of a training run: one to train on, one to choose the best model by, and one that
@@ -15,20 +18,19 @@ pub struct Splits {
     pub val: Option<Dataset>,
     /// Test set.
     pub test: Option<Dataset>,
-    /// Images left out because they are bad ([`OnBadImage::Skip`](crate::OnBadImage::Skip)), in
-    /// path order.
-    pub skipped: Vec<SkippedImage>,
     /// Folder `test` that holds images without class folders. They have no labels, so they are not
     /// a test set.
     pub unlabelled: Option<PathBuf>,
+    /// What was found beside the samples and is not used.
+    pub unused: Unused,
 }
 
-/// An image file that was left out of a data set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A bad image that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SkippedImage {
-    /// Path of the file.
-    pub path: PathBuf,
-    /// Why the file could not be decoded.
+    /// Name of the sample.
+    pub name: String,
+    /// The error, which names the file.
     pub reason: String,
 }
 
@@ -39,8 +41,8 @@ impl Splits {
             train,
             val: None,
             test: None,
-            skipped: Vec::new(),
             unlabelled: None,
+            unused: Unused::default(),
         }
     }
 
@@ -82,6 +84,19 @@ impl Splits {
             test: self.test.map(|test| test.truncate(n)),
             ..self
         }
+    }
+
+    /// The same sets after a change of each.
+    pub(crate) fn try_map(
+        self,
+        change: impl Fn(Dataset) -> Result<Dataset, DataError>,
+    ) -> Result<Self, DataError> {
+        Ok(Self {
+            train: change(self.train)?,
+            val: self.val.map(&change).transpose()?,
+            test: self.test.map(&change).transpose()?,
+            ..self
+        })
     }
 
     /// One of the sets; `None` where the data do not have it, and for [`Split::Unused`].

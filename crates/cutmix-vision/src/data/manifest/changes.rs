@@ -1,5 +1,6 @@
 //! What changed between two manifests.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
@@ -128,8 +129,8 @@ impl Renames {
     /// The name that a sample has now if nothing but class names has changed.
     pub fn name(&self, sample: &Sample, classes: &[String]) -> String {
         let class = class_of(sample, classes);
-        match self.0.get(class) {
-            Some(now) => with_class(&sample.name, class, now),
+        match self.0.get(&*class) {
+            Some(now) => with_class(&sample.name, &class, now),
             None => sample.name.clone(),
         }
     }
@@ -164,8 +165,18 @@ pub(super) fn compare(before: &Manifest, now: &Manifest) -> Changes {
     Changes(changes)
 }
 
-fn class_of<'a>(sample: &Sample, classes: &'a [String]) -> &'a str {
-    classes.get(sample.label).map_or("", String::as_str)
+/// The name of the class of a sample, or the names of its classes.
+fn class_of<'a>(sample: &Sample, classes: &'a [String]) -> Cow<'a, str> {
+    let name = |class: &usize| classes.get(*class).map_or("", String::as_str);
+    match sample.label.classes() {
+        [class] => name(class).into(),
+        several => several
+            .iter()
+            .map(name)
+            .collect::<Vec<_>>()
+            .join("|")
+            .into(),
+    }
 }
 
 /// The name of a sample with another class as its folder.
@@ -183,7 +194,7 @@ type Identity = (String, u64);
 
 fn identity(sample: &Sample, classes: &[String]) -> Identity {
     let class = class_of(sample, classes);
-    (with_class(&sample.name, class, "*"), sample.bytes)
+    (with_class(&sample.name, &class, "*"), sample.bytes)
 }
 
 /// The classes that have another name now: those that are gone, whose images are those of a class
@@ -208,7 +219,7 @@ fn images_of_new_classes(manifest: &Manifest, other: &Manifest) -> BTreeMap<Stri
         .map(|class| !other.classes.contains(class))
         .collect();
     for sample in &manifest.samples {
-        if is_new.get(sample.label) == Some(&true) {
+        if sample.label.class().and_then(|class| is_new.get(class)) == Some(&true) {
             let class = class_of(sample, &manifest.classes).to_string();
             let identity = identity(sample, &manifest.classes);
             images.entry(class).or_default().push(identity);
@@ -267,8 +278,8 @@ impl Differences {
         renames: &Renames,
     ) {
         let name = || new.name.clone();
-        let class = renames.class(class_of(old, &before.classes));
-        if class != class_of(new, &now.classes) {
+        let class = class_of(old, &before.classes);
+        if renames.class(&class) != class_of(new, &now.classes) {
             self.relabelled.push(name());
         }
         if old.bytes != new.bytes {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::Layout;
-use crate::data::dataset::check_labels;
+use crate::data::dataset::check_label;
 use crate::data::escape::escape;
-use crate::data::source::{Memory, Samples};
+use crate::data::source::{Label, Memory, Samples};
 use crate::data::{DataError, Splits};
 
 pub(super) const LAYOUT: Layout = Layout {
@@ -90,12 +90,18 @@ fn read(dir: &Path, files: &[&str], variant: &Variant) -> Result<Samples, DataEr
             return Err(DataError::format(&path, "length", found, expected));
         }
         let records = bytes.chunks_exact(record);
-        let labels = (records.clone()).map(|record| usize::from(record[variant.labels - 1]));
-        check_labels(labels.clone(), variant.classes, || {
-            path.display().to_string()
-        })?;
-        samples.labels.extend(labels);
-        records.for_each(|record| samples.pixels.extend_from_slice(&record[variant.labels..]));
+        for (index, record) in records.enumerate() {
+            let (labels, planes) = record.split_at(variant.labels);
+            let label = usize::from(labels[variant.labels - 1]);
+            check_label(index, &Label::Class(label), variant.classes, || {
+                path.display().to_string()
+            })?;
+            samples.labels.push(label);
+            // A file has the red, the green and the blue values of an image.
+            let plane = PIXELS / 3;
+            let pixel = |at: usize| [planes[at], planes[plane + at], planes[2 * plane + at]];
+            samples.pixels.extend((0..plane).flat_map(pixel));
+        }
     }
     Ok(samples)
 }

@@ -2,24 +2,39 @@
 //! [`LAYOUTS`].
 
 mod cifar;
+mod class_names;
+mod csv;
 #[cfg(feature = "fashion-mnist")]
 mod fashion_mnist;
 mod folder;
+mod forward;
 mod idx;
+mod labels;
+mod sets;
+mod webdataset;
 
 use std::path::Path;
 
 use super::{DataConfig, DataError, Splits};
 
 pub use cifar::cifar;
+pub use csv::csv;
 #[cfg(feature = "fashion-mnist")]
 pub use fashion_mnist::fashion_mnist;
-pub use folder::{CACHE_LIMIT, image_folder};
+pub(super) use folder::read_image;
+pub use folder::{Reason, Unused, image_folder};
 pub use idx::idx;
+pub use webdataset::webdataset;
 
 /// Layouts in the order in which they are looked for. The last one is assumed of any folder that is
 /// none of the others.
-pub static LAYOUTS: [Layout; 3] = [idx::LAYOUT, cifar::LAYOUT, folder::LAYOUT];
+pub static LAYOUTS: [Layout; 5] = [
+    idx::LAYOUT,
+    cifar::LAYOUT,
+    webdataset::LAYOUT,
+    csv::LAYOUT,
+    folder::LAYOUT,
+];
 
 /// A way to store a data set in a folder.
 #[derive(Debug)]
@@ -47,6 +62,7 @@ pub fn open(dir: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
     let layout = LAYOUTS.iter().find(|layout| (layout.found_in)(dir));
     let layout = layout.unwrap_or(&folder::LAYOUT);
     let splits = (layout.read)(dir, config)?;
+    let splits = config.apply(splits)?;
     match config.val_fraction {
         Some(fraction) => splits.split_val(fraction, config.seed),
         None => Ok(splits),

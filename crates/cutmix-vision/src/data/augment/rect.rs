@@ -1,0 +1,61 @@
+//! Boxes of pixels.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{DataError, Size};
+use super::ensure;
+
+/// A box of pixels in an image: the rows `top..top + height` and columns `left..left + width`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Rect {
+    /// First row.
+    pub top: usize,
+    /// First column.
+    pub left: usize,
+    /// Number of rows.
+    pub height: usize,
+    /// Number of columns.
+    pub width: usize,
+}
+
+impl Rect {
+    /// The box that covers an image of `size`.
+    pub const fn whole(size: Size) -> Self {
+        Self {
+            top: 0,
+            left: 0,
+            height: size.height,
+            width: size.width,
+        }
+    }
+
+    /// Height and width of the box.
+    pub const fn size(self) -> Size {
+        Size::new(self.height, self.width)
+    }
+
+    pub(super) fn check_inside(self, argument: &'static str, size: Size) -> Result<(), DataError> {
+        let is_inside = |start: usize, length: usize, side: usize| {
+            length > 0 && start.checked_add(length).is_some_and(|end| end <= side)
+        };
+        let accepted = is_inside(self.top, self.height, size.height)
+            && is_inside(self.left, self.width, size.width);
+        let expected = format!("a box of at least one pixel inside {size} pixels");
+        ensure(accepted, argument, self, expected)
+    }
+}
+
+/// Rows and columns, as in `rows 0..32, columns 4..36`.
+impl fmt::Display for Rect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bottom, right) = (
+            self.top.saturating_add(self.height),
+            self.left.saturating_add(self.width),
+        );
+        let (top, left) = (self.top, self.left);
+        write!(f, "rows {top}..{bottom}, columns {left}..{right}")
+    }
+}

@@ -1,0 +1,86 @@
+//! Samples that are kept in memory.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::data::source::Content;
+use crate::data::{DataError, Image, Size};
+
+/// What a loader keeps of its samples, as far as its memory goes. What does not fit is read and
+/// decoded in each epoch.
+pub(super) struct Cache {
+    /// Number of bytes that are left.
+    left: AtomicU64,
+    samples: Vec<OnceLock<Box<[u8]>>>,
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    /// A cache for `len` samples, of `limit` bytes.
+    pub fn new(len: usize, limit: u64) -> Self {
+        let len = if limit == 0 { 0 } else { len };
+        Self {
+            left: limit.into(),
+            samples: (0..len).map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    /// The file of sample `index`, which is read where it is not kept. Decoded images of a source are
+    /// in memory already.
+    pub fn file<'a>(
+        &'a self,
+        index: usize,
+        read: impl FnOnce() -> Result<Content<'a>, DataError>,
+    ) -> Result<Content<'a>, DataError> {
+        if let Some(bytes) = self.get(index) {
+            return Ok(Content::File(Cow::Borrowed(bytes)));
+        }
+        let content = read()?;
+        if let Content::File(Cow::Owned(bytes)) = &content {
+            self.keep(index, bytes);
+        }
+        Ok(content)
+    }
+
+    /// The image of sample `index`, which is made where it is not kept. All images have the same
+    /// shape `[C, H, W]`.
+    pub fn image(
+        &self,
+        index: usize,
+        [channels, height, width]: [usize; 3],
+        make: impl FnOnce() -> Result<Image, DataError>,
+    ) -> Result<Image, DataError> {
+        if let Some(pixels) = self.get(index) {
+            return Image::new(Size { height, width }, channels, pixels.to_vec());
+        }
+        let image = make()?;
+        self.keep(index, image.pixels());
+        Ok(image)
+    }
+
+    fn get(&self, index: usize) -> Option<&[u8]> {
+        self.samples.get(index)?.get().map(|bytes| &**bytes)
+    }
+
+    /// Keeps a copy of `bytes` where it fits.
+    fn keep(&self, index: usize, bytes: &[u8]) {
+        let Some(sample) = self.samples.get(index) else {
+            return;
+        };
+        let len = bytes.len() as u64;
+        let take = |left: u64| left.checked_sub(len);
+        let taken = (self.left).fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        if taken.is_ok() && sample.set(bytes.into()).is_err() {
+            // Another thread was faster.
+            self.left.fetch_add(len, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! How a batch is made of its samples.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use burn::tensor::Device;
+use cutmix::plan::Stream;
+
+use super::cache::Cache;
+use super::order::{Order, Sampler};
+use super::upload::{Images, Uploader};
+use super::{LoaderConfig, OnBadImage};
+use crate::data::augment::{Augment, Frame};
+use crate::data::source::Content;
+use crate::data::{DataError, Dataset, Image, Label, SkippedImage};
+
+/// Lane of the random stream of the augmentation; that of the order is in `order`.
+const AUGMENT: u64 = (1 << 32) + 1;
+
+/// Everything that decides what a batch is.
+#[derive(Debug)]
+pub(super) struct BatchMaker {
+    pub dataset: Dataset,
+    pub uploader: Uploader,
+    pub batch_size: usize,
+    drop_last: bool,
+    on_bad_image: OnBadImage,
+    /// How the samples of a loader for training are changed and ordered.
+    training: Option<Training>,
+    cache: Cache,
+    /// Bad images that have been left out, by their index.
+    skipped: Mutex<BTreeMap<usize, SkippedImage>>,
+}
+
+#[derive(Debug)]
+struct Training {
+    seed: u64,
+    augment: Augment,
+    sampler: Sampler,
+    /// Mean colour of the data.
+    mean: [u8; 3],
+}
+
+/// A batch before it is on the device.
+pub(super) struct Made {
+    pub images: Images,
+    pub labels: Vec<Label>,
+    /// Number of samples of the epoch's order that it is made of, bad ones included.
+    pub positions: usize,
+}
+
+/// One epoch, while its batches are made.
+pub(super) struct Epoch<'a> {
+    maker: &'a BatchMaker,
+    number: u64,
+    /// The samples that are left, in order.
+    samples: Vec<u32>,
+    position: usize,
+    reader: Option<Reader<'a>>,
+}
+
+/// The file or image of a sample, or why it cannot be read.
+type Read<'a> = Result<Content<'a>, DataError>;
+
+/// Samples that are read one after another, in another order than they are handed out.
+struct Reader<'a> {
+    /// The samples that have not been read, in the order of reading.
+    left: std::vec::IntoIter<u32>,
+    read: HashMap<u32, Read<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads on until `sample` has been read.
+    fn take(&mut self, sample: u32, dataset: &'a Dataset) -> Read<'a> {
+        loop {
+            if let Some(read) = self.read.remove(&sample) {
+                return read;
+            }
+            match self.left.next() {
+                Some(next) => self.read.insert(next, dataset.content(next as usize)),
+                // It was read before, as the substitute of a bad image.
+                None => return dataset.content(sample as usize),
+            };
+        }
+    }
+}
+
+impl BatchMaker {
+    pub fn new(
+        dataset: Dataset,
+        config: LoaderConfig,
+        is_training: bool,
+    ) -> Result<Self, DataError> {
+        if dataset.is_empty() {
+            return Err(DataError::argument("dataset", "empty", "at least 1 sample"));
+        }
+        if config.batch_size == 0 {
+            return Err(DataError::argument("batch_size", 0, "at least 1"));
+        }
+        let uploader = Uploader::new(dataset.shape(), &config.normalize)?;
+        if is_training {
+            config.augment.check()?;
+            config.sampler.check(&dataset)?;
+        }
+        let training = is_training.then(|| Training {
+            seed: config.seed,
+            mean: config.normalize.mean_color(),
+            augment: config.augment,
+            sampler: config.sampler,
+        });
+        Ok(Self {
+            cache: Cache::new(dataset.len(), config.cache),
+            uploader,
+            dataset,
+            batch_size: config.batch_size,
+            drop_last: config.drop_last && is_training,
+            on_bad_image: config.on_bad_image,
+            training,
+            skipped: Mutex::default(),
+        })
+    }
+
+    /// Number of samples in an epoch.
+    pub fn num_samples(&self) -> usize {
+        let len = self.dataset.len();
+        if self.drop_last {
+            len - len % self.batch_size
+        } else {
+            len
+        }
+    }
+
+    /// The bad images that have been left out, in the order of the samples.
+    pub fn skipped(&self) -> Vec<SkippedImage> {
+        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.values().cloned().collect()
+    }
+
+    /// The epoch after this one. All epochs of an evaluation are the same.
+    pub fn after(&self, epoch: u64) -> u64 {
+        epoch + u64::from(self.training.is_some())
+    }
+
+    /// An epoch without its first `skip` samples.
+    pub fn epoch(&self, number: u64, skip: usize) -> Epoch<'_> {
+        let order = match &self.training {
+            Some(training) => training.sampler.order(&self.dataset, training.seed, number),
+            None => Order::own(&self.dataset),
+        };
+        let mut samples = order.samples;
+        samples.truncate(self.num_samples());
+        let skip = skip.min(samples.len());
+        samples.drain(..skip);
+        let reader = order.reading.map(|mut reading| {
+            let mut is_wanted = vec![false; self.dataset.len()];
+            (samples.iter()).for_each(|&sample| is_wanted[sample as usize] = true);
+            reading.retain(|&sample| is_wanted[sample as usize]);
+            Reader {
+                left: reading.into_iter(),
+                read: HashMap::new(),
+            }
+        });
+        Epoch {
+            maker: self,
+            number,
+            samples,
+            position: 0,
+            reader,
+        }
+    }
+
+    /// The image of sample `index` as the network sees it in an epoch.
+    pub fn image(
+        &self,
+        epoch: u64,
+        index: usize,
+        read: Option<Read<'_>>,
+    ) -> Result<Image, DataError> {
+        let read = || read.unwrap_or_else(|| self.dataset.content(index));
+        let dataset = &self.dataset;
+        let shape @ [channels, ..] = dataset.shape();
+        let target = dataset.view().size();
+        let Some(training) = &self.training else {
+            return self
+                .cache
+                .image(index, shape, || dataset.fitted(index, &read()?));
+        };
+        let stream = Stream::new(training.seed).lane(AUGMENT).within(epoch);
+        let mut rng = stream.at(index as u64);
+        let mut draw = |size| {
+            let frame = Frame {
+                size,
+                target,
+                mean: training.mean,
+            };
+            training.augment.draw(frame, &mut rng)
+        };
+        if training.augment.resizes() {
+            let content = self.cache.file(index, read)?;
+            let opened = dataset.open(index, &content)?;
+            let transforms = draw(opened.size());
+            let image = opened.transformed(channels, &transforms);
+            let image = image.map_err(|failure| dataset.failed(index, failure))?;
+            return dataset.view().fitted(image);
+        }
+        let image = self
+            .cache
+            .image(index, shape, || dataset.fitted(index, &read()?))?;
+        let transforms = draw(target);
+        let mut transforms = transforms.iter();
+        let image = transforms.try_fold(image, |image, transform| transform.apply(image))?;
+        dataset.view().fitted(image)
+    }
+
+    /// Remembers a bad image that is left out, or gives the error back.
+    fn skip(&self, index: usize, error: DataError) -> Result<(), DataError> {
+        if self.on_bad_image == OnBadImage::Fail || !error.is_of_image() {
+            return Err(error);
+        }
+        let image = SkippedImage {
+            name: self.dataset.name(index),
+            reason: error.to_string(),
+        };
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.insert(index, image);
+        Ok(())
+    }
+}
+
+impl Epoch<'_> {
+    /// Makes the next batch for a device; `None` at the end of the epoch.
+    ///
+    /// Bad images are left out where they may be. Where all images of a batch are bad, the next good
+    /// one of the epoch stands in for them, or else an error ends the epoch.
+    pub fn next(&mut self, device: &Device) -> Option<Result<Made, DataError>> {
+        let left = &self.samples[self.position..];
+        let positions = self.maker.batch_size.min(left.len());
+        if positions == 0 {
+            return None;
+        }
+        let mut samples = left[..positions].to_vec();
+        let mut substitutes = self.position + positions;
+        self.position += positions;
+        loop {
+            match self.make(&samples, device) {
+                Err(error) => return Some(Err(error)),
+                Ok((images, labels)) if !labels.is_empty() => {
+                    return Some(Ok(Made {
+                        images,
+                        labels,
+                        positions,
+                    }));
+                }
+                Ok(_) if substitutes < self.samples.len() => {
+                    samples = vec![self.samples[substitutes]];
+                    substitutes += 1;
+                }
+                Ok(_) => return Some(Err(self.no_good_image(positions))),
+            }
+        }
+    }
+
+    fn no_good_image(&self, positions: usize) -> DataError {
+        let first = self.maker.skipped().into_iter().next();
+        let reason = first.map_or(String::new(), |image| image.reason);
+        DataError::NoGoodImage {
+            count: positions,
+            reason,
+        }
+    }
+
+    /// The good ones of these samples.
+    fn make(
+        &mut self,
+        samples: &[u32],
+        device: &Device,
+    ) -> Result<(Images, Vec<Label>), DataError> {
+        let maker = self.maker;
+        let mut inputs = Vec::with_capacity(samples.len());
+        for &sample in samples {
+            let read = self.reader.as_mut();
+            inputs.push((
+                sample as usize,
+                read.map(|reader| reader.take(sample, &maker.dataset)),
+            ));
+        }
+        let mut images = Images::new(samples.len() * maker.uploader.len(), device);
+        let made = images.fill(&maker.uploader, inputs, |(index, read)| {
+            maker.image(self.number, index, read)
+        });
+        let mut good = Vec::with_capacity(samples.len());
+        for (at, (&index, result)) in samples.iter().zip(made).enumerate() {
+            match result {
+                Ok(()) => good.push(at),
+                Err(error) => maker.skip(index as usize, error)?,
+            }
+        }
+        images.keep(&good, maker.uploader.len());
+        let label = |&at: &usize| maker.dataset.label(samples[at] as usize);
+        Ok((images, good.iter().map(label).collect()))
+    }
+}

@@ -1,0 +1,220 @@
+//! Batches that a thread makes ahead.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use cutmix_train::{Batch, LoaderError};
+
+use super::maker::{BatchMaker, Made};
+use crate::data::{DataError, Label};
+
+/// Number of batches that are made ahead of the one in use.
+const AHEAD: usize = 2;
+
+/// A thread that makes the batches of an epoch, and then those of the next one.
+#[derive(Debug)]
+struct Worker {
+    /// The epoch of its next batch, and the number of that batch's first sample in it.
+    next: (u64, usize),
+    device: Device,
+    made: Receiver<Result<Made, DataError>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    fn start(
+        maker: Arc<BatchMaker>,
+        (epoch, skip): (u64, usize),
+        device: &Device,
+    ) -> std::io::Result<Self> {
+        let (sender, made) = sync_channel(AHEAD);
+        let target = device.clone();
+        let thread = std::thread::Builder::new()
+            .name("image loader".into())
+            .spawn(move || work(&maker, (epoch, skip), &target, &sender))?;
+        Ok(Self {
+            next: (epoch, skip),
+            device: device.clone(),
+            made,
+            thread: Some(thread),
+        })
+    }
+}
+
+/// Makes batches until one fails or nobody takes them.
+fn work(
+    maker: &BatchMaker,
+    (mut number, mut skip): (u64, usize),
+    device: &Device,
+    sender: &SyncSender<Result<Made, DataError>>,
+) {
+    loop {
+        let mut epoch = maker.epoch(number, skip);
+        while let Some(made) = epoch.next(device) {
+            let has_failed = made.is_err();
+            if sender.send(made).is_err() || has_failed {
+                return;
+            }
+        }
+        (number, skip) = (maker.after(number), 0);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Without a receiver the worker ends at its next batch, so the join is short.
+        let (_, none) = sync_channel(0);
+        drop(std::mem::replace(&mut self.made, none));
+        if let Some(thread) = self.thread.take() {
+            // `next` reports a panic of the worker.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where a loader leaves its worker at the end of an epoch, for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(Mutex<Option<Worker>>);
+
+impl Waiting {
+    /// Takes the worker, which is of use where it goes on with this epoch.
+    fn take(&self, next: (u64, usize), device: &Device) -> Option<Worker> {
+        let worker = self.slot().take();
+        worker.filter(|worker| worker.next == next && worker.device == *device)
+    }
+
+    fn put(&self, worker: Worker) {
+        *self.slot() = Some(worker);
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Worker>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The batches of one epoch.
+pub(super) struct EpochBatches<'a> {
+    maker: &'a Arc<BatchMaker>,
+    waiting: &'a Waiting,
+    epoch: u64,
+    /// Number of samples of the epoch that have been handed out or skipped.
+    position: usize,
+    device: Device,
+    stage: Stage,
+}
+
+/// The life of an iterator.
+enum Stage {
+    /// No batch has been asked for.
+    Start,
+    Running(Worker),
+    /// The last item has been handed out.
+    End,
+}
+
+impl<'a> EpochBatches<'a> {
+    pub fn new(
+        maker: &'a Arc<BatchMaker>,
+        waiting: &'a Waiting,
+        (epoch, position): (u64, usize),
+        device: &Device,
+    ) -> Self {
+        Self {
+            maker,
+            waiting,
+            epoch,
+            position,
+            device: device.clone(),
+            stage: Stage::Start,
+        }
+    }
+
+    /// The worker; `None` at the end.
+    fn worker(&mut self) -> std::io::Result<Option<&mut Worker>> {
+        if matches!(self.stage, Stage::Start) {
+            self.stage = Stage::End;
+            if self.position >= self.maker.num_samples() {
+                return Ok(None);
+            }
+            let next = (self.epoch, self.position);
+            let worker = match self.waiting.take(next, &self.device) {
+                Some(worker) => worker,
+                None => Worker::start(self.maker.clone(), next, &self.device)?,
+            };
+            self.stage = Stage::Running(worker);
+        }
+        Ok(match &mut self.stage {
+            Stage::Running(worker) => Some(worker),
+            Stage::Start | Stage::End => None,
+        })
+    }
+
+    /// Counts the samples of a batch; at the end of the epoch, leaves the worker to the next one.
+    fn count(&mut self, positions: usize) {
+        self.position += positions;
+        if self.position < self.maker.num_samples() {
+            return;
+        }
+        if let Stage::Running(mut worker) = std::mem::replace(&mut self.stage, Stage::End) {
+            worker.next = (self.maker.after(self.epoch), 0);
+            self.waiting.put(worker);
+        }
+    }
+
+    fn upload(&self, made: Made) -> Batch {
+        let maker = self.maker;
+        let count = made.labels.len();
+        let targets = if maker.dataset.is_multi_label() {
+            dense(&made.labels, maker.dataset.classes().len(), &self.device).into()
+        } else {
+            let classes = made
+                .labels
+                .iter()
+                .map(|label| label.class().unwrap_or(0) as i32);
+            let classes = TensorData::new(classes.collect(), [count]);
+            Tensor::<1, Int>::from_data(classes, &self.device).into()
+        };
+        Batch {
+            images: maker.uploader.upload(made.images, count, &self.device),
+            targets,
+        }
+    }
+}
+
+/// A row for each sample with 1 in the columns of its classes.
+fn dense(labels: &[Label], classes: usize, device: &Device) -> Tensor<2> {
+    let mut values = vec![0.0f32; labels.len() * classes];
+    for (row, label) in values.chunks_exact_mut(classes).zip(labels) {
+        label.classes().iter().for_each(|&class| row[class] = 1.0);
+    }
+    Tensor::from_data(TensorData::new(values, [labels.len(), classes]), device)
+}
+
+impl Iterator for EpochBatches<'_> {
+    type Item = Result<Batch, LoaderError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let worker = match self.worker() {
+            Ok(worker) => worker?,
+            Err(error) => return Some(Err(error.into())),
+        };
+        match worker.made.recv() {
+            Ok(Ok(made)) => {
+                self.count(made.positions);
+                // Uploads happen on the caller's thread: the device would keep a stream for each
+                // thread.
+                Some(Ok(self.upload(made)))
+            }
+            Ok(Err(error)) => {
+                self.stage = Stage::End;
+                Some(Err(error.into()))
+            }
+            Err(_) => {
+                self.stage = Stage::End;
+                Some(Err("the thread of the image loader panicked".into()))
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What the columns of a table mean.
+
+use super::table::{Row, Table};
+use crate::data::DataError;
+use crate::data::sources::sets::split_of;
+
+/// Names of the column of images, without what is neither a letter nor a digit, the likelier first.
+const PATHS: [&str; 27] = [
+    "path",
+    "filepath",
+    "filepaths",
+    "filename",
+    "filenames",
+    "file",
+    "files",
+    "imagepath",
+    "imgpath",
+    "imagefile",
+    "imagefilename",
+    "imagename",
+    "imgname",
+    "imgfile",
+    "image",
+    "images",
+    "img",
+    "imageindex",
+    "imageid",
+    "imgid",
+    "idcode",
+    "fname",
+    "photo",
+    "picture",
+    "relativepath",
+    "id",
+    "name",
+];
+
+/// Names of the column of labels, the likelier first.
+const LABELS: [&str; 27] = [
+    "label",
+    "labels",
+    "classname",
+    "labelname",
+    "categoryname",
+    "class",
+    "classes",
+    "category",
+    "categories",
+    "target",
+    "targets",
+    "species",
+    "breed",
+    "tag",
+    "tags",
+    "findinglabels",
+    "diagnosis",
+    "dx",
+    "classlabel",
+    "classid",
+    "labelid",
+    "categoryid",
+    "attributeids",
+    "level",
+    "grade",
+    "groundtruth",
+    "y",
+];
+
+/// Names of the column of sets.
+const SETS: [&str; 8] = [
+    "split",
+    "set",
+    "subset",
+    "partition",
+    "dataset",
+    "datasplit",
+    "phase",
+    "fold",
+];
+
+/// The columns of a table that are of use.
+pub struct Columns {
+    pub path: usize,
+    pub labels: LabelColumns,
+    pub set: Option<usize>,
+    pub has_header: bool,
+    /// Whether the header names both the images and the labels as is usual.
+    pub are_named: bool,
+    /// Number of columns of the first row.
+    pub len: usize,
+}
+
+/// Where the labels are.
+pub enum LabelColumns {
+    /// In one column, which may be one of lists by its name.
+    One { column: usize, is_list: bool },
+    /// In a column for each class, which is 0 or 1.
+    Flags {
+        columns: Vec<usize>,
+        names: Vec<String>,
+    },
+}
+
+impl Columns {
+    /// Finds the columns. `is_image` tells whether a text names an image.
+    pub fn of(table: &Table, is_image: impl Fn(&str) -> bool) -> Result<Self, DataError> {
+        let mut rows = table.rows();
+        let none = || table.wrong("table", "empty", "a row for each image");
+        let first = rows.next().ok_or_else(none)??;
+        let has_header = !first.iter().take(2).any(&is_image);
+        let second = if has_header {
+            rows.next().ok_or_else(none)??
+        } else {
+            first
+        };
+        let header: Vec<_> = if has_header {
+            let first = table.rows().next().ok_or_else(none)??;
+            first.iter().map(String::from).collect()
+        } else {
+            vec![String::new(); second.len()]
+        };
+        let names: Vec<_> = header.iter().map(|name| plain(name)).collect();
+        let find = |known: &[&str]| {
+            let found = known
+                .iter()
+                .find_map(|known| names.iter().position(|name| name == known));
+            found.filter(|_| has_header)
+        };
+        let label = find(&LABELS);
+        let named = find(&PATHS);
+        let path = named.or_else(|| position_of_path(&header, &second, label, is_image));
+        let path = path.ok_or_else(|| no_labels(table, &header))?;
+        let set = match find(&SETS) {
+            Some(column) if has_sets(table, column)? => Some(column),
+            _ => None,
+        };
+        let is_free =
+            |at: usize| at != path && Some(at) != set && !(has_header && is_index(&names[at]));
+        let rest: Vec<_> = (0..header.len()).filter(|&at| is_free(at)).collect();
+        let is_flagged = rest.len() > 1 && rest.iter().all(|&at| flag(second.get(at)).is_some());
+        let labels = match (label, rest.as_slice()) {
+            (Some(column), _) => one(column, &names),
+            (None, &[column]) => one(column, &names),
+            (None, _) if is_flagged => LabelColumns::Flags {
+                names: flag_names(&header, &rest, has_header),
+                columns: rest,
+            },
+            (None, &[column, ..]) if named.is_none() => one(column, &names),
+            _ => return Err(no_labels(table, &header)),
+        };
+        let has_names = matches!(labels, LabelColumns::Flags { .. }) || label.is_some();
+        Ok(Self {
+            path,
+            labels,
+            set,
+            has_header,
+            are_named: named.is_some() && has_names,
+            len: header.len(),
+        })
+    }
+
+    /// The rows of images.
+    pub fn rows(&self, table: &Table) -> impl Iterator<Item = Result<Row, DataError>> {
+        table.rows().skip(usize::from(self.has_header))
+    }
+}
+
+fn one(column: usize, names: &[String]) -> LabelColumns {
+    let is_list = ["labels", "tags", "attributeids"].contains(&names[column].as_str());
+    LabelColumns::One { column, is_list }
+}
+
+/// A name in lower case without what is neither a letter nor a digit.
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|char| char.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// Whether a column has the numbers of the rows, as programs write them.
+fn is_index(name: &str) -> bool {
+    name.is_empty() || name == "index" || name == "unnamed0"
+}
+
+/// The column of images without a usual name: that of the first two in which there is an image, or
+/// else the first that has no labels.
+fn position_of_path(
+    header: &[String],
+    row: &Row,
+    label: Option<usize>,
+    is_image: impl Fn(&str) -> bool,
+) -> Option<usize> {
+    let free = |at: &usize| Some(*at) != label;
+    let image = (0..header.len())
+        .filter(free)
+        .find(|&at| is_image(row.get(at)));
+    let image = image.filter(|&at| at < 2 || label.is_some());
+    image
+        .or_else(|| (0..header.len()).find(free))
+        .filter(|_| header.len() > 1)
+}
+
+/// Whether a column has the sets. One that has none of their names is about something else, and one
+/// that has some must have no other.
+fn has_sets(table: &Table, column: usize) -> Result<bool, DataError> {
+    let (mut has_set, mut other) = (false, None);
+    for row in table.rows().skip(1) {
+        let row = row?;
+        if split_of(row.get(column)).is_some() {
+            has_set = true;
+        } else if other.is_none() {
+            other = Some((row.line, row.get(column).to_owned()));
+        }
+    }
+    match other {
+        Some((line, text)) if has_set => {
+            let found = format!("`{text}` in line {line}");
+            Err(table.wrong("set", found, "train, val or test, such as valid or dev"))
+        }
+        _ => Ok(has_set),
+    }
+}
+
+/// Whether a text says that a class is there.
+pub fn flag(text: &str) -> Option<bool> {
+    match text {
+        "0" | "0.0" => Some(false),
+        "1" | "1.0" => Some(true),
+        _ => None,
+    }
+}
+
+fn flag_names(header: &[String], columns: &[usize], has_header: bool) -> Vec<String> {
+    let name = |(number, &column): (usize, &usize)| {
+        if has_header {
+            header[column].clone()
+        } else {
+            number.to_string()
+        }
+    };
+    columns.iter().enumerate().map(name).collect()
+}
+
+fn no_labels(table: &Table, header: &[String]) -> DataError {
+    let found = match header.len() {
+        1 => format!("the column `{}` alone", header[0]),
+        _ => format!("the columns `{}`", header.join("`, `")),
+    };
+    let expected = "path and label, such as filename and class, or path and a column of 0 and 1 \
+                    for each class";
+    table.wrong("header", found, expected)
+}

@@ -1,0 +1,192 @@
+//! The image files that a table names.
+
+use std::cell::OnceCell;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::ImageFormat;
+
+use crate::data::sources::folder::{Tree, Unused};
+use crate::data::sources::sets::split_in;
+use crate::data::{DataError, Split};
+
+/// The image files of a folder and of those in it, by their names.
+pub struct Images {
+    root: PathBuf,
+    below: OnceCell<Below>,
+}
+
+/// A file that a table names, and its size in bytes.
+pub struct Found {
+    pub path: PathBuf,
+    pub bytes: u64,
+}
+
+/// Why there is no file for a text.
+pub enum Missing {
+    None,
+    /// Several files have this name; two of them.
+    Several(PathBuf, PathBuf),
+}
+
+impl Images {
+    pub fn new(root: PathBuf) -> Self {
+        Self {
+            root,
+            below: OnceCell::new(),
+        }
+    }
+
+    /// The folder to which names are relative.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether a text is the name of an image, whether or not there is such a file.
+    pub fn is_image(&self, text: &str) -> bool {
+        ImageFormat::from_path(text).is_ok() || !text.is_empty() && self.root.join(text).is_file()
+    }
+
+    /// Whether at most one folder has images.
+    pub fn are_in_one_folder(&self) -> Result<bool, DataError> {
+        Ok(self.below()?.folders_of_images < 2)
+    }
+
+    /// The file that a text of a sample of this set names: by its path, by the end of its path, by
+    /// its name or by its name without suffix. Where several have the name, the one in a folder that
+    /// the text names, or else in one of the set.
+    pub fn find(&self, text: &str, set: Split) -> Result<Result<Found, Missing>, DataError> {
+        let slashed = text.replace('\\', "/");
+        let texts = [text, &slashed];
+        if let Some(found) = texts
+            .into_iter()
+            .find_map(|text| self.by_path(Path::new(text)))
+        {
+            return Ok(Ok(found));
+        }
+        let wanted = Path::new(&slashed);
+        let Some(name) = wanted.file_name() else {
+            return Ok(Err(Missing::None));
+        };
+        let below = self.below()?;
+        let mut files = below.named(name);
+        if files.is_empty() && ImageFormat::from_path(wanted).is_ok() {
+            files = below.named(wanted.file_stem().unwrap_or(name));
+        }
+        let paths: Vec<_> = files.iter().map(|file| below.path(file)).collect();
+        let bare = |path: &Path| path.with_extension("");
+        let is_named = |path: &&PathBuf| bare(path).ends_with(bare(wanted));
+        let is_of_set = |path: &&PathBuf| {
+            let folders = path.strip_prefix(&self.root).ok().and_then(Path::parent);
+            let mut names = folders.into_iter().flatten().map(OsStr::to_string_lossy);
+            names.any(|name| split_in(&name) == Some(set))
+        };
+        let only = (only(paths.iter()))
+            .or_else(|| only(paths.iter().filter(is_named)))
+            .or_else(|| only(paths.iter().filter(is_of_set)));
+        Ok(
+            match (only.and_then(|path| found(path.clone())), paths.as_slice()) {
+                (Some(found), _) => Ok(found),
+                (None, [first, second, ..]) => Err(Missing::Several(first.clone(), second.clone())),
+                (None, _) => Err(Missing::None),
+            },
+        )
+    }
+
+    /// The file at a path, or at the longest end of it that is one.
+    fn by_path(&self, path: &Path) -> Option<Found> {
+        let mut parts = path.components();
+        loop {
+            let rest = parts.as_path();
+            rest.file_name()?;
+            if let Some(found) = found(self.root.join(rest)) {
+                return Some(found);
+            }
+            parts.next()?;
+        }
+    }
+
+    fn below(&self) -> Result<&Below, DataError> {
+        if let Some(below) = self.below.get() {
+            return Ok(below);
+        }
+        let tree = Tree::read(&self.root, &mut Unused::default())?;
+        let mut below = Below::default();
+        below.add(tree);
+        below.files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(self.below.get_or_init(|| below))
+    }
+}
+
+/// The file at this path, unless it is a folder.
+fn found(path: PathBuf) -> Option<Found> {
+    let metadata = fs::metadata(&path)
+        .ok()
+        .filter(|metadata| !metadata.is_dir())?;
+    let bytes = metadata.len();
+    Some(Found { path, bytes })
+}
+
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    items.next().filter(|_| items.next().is_none())
+}
+
+/// All image files.
+#[derive(Default)]
+struct Below {
+    folders: Vec<PathBuf>,
+    folders_of_images: usize,
+    /// In the order of their names.
+    files: Vec<File>,
+}
+
+struct File {
+    name: Box<OsStr>,
+    /// Index of its folder.
+    folder: u32,
+}
+
+impl Below {
+    fn add(&mut self, tree: Tree) {
+        let folder = self.folders.len() as u32;
+        self.folders.push(tree.path);
+        self.folders_of_images += usize::from(!tree.images.is_empty());
+        let names = tree.images.into_iter().map(|image| image.name);
+        self.files.extend(names.map(|name| File { name, folder }));
+        tree.folders.into_iter().for_each(|tree| self.add(tree));
+    }
+
+    /// The files that have this name, or where there are none, those that have it before a suffix.
+    fn named(&self, name: &OsStr) -> Vec<&File> {
+        let exact: Vec<_> = self
+            .from(name)
+            .take_while(|file| *file.name == *name)
+            .collect();
+        if !exact.is_empty() {
+            return exact;
+        }
+        let mut dotted = name.to_owned();
+        dotted.push(".");
+        let begins = |file: &&File| {
+            file.name
+                .as_encoded_bytes()
+                .starts_with(dotted.as_encoded_bytes())
+        };
+        let is_stem = |file: &&File| Path::new(&file.name).file_stem() == Some(name);
+        self.from(&dotted)
+            .take_while(begins)
+            .filter(is_stem)
+            .collect()
+    }
+
+    /// The files from this name on.
+    fn from(&self, name: &OsStr) -> impl Iterator<Item = &File> {
+        let start = self.files.partition_point(|file| *file.name < *name);
+        self.files[start..].iter()
+    }
+
+    fn path(&self, file: &File) -> PathBuf {
+        self.folders[file.folder as usize].join(&*file.name)
+    }
+}
