@@ -5,7 +5,7 @@
 
 crates/cutmix-vision/tests/augment_data has then:
 
-changes.json        the inputs and the changes, in order, with the sizes of the results
+transforms.json     the inputs and the transforms, in order, with the sizes of the results
 color.png           the inputs and the results one below the other, in RGB
 grey.png            the same for the inputs as grey images
 magnitudes.json     the spaces of RandAugment and TrivialAugmentWide
@@ -58,7 +58,7 @@ def erase(image, top, left, height, width, fill):
 
 
 def cases():
-    """The name of an input, the change as this project writes it, and what torchvision does."""
+    """The name of an input, the transform as this project writes it, and what torchvision does."""
     plain = {
         "mirror-horizontally": F.hflip,
         "mirror-vertically": F.vflip,
@@ -67,28 +67,28 @@ def cases():
         "invert": F.invert,
         "grayscale": lambda image: F.to_grayscale(image, len(image.getbands())),
     }
-    for change, function in plain.items():
-        yield "photo", {"change": change}, lambda image, _, f=function: f(image)
-        yield "dull", {"change": change}, lambda image, _, f=function: f(image)
+    for transform, function in plain.items():
+        yield "photo", {"transform": transform}, lambda image, _, f=function: f(image)
+        yield "dull", {"transform": transform}, lambda image, _, f=function: f(image)
     factors = {
         "brightness": F.adjust_brightness,
         "contrast": F.adjust_contrast,
         "saturation": F.adjust_saturation,
         "sharpness": F.adjust_sharpness,
     }
-    for change, function in factors.items():
+    for transform, function in factors.items():
         for factor in (0.0, 0.37, 1.0, 1.63):
             call = lambda image, _, f=function, x=factor: f(image, x)
-            yield "photo", {"change": {change: factor}}, call
+            yield "photo", {"transform": {transform: factor}}, call
     for share in (-0.5, -0.21, 0.0, 0.07, 0.43):
         call = lambda image, _, x=share: F.adjust_hue(image, x)
-        yield "photo", {"change": {"hue": share}}, call
+        yield "photo", {"transform": {"hue": share}}, call
     for bits in (1, 3, 6, 8):
         call = lambda image, _, x=bits: F.posterize(image, x)
-        yield "photo", {"change": {"posterize": bits}}, call
+        yield "photo", {"transform": {"posterize": bits}}, call
     for threshold in (0, 77, 128, 255):
         call = lambda image, _, x=threshold: F.solarize(image, x)
-        yield "photo", {"change": {"solarize": threshold}}, call
+        yield "photo", {"transform": {"solarize": threshold}}, call
 
     crops = [
         ("photo", (3, 5, 17, 23), (12, 12)),
@@ -98,18 +98,18 @@ def cases():
         ("dull", (17, 0, 1, 23), (5, 9)),
     ]
     for name, box, to in crops:
-        change = {"crop": {"region": rect(*box), "to": size(*to)}}
-        yield name, {"change": change}, lambda image, _, b=box, t=to: F.resized_crop(image, *b, t)
+        transform = {"crop": {"region": rect(*box), "to": size(*to)}}
+        yield name, {"transform": transform}, lambda image, _, b=box, t=to: F.resized_crop(image, *b, t)
     for top, left in ((3, -5), (-9, 0), (40, 1)):
         place = {"canvas": size(29, 37), "top": top, "left": left, "fill": FILL}
         move = lambda image, fill, t=[left, top]: F.affine(image, 0.0, t, 1.0, [0.0, 0.0], fill=fill)
-        yield "photo", {"change": {"place": place}}, move
+        yield "photo", {"transform": {"place": place}}, move
     place = {"canvas": size(30, 34), "top": 4, "left": 7, "fill": FILL}
     pad = lambda image, fill: F.pad(image, [7, 4, 4, 8], fill=fill)
-    yield "dull", {"change": {"place": place}}, pad
+    yield "dull", {"transform": {"place": place}}, pad
     box = (4, 9, 11, 6)
-    change = {"erase": {"region": rect(*box), "fill": FILL}}
-    yield "photo", {"change": change}, lambda image, fill: erase(image, *box, fill)
+    transform = {"erase": {"region": rect(*box), "fill": FILL}}
+    yield "photo", {"transform": transform}, lambda image, fill: erase(image, *box, fill)
 
     for name, degrees in [("photo", d) for d in (4.5, 30.0, -77.0, 135.0, 180.0)] + [("square", 90.0)]:
         turn = lambda image, fill, d=degrees: F.rotate(image, d, fill=fill)
@@ -137,7 +137,7 @@ def write_sheet(path, images):
     sheet.save(path, optimize=True)
 
 
-def write_changes():
+def write_transforms():
     color = {name: Image.fromarray(pixels) for name, pixels in inputs().items()}
     grey = {name: image.convert("L") for name, image in color.items()}
     grey_fill = Image.new("RGB", (1, 1), FILL).convert("L").getpixel((0, 0))
@@ -147,12 +147,12 @@ def write_changes():
         write_sheet(HOME / path, list(sources.values()) + results)
     of = lambda image: size(image.height, image.width)
     described = [
-        {"input": name, "change": change, "size": of(result)}
-        for (name, change, _), result in zip(listed, results)
+        {"input": name, "transform": transform, "size": of(result)}
+        for (name, transform, _), result in zip(listed, results)
     ]
     sources = [{"name": name, "size": of(image)} for name, image in color.items()]
     data = {"fill": FILL, "inputs": sources, "cases": described}
-    write_json("changes.json", data)
+    write_json("transforms.json", data)
 
 
 def write_magnitudes():
@@ -206,6 +206,6 @@ def write_json(name, data):
 
 if __name__ == "__main__":
     HOME.mkdir(exist_ok=True)
-    write_changes()
+    write_transforms()
     write_magnitudes()
     write_distributions()

@@ -1,5 +1,6 @@
 //! `cutmix`: trains image classifiers with CutMix, and evaluates and shows the results.
 
+mod class_weights;
 mod commands;
 #[cfg(feature = "dashboard")]
 mod dashboard;

@@ -7,7 +7,7 @@ use burn::train::metric::{
     TopKAccuracyMetric,
 };
 use clap::ValueEnum;
-use cutmix_train::Evaluator;
+use cutmix_train::{Evaluator, MeanAveragePrecision};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -26,13 +26,20 @@ pub enum MetricName {
     Precision,
     /// Share of the images of a class that are predicted as it.
     Recall,
+    /// Mean of the average precisions of the classes, in percent; always measured where images have
+    /// several classes.
+    MeanAveragePrecision,
 }
 
 const CLASSES: ClassReduction = ClassReduction::Macro;
 
 impl MetricName {
-    /// Checks that the metric can measure so many classes.
-    pub fn check(self, classes: usize) -> Result<(), Error> {
+    /// Checks that the metric can measure images of so many classes, of which one may have several.
+    pub fn check(self, classes: usize, is_multi_label: bool) -> Result<(), Error> {
+        if is_multi_label && self != Self::MeanAveragePrecision {
+            let expected = "mean-average-precision, as images have several classes";
+            return Err(Error::option("metric", self, expected));
+        }
         if self == Self::Top5 && classes < 5 {
             let expected = format!("another metric, as the data have {classes} classes");
             return Err(Error::option("metric", "top5", expected));
@@ -54,6 +61,7 @@ impl MetricName {
             Self::Auroc => evaluator.metric(name, AurocMetric::multiclass(CLASSES)),
             Self::Precision => evaluator.metric(name, PrecisionMetric::multiclass(1, CLASSES)),
             Self::Recall => evaluator.metric(name, RecallMetric::multiclass(1, CLASSES)),
+            Self::MeanAveragePrecision => evaluator.metric(name, MeanAveragePrecision::new()),
         }
     }
 }

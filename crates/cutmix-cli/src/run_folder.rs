@@ -35,6 +35,7 @@ pub struct RunFolder {
 
 /// What `eval` and `predict` need besides the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct ModelCard {
     /// The name of the network.
     #[serde(alias = "architecture")]
@@ -47,6 +48,12 @@ pub struct ModelCard {
     /// How image files are decoded.
     #[serde(default)]
     pub decoding: DecodeConfig,
+    /// Whether images may have several classes.
+    #[serde(default)]
+    pub is_multi_label: bool,
+    /// Weights of the classes in the loss; `None` where all are 1.
+    #[serde(default)]
+    pub class_weights: Option<Vec<f32>>,
 }
 
 impl ModelCard {

@@ -75,6 +75,10 @@ pub struct Settings {
         allow_negative_numbers = true
     )]
     pub val_fraction: f64,
+    /// Weights of the classes in the loss: balanced (in inverse proportion to their images), or a CSV
+    /// file of classes and weights [default: all 1]
+    #[arg(long, value_name = "balanced|FILE")]
+    pub class_weights: Option<PathBuf>,
     /// Which images an epoch has: every one once, or as many of each class
     #[arg(
         long,
@@ -210,8 +214,8 @@ pub enum Log {
 fn heading(option: &str) -> &'static str {
     match option {
         "data" | "size" | "eval_size" | "fit" | "crop_share" | "augment" | "val_fraction"
-        | "sampler" | "on_bad_image" | "background" | "depth" | "decode_memory" | "cache"
-        | "limit" => "Data",
+        | "class_weights" | "sampler" | "on_bad_image" | "background" | "depth"
+        | "decode_memory" | "cache" | "limit" => "Data",
         "model" | "algorithm" | "duration" | "batch_size" | "learning_rate" | "weight_decay"
         | "optimizer" | "schedule" | "warmup" | "accumulate" | "precision" | "on_nan" => "Training",
         _ => "Run",
@@ -422,6 +426,9 @@ impl Settings {
         let usual_share = if augment.resizes() { 0.875 } else { 1.0 };
         self.crop_share = Some(self.crop_share.unwrap_or(usual_share));
         self.augment = Some(augment);
+        if train.is_multi_label() && !self.metric.contains(&MetricName::MeanAveragePrecision) {
+            self.metric.push(MetricName::MeanAveragePrecision);
+        }
         self.model = Some(architecture.name.into());
         self.optimizer = Some(resolved.optimizer);
         self.learning_rate = Some(resolved.learning_rate);

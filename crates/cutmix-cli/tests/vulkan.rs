@@ -11,6 +11,9 @@
 use std::path::Path;
 use std::process::Output;
 
+use burn::tensor::{Device, DeviceType};
+use cutmix_vision::{Image, Normalize, Size, to_tensor};
+
 fn cutmix(arguments: &[&str], folder: &Path) -> Output {
     assert_cmd::Command::new(env!("CARGO_BIN_EXE_cutmix"))
         .args(arguments)
@@ -82,4 +85,39 @@ fn a_model_that_was_trained_on_vulkan_evaluates_on_the_cpu() {
     assert_eq!(missing.status.code(), Some(1));
     assert!(text(&missing.stderr).contains("--features cuda"));
     assert!(text(&missing.stderr).contains("vulkan:0"));
+}
+
+/// A GPU is sent bytes, and normalises them itself.
+#[test]
+fn images_on_vulkan_equal_those_on_the_cpu() {
+    let Some(gpu) = Device::enumerate(DeviceType::Vulkan).into_vec().pop() else {
+        println!("SKIPPED: no Vulkan adapter here");
+        return;
+    };
+    for (channels, height, width, count) in
+        [(1, 3, 5, 1), (3, 5, 7, 3), (3, 8, 8, 4), (1, 28, 28, 2)]
+    {
+        let size = Size::new(height, width);
+        let image = |index: usize| {
+            let values = (0..size.area() * channels).map(|at| (31 * at + 97 * index) as u8);
+            Image::new(size, channels, values.collect()).unwrap()
+        };
+        let images: Vec<_> = (0..count).map(image).collect();
+        let normalize = Normalize {
+            mean: [0.485, 0.456, 0.406][..channels].to_vec(),
+            std: [0.229, 0.224, 0.225][..channels].to_vec(),
+        };
+        let values = |device: &Device| -> Vec<f32> {
+            let tensor = to_tensor(&images, &normalize, device).unwrap();
+            assert_eq!(tensor.dims(), [count, channels, height, width]);
+            tensor.into_data().iter::<f32>().collect()
+        };
+        let (found, expected) = (values(&gpu), values(&Device::flex()));
+        let pairs = found.iter().zip(&expected);
+        let worst = pairs
+            .map(|(found, expected)| (found - expected).abs())
+            .fold(0.0, f32::max);
+        // A unit in the last place: a GPU may divide by multiplying.
+        assert!(worst < 1e-5, "{channels} x {size}: {worst}");
+    }
 }

@@ -60,7 +60,7 @@ pub use evaluate::Evaluator;
 pub use event::Event;
 pub use history::{History, Report, Score};
 pub use loss::{Loss, LossFn, Reduction};
-pub use metrics::Outputs;
+pub use metrics::{AtThreshold, LabelScores, MeanAveragePrecision, Outputs};
 pub use network::{Network, WithForward};
 pub use schedule::Schedule;
 pub use state::{Interpolation, Logged, State};

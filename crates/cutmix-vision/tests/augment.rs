@@ -66,7 +66,7 @@ fn rect([top, left, height, width]: [usize; 4]) -> Rect {
 fn apply(transforms: &[Transform], image: Image) -> Image {
     let mut transforms = transforms.iter();
     transforms
-        .try_fold(image, |image, change| change.apply(image))
+        .try_fold(image, |image, transform| transform.apply(image))
         .unwrap()
 }
 
@@ -88,7 +88,7 @@ struct Input {
 #[derive(Deserialize)]
 struct Case {
     input: String,
-    change: Described,
+    transform: Described,
     size: Size,
 }
 
@@ -105,7 +105,7 @@ enum Described {
 impl Described {
     fn transforms(&self, size: Size, fill: [u8; 3]) -> Vec<Transform> {
         match *self {
-            Self::Transform(ref change) => vec![change.clone()],
+            Self::Transform(ref transform) => vec![transform.clone()],
             Self::Rotation(degrees) => vec![Transform::rotation(degrees, size, fill)],
             Self::ShearHorizontally(shear) => vec![Transform::shear_horizontally(shear, fill)],
             Self::ShearVertically(shear) => vec![Transform::shear_vertically(shear, fill)],
@@ -140,7 +140,7 @@ fn sheet(name: &str, channels: usize, sizes: impl Iterator<Item = Size>) -> Vec<
 }
 
 #[test]
-fn changes_equal_torchvision_exactly_and_resizing_within_one_level() {
+fn transforms_equal_torchvision_exactly_and_resizing_within_one_level() {
     let golden: Golden = read("transforms.json");
     for (name, channels) in [("color.png", 3), ("grey.png", 1)] {
         let sizes = golden.inputs.iter().map(|input| input.size);
@@ -151,14 +151,14 @@ fn changes_equal_torchvision_exactly_and_resizing_within_one_level() {
             .collect();
         for (case, expected) in golden.cases.iter().zip(images) {
             let input = inputs[&case.input].clone();
-            let changed = apply(&case.change.transforms(input.size(), golden.fill), input);
-            assert_eq!(changed.size(), expected.size(), "{:?}", case.change);
+            let changed = apply(&case.transform.transforms(input.size(), golden.fill), input);
+            assert_eq!(changed.size(), expected.size(), "{:?}", case.transform);
             let pairs = changed.pixels().iter().zip(expected.pixels());
             let worst = pairs.map(|(a, b)| a.abs_diff(*b)).max();
             assert!(
-                worst <= Some(case.change.tolerance()),
+                worst <= Some(case.transform.tolerance()),
                 "{worst:?} levels: {:?}, {name}",
-                case.change
+                case.transform
             );
         }
     }
@@ -198,7 +198,7 @@ impl Operation {
     fn transforms(&self, name: &str, index: usize, size: Size) -> Vec<Transform> {
         let magnitude = self.magnitudes[index.min(self.magnitudes.len() - 1)];
         let signs: &[f64] = if self.signed { &[1.0, -1.0] } else { &[1.0] };
-        let change = |sign: &f64| {
+        let transform = |sign: &f64| {
             let signed = sign * magnitude;
             // In single precision 16 pixels become 15.999999.
             let pixels = (signed + sign * 1e-4) as isize;
@@ -220,14 +220,14 @@ impl Operation {
                 other => panic!("{other} is not known"),
             })
         };
-        signs.iter().filter_map(change).collect()
+        signs.iter().filter_map(transform).collect()
     }
 }
 
-/// A change as text, with numbers rounded: tables have five decimals, and JSON may lose the last bit.
-fn rounded(change: &Transform) -> String {
+/// A transform as text, with numbers rounded: tables have five decimals, and JSON may lose the last bit.
+fn rounded(transform: &Transform) -> String {
     let round = |value: f64| (value * 1000.0).round() / 1000.0 + 0.0;
-    let change = match *change {
+    let transform = match *transform {
         Transform::Affine { matrix, fill } => Transform::Affine {
             matrix: matrix.map(round),
             fill,
@@ -239,21 +239,21 @@ fn rounded(change: &Transform) -> String {
         Transform::Sharpness(factor) => Transform::Sharpness(round(factor)),
         ref other => other.clone(),
     };
-    format!("{change:?}")
+    format!("{transform:?}")
 }
 
-/// Checks that an augmentation draws these changes and no others.
+/// Checks that an augmentation draws these transforms and no others.
 fn check_draws(augment: &Augment, size: Size, expected: &[Transform]) {
     let mut expected: Vec<_> = expected.iter().map(rounded).collect();
     let mut rng = rng(1);
     let draw = |_| augment.draw(frame(size, size), &mut rng);
     let mut drawn: Vec<_> = (0..DRAWS)
         .flat_map(draw)
-        .map(|change| rounded(&change))
+        .map(|transform| rounded(&transform))
         .collect();
-    for changes in [&mut expected, &mut drawn] {
-        changes.sort();
-        changes.dedup();
+    for transforms in [&mut expected, &mut drawn] {
+        transforms.sort();
+        transforms.dedup();
     }
     assert_eq!(drawn, expected);
 }
@@ -344,7 +344,7 @@ fn random_resized_crop_is_distributed_as_in_torchvision() {
         let crop = RandomResizedCrop::new()
             .with_scale(expected.scale)
             .with_ratio(expected.ratio);
-        let region = |change| match change {
+        let region = |transform| match transform {
             Transform::Crop { region, to: size } if size == to => region,
             other => panic!("{other:?}"),
         };
@@ -380,8 +380,8 @@ fn color_jitter_draws_uniform_factors_in_a_random_order() {
     assert_eq!(transforms.len(), 4 * DRAWS);
     let mut factors = [const { Vec::new() }; 4];
     let mut first = [0; 4];
-    for (index, change) in transforms.into_iter().enumerate() {
-        let (kind, factor) = match change {
+    for (index, transform) in transforms.into_iter().enumerate() {
+        let (kind, factor) = match transform {
             Transform::Brightness(factor) => (0, factor),
             Transform::Contrast(factor) => (1, factor),
             Transform::Saturation(factor) => (2, factor),
@@ -403,8 +403,8 @@ fn color_jitter_draws_uniform_factors_in_a_random_order() {
 fn shifts_are_uniform_over_whole_pixels() {
     let size = Size::new(40, 64);
     let (mut down, mut right) = (Vec::new(), Vec::new());
-    for change in drawn(Shift::new(), frame(size, size)) {
-        match change {
+    for transform in drawn(Shift::new(), frame(size, size)) {
+        match transform {
             Transform::Place {
                 canvas,
                 top,
@@ -431,7 +431,7 @@ fn shifts_are_uniform_over_whole_pixels() {
 #[test]
 fn rotations_are_uniform_and_erased_boxes_have_the_wanted_area() {
     let size = Size::new(1000, 800);
-    let angle = |change| match change {
+    let angle = |transform| match transform {
         Transform::Affine {
             matrix: [cosine, _, _, sine, ..],
             ..
@@ -446,7 +446,7 @@ fn rotations_are_uniform_and_erased_boxes_have_the_wanted_area() {
     let erasing = RandomErasing::new()
         .with_probability(1.0)
         .with_scale(0.02..=0.2);
-    let share = |change| match change {
+    let share = |transform| match transform {
         Transform::Erase { region, fill: MEAN } => region.size().area() as f64 / size.area() as f64,
         other => panic!("{other:?}"),
     };
@@ -466,7 +466,10 @@ fn check_count(count: usize, probability: f64) {
 fn probabilities_are_kept() {
     let at = frame(Size::new(32, 32), Size::new(32, 32));
     let count = |transforms: &[Transform], wanted: &Transform| {
-        transforms.iter().filter(|&change| change == wanted).count()
+        transforms
+            .iter()
+            .filter(|&transform| transform == wanted)
+            .count()
     };
     let flipped = drawn(Flip::new().with_horizontal(0.5).with_vertical(0.2), at);
     check_count(count(&flipped, &Transform::MirrorHorizontally), 0.5);
@@ -541,26 +544,26 @@ fn transforms(size: Size) -> impl Strategy<Value = Transform> {
 
 proptest! {
     #[test]
-    fn changes_give_the_size_that_they_announce_and_survive_json(
-        (image, change) in images().prop_flat_map(|image| {
-            let change = transforms(image.size());
-            (Just(image), change)
+    fn transforms_give_the_size_that_they_announce_and_survive_json(
+        (image, transform) in images().prop_flat_map(|image| {
+            let transform = transforms(image.size());
+            (Just(image), transform)
         })
     ) {
-        let size = change.output_size(image.size());
+        let size = transform.output_size(image.size());
         let map = ClassMap::new(image.size(), vec![7; image.size().area()], 255).unwrap();
-        prop_assert_eq!(change.apply_to_map(map).unwrap().size(), size);
+        prop_assert_eq!(transform.apply_to_map(map).unwrap().size(), size);
         let channels = image.channels();
-        let changed = change.apply(image).unwrap();
+        let changed = transform.apply(image).unwrap();
         prop_assert_eq!((changed.size(), changed.channels()), (size, channels));
-        let text = serde_json::to_string(&change).unwrap();
+        let text = serde_json::to_string(&transform).unwrap();
         let read: Transform = serde_json::from_str(&text).unwrap();
-        prop_assert_eq!(rounded(&read), rounded(&change));
+        prop_assert_eq!(rounded(&read), rounded(&transform));
     }
 
     #[test]
     fn images_and_maps_move_together(
-        (size, change) in sizes(1..20).prop_flat_map(|size| (Just(size), moves(size))),
+        (size, transform) in sizes(1..20).prop_flat_map(|size| (Just(size), moves(size))),
         colored in any::<bool>(),
     ) {
         // The value of each pixel is its class; what is uncovered has 255 in both.
@@ -569,8 +572,8 @@ proptest! {
         let map = ClassMap::new(size, map, 255).unwrap();
         let image = Image::new(size, 1, classes).unwrap();
         let image = image.into_channels(if colored { 3 } else { 1 }).unwrap();
-        let image = change.apply(image).unwrap().into_channels(1).unwrap();
-        let map = change.apply_to_map(map).unwrap();
+        let image = transform.apply(image).unwrap().into_channels(1).unwrap();
+        let map = transform.apply_to_map(map).unwrap();
         let classes: Vec<_> = map.classes().iter().map(|&class| class as u8).collect();
         prop_assert_eq!(image.pixels(), classes);
     }
@@ -584,17 +587,17 @@ proptest! {
         // The value of each pixel is its column.
         let columns: Vec<_> = (0..size.area()).map(|pixel| (pixel % size.width) as u8).collect();
         let transforms = Fit::Crop.transforms(&frame(size, to), share).unwrap();
-        for change in transforms.into_iter().chain(Fit::Stretch.transforms(&frame(size, to), 1.0).unwrap()) {
-            let wide = match change {
+        for transform in transforms.into_iter().chain(Fit::Stretch.transforms(&frame(size, to), 1.0).unwrap()) {
+            let wide = match transform {
                 Transform::Resize { to, .. } | Transform::Crop { to, .. } => size.width as f64 / to.width as f64,
-                _ => unreachable!("{change:?} is no resizing"),
+                _ => unreachable!("{transform:?} is no resizing"),
             };
             let map = columns.iter().map(|&column| u16::from(column)).collect();
-            let map = change.apply_to_map(ClassMap::new(size, map, 255).unwrap()).unwrap();
-            let image = change.apply(Image::new(size, 1, columns.clone()).unwrap()).unwrap();
+            let map = transform.apply_to_map(ClassMap::new(size, map, 255).unwrap()).unwrap();
+            let image = transform.apply(Image::new(size, 1, columns.clone()).unwrap()).unwrap();
             for (&value, &class) in image.pixels().iter().zip(map.classes()) {
                 let distance = (f64::from(value) - f64::from(class)).abs();
-                prop_assert!(distance <= wide + 1.0, "{value} and {class}: {change:?}");
+                prop_assert!(distance <= wide + 1.0, "{value} and {class}: {transform:?}");
             }
         }
     }
@@ -664,8 +667,8 @@ fn later_augmentations_see_the_size_after_earlier_ones() {
     let (size, target) = (Size::new(50, 60), Size::new(20, 30));
     let mut rng = rng(3);
     for _ in 0..50 {
-        for change in &augment.draw(frame(size, target), &mut rng)[1..] {
-            assert!(matches!(change, Transform::Place { canvas, .. } if *canvas == target));
+        for transform in &augment.draw(frame(size, target), &mut rng)[1..] {
+            assert!(matches!(transform, Transform::Place { canvas, .. } if *canvas == target));
         }
     }
 }
@@ -849,7 +852,7 @@ fn changes_that_do_not_fit_are_refused() {
         .unwrap()
         .remove(0);
     let (outside, to, empty) = (rect([2, 0, 3, 1]), Size::new(2, 2), Size::new(0, 1));
-    for (name, change) in [
+    for (name, transform) in [
         ("region", crop(outside, to)),
         ("region", crop(rect([0, 0, 0, 1]), to)),
         ("region", crop(rect([usize::MAX, 0, 2, 1]), to)),
@@ -880,9 +883,9 @@ fn changes_that_do_not_fit_are_refused() {
         ),
     ] {
         let image = Image::filled(size, 3, MEAN).unwrap();
-        match change.apply(image) {
+        match transform.apply(image) {
             Err(DataError::Argument { argument, .. }) => assert_eq!(argument, name),
-            other => panic!("{change:?}: {other:?}"),
+            other => panic!("{transform:?}: {other:?}"),
         }
     }
     for corner in [[isize::MIN, isize::MAX], [isize::MAX, isize::MIN]] {

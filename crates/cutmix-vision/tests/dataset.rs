@@ -297,6 +297,7 @@ fn a_bad_idx_file_is_refused_with_the_field_that_is_wrong() {
     ));
     write_idx(dir, "t10k", 2, &[1, 0], false);
     assert_eq!(wrong_field(dir), "image shape");
+    write_idx(dir, "t10k", 3, &[0, 0], false);
     write_idx(dir, "train", 3, &[0, 0], false);
     assert!(matches!(idx(dir), Err(DataError::OneClass { .. })));
 }

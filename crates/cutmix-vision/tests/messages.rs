@@ -26,19 +26,14 @@ fn messages_are_one_line_each() {
             class: "dogs".into(),
             near: vec!["dog".into(), "dove".into()],
         },
-        DataError::EmptyClass {
-            path: path(),
-            class: "cat".into(),
-            skipped: 0,
+        DataError::NoGoodImage {
+            count: 32,
+            reason: "bad image a.png: the file is empty".into(),
         },
-        DataError::EmptyClass {
+        DataError::TooLarge {
             path: path(),
-            class: "cat".into(),
-            skipped: 2,
-        },
-        DataError::NoImages {
-            path: path(),
-            skipped: 0,
+            what: "a file of 3000000000 bytes".into(),
+            memory: 1 << 30,
         },
         DataError::Image {
             path: path(),

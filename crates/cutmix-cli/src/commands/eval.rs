@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Int, Tensor};
-use cutmix_train::{Loader, Outputs};
+use cutmix_train::{LabelScores, Loader, Outputs};
 use cutmix_vision::{DataError, Dataset, ImageLoader, LoaderConfig, Manifest, Split, Splits, open};
 
 use super::train::{evaluator, own_splits};
@@ -12,7 +12,7 @@ use crate::device;
 use crate::error::Error;
 use crate::precision::Precision;
 use crate::report::summary::{named_scores, print_skipped};
-use crate::report::table::ClassTable;
+use crate::report::table::{ClassTable, label_table};
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::Settings;
 use crate::terminal::{alternatives, count, line, warning};
@@ -62,14 +62,24 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     let splits = open_data(&args, &mut settings, &folder, &card)?;
     let (set, title, data) = choose_set(args.split.as_deref(), &splits)?;
     let name = data::name(args.data.as_deref().or(settings.data.as_deref()));
-    let data = data.clone().with_view(card.view)?;
-    let data = data.with_classes(card.classes.clone(), matching_classes(&data, &card)?)?;
-    let config = LoaderConfig::new(eval_batch_size(&data), card.normalize.clone())
-        .with_on_bad_image(settings.on_bad_image);
-    let loader = ImageLoader::eval(data, config)?;
+    if data.is_multi_label() != card.is_multi_label && !data.is_empty() {
+        let kinds = ["one class each", "any number of classes"];
+        let [found, expected] = [data.is_multi_label(), card.is_multi_label];
+        let value = format!("{name} with images of {}", kinds[usize::from(found)]);
+        let expected = format!("images of {}", kinds[usize::from(expected)]);
+        return Err(Error::option("data", value, expected));
+    }
+    let loader = eval_loader(data.clone(), &settings, &card)?;
     let mut table = ClassTable::new(card.classes.len());
-    let count_batch = |outputs: &Outputs| count_classes(&mut table, outputs);
-    let evaluator = evaluator(&settings);
+    let mut labels = LabelScores::new(card.classes.len());
+    let count_batch = |outputs: &Outputs| {
+        if card.is_multi_label {
+            labels.add(outputs).map_err(cutmix_train::Error::other)
+        } else {
+            count_classes(&mut table, outputs)
+        }
+    };
+    let evaluator = evaluator(&settings, &card, &device);
     let scores = evaluator.run_observed(&set, &model, &loader, &device, count_batch)?;
     let skipped = loader.skipped();
     let images = loader.num_samples() - skipped.len();
@@ -77,8 +87,34 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     print_skipped(&skipped);
     line(named_scores(scores.iter()));
     line("");
-    table.print(&card.classes);
+    if !card.is_multi_label {
+        table.print(&card.classes);
+        return Ok(());
+    }
+    let chosen_on = match &splits.val {
+        Some(val) if set != Split::Val.to_string() && !val.is_empty() => {
+            let loader = eval_loader(val.clone(), &settings, &card)?;
+            let mut scores = LabelScores::new(card.classes.len());
+            let add = |outputs: &Outputs| scores.add(outputs).map_err(cutmix_train::Error::other);
+            evaluator.run_observed("val", &model, &loader, &device, add)?;
+            scores
+        }
+        _ => labels.clone(),
+    };
+    label_table(&labels, &chosen_on, &card.classes);
+    if set != Split::Val.to_string() && splits.val.is_none() {
+        line("There is no validation set: the thresholds are the best ones for these images.");
+    }
     Ok(())
+}
+
+/// The loader of a set under the classes of the model.
+fn eval_loader(data: Dataset, settings: &Settings, card: &ModelCard) -> Result<ImageLoader, Error> {
+    let data = data.with_view(card.view)?;
+    let data = data.with_classes(card.classes.clone(), matching_classes(&data, card)?)?;
+    let config = LoaderConfig::new(eval_batch_size(&data), card.normalize.clone())
+        .with_on_bad_image(settings.on_bad_image);
+    Ok(ImageLoader::eval(data, config)?)
 }
 
 /// The data of the run in its own sets, or those of `--data`.

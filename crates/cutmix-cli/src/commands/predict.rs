@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{sigmoid, softmax};
 use clap::value_parser;
 use cutmix_train::Network;
 use cutmix_vision::{AnyNetwork, load_image, to_tensor};
@@ -67,7 +67,13 @@ fn probabilities(
 ) -> Result<Vec<f32>, Error> {
     let image = load_image(path, &card.view, &card.decoding)?;
     let image = to_tensor(&[image], &card.normalize, device)?;
-    let probabilities = softmax(model.forward(image), 1).try_into_data();
+    let logits = model.forward(image);
+    let probabilities = if card.is_multi_label {
+        sigmoid(logits)
+    } else {
+        softmax(logits, 1)
+    };
+    let probabilities = probabilities.try_into_data();
     let probabilities = probabilities.map_err(cutmix_train::Error::other)?;
     Ok(probabilities.iter::<f32>().collect())
 }

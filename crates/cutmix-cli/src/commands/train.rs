@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use burn::module::Module;
+use burn::tensor::{Device, Tensor};
 use clap::ArgMatches;
-use cutmix::loss::CrossEntropy;
+use cutmix::loss::{BinaryCrossEntropy, CrossEntropy};
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
 use cutmix_train::{Checkpoint, Checkpoints, Evaluator, Event, Fit, State, Stop, Trainer};
 use cutmix_vision::{
@@ -14,6 +15,7 @@ use cutmix_vision::{
 };
 use indicatif::ProgressBar;
 
+use crate::class_weights::class_weights;
 #[cfg(feature = "dashboard")]
 use crate::dashboard::Dashboard;
 use crate::data::eval_batch_size;
@@ -173,7 +175,9 @@ impl Prepared {
     fn new(mut settings: Settings, splits: Splits, device: Chosen) -> Result<Self, Error> {
         let resolved = settings.resolve(&splits.train)?;
         let classes = splits.train.classes().to_vec();
-        (settings.metric.iter()).try_for_each(|metric| metric.check(classes.len()))?;
+        let is_multi_label = splits.train.is_multi_label();
+        (settings.metric.iter())
+            .try_for_each(|metric| metric.check(classes.len(), is_multi_label))?;
         let normalize = patiently("measuring the colours", || Normalize::of(&splits.train))?;
         let card = ModelCard {
             model: resolved.architecture.name.into(),
@@ -181,6 +185,10 @@ impl Prepared {
             view: settings.eval_view(&splits.train),
             normalize: normalize.clone(),
             decoding: settings.decoding(),
+            is_multi_label,
+            class_weights: (settings.class_weights.as_ref())
+                .map(|weights| class_weights(weights, &splits.train))
+                .transpose()?,
         };
         // Batch normalisation learns nothing good from a last batch of a few.
         let config =
@@ -254,7 +262,9 @@ impl Prepared {
             return Ok(ExitCode::from(STOPPED));
         }
         let scores = match test {
-            Some(test) => evaluator(&settings).run("test", &fit.model, &test, &device)?,
+            Some(test) => {
+                evaluator(&settings, &card, &device).run("test", &fit.model, &test, &device)?
+            }
             None => Vec::new(),
         };
         let skipped = loaders.iter().flatten().flat_map(ImageLoader::skipped);
@@ -280,7 +290,7 @@ impl Prepared {
         let mut trainer = (settings.trainer(resolved.learning_rate))
             .init(self.model, Arc::new(self.train))
             .optimizer(resolved.optimizer.init(resolved.weight_decay))
-            .evaluator(evaluator(&settings))
+            .evaluator(evaluator(&settings, &self.card, &self.device.device))
             .device(self.device.device)
             .checkpoints(checkpoints)
             .stop(stop.clone())
@@ -363,8 +373,23 @@ fn finish(
 }
 
 /// What measures a model as the trainer does.
-pub fn evaluator(settings: &Settings) -> Evaluator {
-    let evaluator = Evaluator::new(CrossEntropy::new());
+pub fn evaluator(settings: &Settings, card: &ModelCard, device: &Device) -> Evaluator {
+    let device = device.clone().without_autodiff();
+    let weights = card.class_weights.as_ref();
+    let weights = weights.map(|weights| Tensor::<1>::from_data(weights.as_slice(), &device));
+    let evaluator = if card.is_multi_label {
+        let loss = BinaryCrossEntropy::new();
+        Evaluator::new(match weights {
+            Some(weights) => loss.with_weights(weights),
+            None => loss,
+        })
+    } else {
+        let loss = CrossEntropy::new();
+        Evaluator::new(match weights {
+            Some(weights) => loss.with_weights(weights),
+            None => loss,
+        })
+    };
     (settings.metric.iter()).fold(evaluator, |evaluator, metric| metric.add_to(evaluator))
 }
 

@@ -1,6 +1,44 @@
-//! The table of the classes.
+//! The tables of the classes.
+
+use cutmix_train::LabelScores;
 
 use crate::terminal::{escaped, line, padded, width};
+
+/// Prints a row for each class of images that may have several: its average precision, and precision
+/// and recall at the threshold by which `chosen_on` gives the best F1 score.
+pub fn label_table(scores: &LabelScores, chosen_on: &LabelScores, classes: &[String]) {
+    let widest = column(classes);
+    line(format!(
+        "{}  images  average precision  threshold  precision   recall  F1 score",
+        padded(HEAD, widest)
+    ));
+    for (class, name) in classes.iter().enumerate() {
+        let Some(average) = scores.average_precision(class) else {
+            continue;
+        };
+        // A probability of one half.
+        let threshold = chosen_on.best_threshold(class).unwrap_or(0.0);
+        let at = scores.at(class, threshold);
+        let probability = 1.0 / (1.0 + (-threshold).exp());
+        let name = padded(name, widest);
+        line(format!(
+            "{name}  {:>6}  {:>15.2} %  {probability:>9.3}  {:>7.2} %  {:>6.2} %  {:>6.2} %",
+            scores.positives(class),
+            100.0 * average,
+            100.0 * at.precision,
+            100.0 * at.recall,
+            100.0 * at.f1(),
+        ));
+    }
+}
+
+const HEAD: &str = "class";
+
+/// The columns of a terminal that the names of the classes take.
+fn column(classes: &[String]) -> usize {
+    let widths = classes.iter().map(|name| width(name));
+    widths.max().unwrap_or(0).max(HEAD.len())
+}
 
 /// How often images of each class were predicted as each class.
 #[derive(Clone, Debug)]
@@ -22,13 +60,7 @@ impl ClassTable {
 
     /// Prints a row for each class that has images.
     pub fn print(&self, classes: &[String]) {
-        const HEAD: &str = "class";
-        let widest = classes
-            .iter()
-            .map(|name| width(name))
-            .max()
-            .unwrap_or(0)
-            .max(HEAD.len());
+        let widest = column(classes);
         line(format!(
             "{}  images  accuracy  most often taken for",
             padded(HEAD, widest)

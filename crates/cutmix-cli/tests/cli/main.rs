@@ -10,6 +10,7 @@ mod eval;
 mod extend;
 mod help;
 mod kill;
+mod photos;
 mod pictures;
 mod runs;
 mod signals;

@@ -34,7 +34,7 @@ impl Outputs {
     }
 
     /// Whether each sample has each class, shape `[N, K]`; of a distribution, with at least one half.
-    fn labels(&self) -> Tensor<2, Bool> {
+    pub(super) fn labels(&self) -> Tensor<2, Bool> {
         let [_, classes] = self.logits.dims();
         match &self.targets {
             Targets::Indices(indices) => indices.clone().one_hot::<2>(classes).bool(),

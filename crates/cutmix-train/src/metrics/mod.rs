@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod burn_metric;
+mod label_scores;
 
 use burn::tensor::Tensor;
 use cutmix::Targets;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use accuracy::shares;
 pub use burn_metric::Outputs;
 pub(crate) use burn_metric::{BurnMetric, DynMetric};
+pub use label_scores::{AtThreshold, LabelScores, MeanAveragePrecision};
 
 use crate::Error;
 use crate::history::Score;

@@ -51,24 +51,6 @@ pub enum DataError {
         /// Classes of the training set with similar names, or the first few.
         near: Vec<String>,
     },
-    /// The folder of a class has no usable image.
-    #[error("class `{class}` in {} has no {}image (jpg, jpeg, png, webp, bmp)", path.display(), if *skipped > 0 { "good " } else { "" })]
-    EmptyClass {
-        /// Folder of the class.
-        path: PathBuf,
-        /// Name of the class.
-        class: String,
-        /// Number of bad images that were skipped there.
-        skipped: usize,
-    },
-    /// The class folders of a validation or test set have no usable image.
-    #[error("{} has no {}image in its class folders (jpg, jpeg, png, webp, bmp)", path.display(), if *skipped > 0 { "good " } else { "" })]
-    NoImages {
-        /// Path of the folder.
-        path: PathBuf,
-        /// Number of bad images that were skipped there.
-        skipped: usize,
-    },
     /// An image cannot be decoded.
     #[error("bad image {}: {reason}", path.display())]
     Image {

@@ -1,12 +1,12 @@
 //! From pixels to the numbers that a network sees.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::augment::Fit;
 use super::loader::{Images, Uploader};
-use super::{DataError, Dataset, Image};
+use super::{ClassMap, DataError, Dataset, Image};
 
 /// Largest number of samples from which [`Normalize::of`] computes its statistics.
 const SAMPLES: usize = 10_000;
@@ -172,4 +172,23 @@ pub fn to_tensor(
     let filled = batch.fill(&uploader, inputs, |image: &Image| Ok::<_, DataError>(image));
     filled.into_iter().collect::<Result<(), _>>()?;
     Ok(uploader.upload(batch, images.len(), device))
+}
+
+/// Turns `N` maps of classes of one size into a batch of shape `[N, H, W]` on `device`.
+///
+/// # Errors
+/// [`DataError::Argument`] where there is no map or they differ in size.
+pub fn maps_to_tensor(maps: &[ClassMap], device: &Device) -> Result<Tensor<3, Int>, DataError> {
+    let Some(first) = maps.first() else {
+        return Err(DataError::argument("maps", "empty", "at least 1 map"));
+    };
+    let size = first.size();
+    if let Some(other) = maps.iter().find(|map| map.size() != size) {
+        let expected = format!("all {size}, as the first one");
+        return Err(DataError::argument("maps", other.size(), expected));
+    }
+    let classes = maps.iter().flat_map(ClassMap::classes);
+    let classes: Vec<_> = classes.map(|&class| i32::from(class)).collect();
+    let shape = [maps.len(), size.height, size.width];
+    Ok(Tensor::from_data(TensorData::new(classes, shape), device))
 }

@@ -38,7 +38,7 @@ use super::{DataError, Dataset, Image, Size, Splits};
 ///
 ///     fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
 ///         let white = 255 * (index % 2) as u8;
-///         Ok(Content::Image(Image::new(Size::square(1), 1, vec![white])?))
+///         Ok(Content::Image(Image::new(Size::new(1, 1), 1, vec![white])?))
 ///     }
 /// }
 ///

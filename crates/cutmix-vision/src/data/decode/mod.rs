@@ -1,6 +1,7 @@
 //! From the bytes of an image file to an image.
 
 mod budget;
+mod class_map;
 mod config;
 mod jpeg;
 mod pixels;
@@ -18,6 +19,7 @@ use super::sources::read_image;
 use super::view::{Opened, View};
 use super::{DataError, Image, Size};
 
+pub use class_map::load_class_map;
 pub use config::{DecodeConfig, Depth};
 
 /// The formats that are read, for messages.

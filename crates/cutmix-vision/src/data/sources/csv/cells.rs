@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::columns::{Columns, LabelColumns, flag};
-use super::table::{Row, Table};
+use super::table::{Row, Table, quoted};
 use crate::data::DataError;
 use crate::data::sources::labels::{Distinct, Tag, Tags, class_name, sorted};
 
@@ -28,7 +28,8 @@ impl Cell {
                 Some(true) => set.push(name.clone()),
                 Some(false) => {}
                 None => {
-                    let found = format!("`{text}` in line {}, column `{name}`", row.line);
+                    let (text, name) = (quoted(text), quoted(name));
+                    let found = format!("{text} in line {}, column {name}", row.line);
                     return Err(table.wrong("label", found, "0 or 1"));
                 }
             }

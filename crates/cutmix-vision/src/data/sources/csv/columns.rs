@@ -1,6 +1,6 @@
 //! What the columns of a table mean.
 
-use super::table::{Row, Table};
+use super::table::{Row, Table, quoted};
 use crate::data::DataError;
 use crate::data::sources::sets::split_of;
 
@@ -215,7 +215,7 @@ fn has_sets(table: &Table, column: usize) -> Result<bool, DataError> {
     }
     match other {
         Some((line, text)) if has_set => {
-            let found = format!("`{text}` in line {line}");
+            let found = format!("{} in line {line}", quoted(&text));
             Err(table.wrong("set", found, "train, val or test, such as valid or dev"))
         }
         _ => Ok(has_set),
@@ -243,9 +243,14 @@ fn flag_names(header: &[String], columns: &[usize], has_header: bool) -> Vec<Str
 }
 
 fn no_labels(table: &Table, header: &[String]) -> DataError {
+    /// Number of columns that are named.
+    const NAMED: usize = 12;
+    let names: Vec<_> = header.iter().take(NAMED).map(|name| quoted(name)).collect();
+    let names = names.join(", ");
     let found = match header.len() {
-        1 => format!("the column `{}` alone", header[0]),
-        _ => format!("the columns `{}`", header.join("`, `")),
+        1 => format!("the column {names} alone"),
+        2..=NAMED => format!("the columns {names}"),
+        len => format!("the columns {names} and {} more", len - NAMED),
     };
     let expected = "path and label, such as filename and class, or path and a column of 0 and 1 \
                     for each class";

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use self::cells::{Cell, Cells};
 use self::columns::Columns;
 use self::images::{Found, Images, Missing};
-use self::table::Table;
+use self::table::{Table, quoted};
 use super::labels::{Labels, Naming};
 use super::sets::{split_of, splits};
 use super::{Layout, read_image};
@@ -157,7 +157,7 @@ impl Rows {
                     });
                 }
                 Err(why) => {
-                    let first = || (format!("`{text}` in line {}", row.line), why, 0);
+                    let first = || (format!("{} in line {}", quoted(text), row.line), why, 0);
                     missing.get_or_insert_with(first).2 += 1;
                 }
             }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use crate::data::DataError;
+use crate::data::escape::escape;
 
 /// Separators of columns, in the order in which they are tried.
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
@@ -126,6 +127,15 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
         .read_to_end(&mut bytes)
         .map_err(io)?;
     Ok(bytes)
+}
+
+/// A text of a table in a message: its start, in one line.
+pub fn quoted(text: &str) -> String {
+    /// Number of characters that are shown.
+    const SHOWN: usize = 80;
+    let start: String = text.chars().take(SHOWN).collect();
+    let rest = if start.len() < text.len() { "..." } else { "" };
+    format!("`{}{rest}`", escape(start))
 }
 
 fn records(text: &str, separator: u8) -> impl Iterator<Item = csv::Result<StringRecord>> {

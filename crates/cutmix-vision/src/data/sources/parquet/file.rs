@@ -1,21 +1,19 @@
 //! One parquet file.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ::parquet::basic::{ConvertedType, Type};
-use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use ::parquet::data_type::ByteArrayType;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 use ::parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 
-use super::labels::{self, Levels};
+use super::column::Column;
+use super::labels;
 use super::pages::{Pages, can_unpack};
 use crate::data::DataError;
 use crate::data::sources::class_names;
-use crate::data::sources::forward::Run;
 use crate::data::sources::labels::Tags;
 
 /// Names of the column of images, the likelier first.
@@ -36,7 +34,7 @@ const LABELS: [&str; 9] = [
 /// Rows that are stored together.
 pub struct Group {
     /// Where the images are.
-    images: ColumnChunkMetaData,
+    pub images: ColumnChunkMetaData,
     pub rows: usize,
 }
 
@@ -70,23 +68,23 @@ impl ParquetFile {
         for group in metadata.row_groups() {
             // Every row takes some bytes, unless the number is wrong.
             let rows = usize::try_from(group.num_rows()).ok();
-            let rows = rows.filter(|rows| (read.labels.len() + rows) as u64 <= size);
+            let all = |rows: &usize| read.labels.len().saturating_add(*rows) as u64;
+            let rows = rows.filter(|rows| all(rows) <= size);
             let Some(rows) = rows else {
                 let found = format!("{} in a file of {size} bytes", group.num_rows());
                 return Err(DataError::format(path, "number of rows", found, "one for each image"));
             };
-            let [images, labels] = [images, label].map(|column| group.column(column));
+            let chunks = group.columns();
+            let (Some(images), Some(labels)) = (chunks.get(images), chunks.get(label)) else {
+                let found = format!("{} in a row group", chunks.len());
+                return Err(DataError::format(path, "number of columns", found, "those of the file"));
+            };
             check_chunk(path, images, size)?;
             check_chunk(path, labels, size)?;
             let column = column_path(labels.column_descr());
             let reader = open_column(path, labels, rows, limit)
                 .map_err(|error| failed(path, &column, error))?;
-            let descriptor = labels.column_descr();
-            let levels = Levels {
-                full: descriptor.max_def_level(),
-                is_list: descriptor.max_rep_level() > 0,
-            };
-            let labels = labels::read(reader, levels, rows);
+            let labels = labels::read(reader, rows);
             read.labels.extend(labels.map_err(|error| failed(path, &column, error))?);
             read.groups.push(Group {
                 images: images.clone(),
@@ -178,81 +176,19 @@ fn check_chunk(path: &Path, chunk: &ColumnChunkMetaData, size: u64) -> Result<()
     Ok(())
 }
 
-fn open_column(
+/// Opens a column of a row group of so many rows.
+pub fn open_column(
     path: &Path,
     chunk: &ColumnChunkMetaData,
     rows: usize,
     limit: u64,
-) -> Result<ColumnReader, ParquetError> {
+) -> Result<Column, ParquetError> {
     let pages = Pages::new(File::open(path)?, chunk, rows, limit)?;
-    Ok(get_column_reader(chunk.column_descr_ptr(), Box::new(pages)))
+    Ok(Column::new(pages, chunk.column_descr()))
 }
 
 fn failed(path: &Path, column: &str, error: ParquetError) -> DataError {
     let reason = error.to_string().replace('\n', " ");
     let found = format!("damaged, {column}: {reason}");
     DataError::format(path, "parquet file", found, "columns that can be read")
-}
-
-/// The images of rows that are stored together, which are being read.
-pub struct Images {
-    reader: ColumnReaderImpl<ByteArrayType>,
-    /// Definition level of an image that is there.
-    full: i16,
-    path: PathBuf,
-    /// Number of the next row in the file.
-    row: usize,
-}
-
-impl Images {
-    /// Opens the images of a group whose first row has the number `row` in the file.
-    pub fn open(path: &Path, group: &Group, row: usize, limit: u64) -> Result<Self, DataError> {
-        let reader = open_column(path, &group.images, group.rows, limit);
-        let reader = reader.map_err(|error| DataError::image(path, error))?;
-        let ColumnReader::ByteArrayColumnReader(reader) = reader else {
-            return Err(DataError::image(path, "the column of images has no bytes"));
-        };
-        Ok(Self {
-            reader,
-            full: group.images.column_descr().max_def_level(),
-            path: path.into(),
-            row,
-        })
-    }
-}
-
-impl Run for Images {
-    fn read(&mut self) -> Result<Vec<u8>, DataError> {
-        let path = row_path(&self.path, self.row);
-        let (mut levels, mut values) = (Vec::new(), Vec::new());
-        let read = self.reader.read_records(1, Some(&mut levels), None, &mut values);
-        let (records, ..) = read.map_err(|error| DataError::image(&path, error))?;
-        if records == 0 {
-            return Err(DataError::image(&path, "the column of images ends before it"));
-        }
-        self.row += 1;
-        let is_full = levels.first().is_none_or(|level| *level == self.full);
-        match values.first().filter(|_| is_full) {
-            Some(bytes) => Ok(bytes.data().to_vec()),
-            None => Err(DataError::image(&path, "it has no bytes")),
-        }
-    }
-
-    fn skip(&mut self, samples: usize) -> Result<(), DataError> {
-        let path = row_path(&self.path, self.row);
-        let skipped = self.reader.skip_records(samples);
-        let skipped = skipped.map_err(|error| DataError::image(&path, error))?;
-        if skipped < samples {
-            return Err(DataError::image(&path, "the column of images ends before it"));
-        }
-        self.row += samples;
-        Ok(())
-    }
-}
-
-/// A row of a file, for messages.
-pub fn row_path(path: &Path, row: usize) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(format!("#{row}"));
-    path.into()
 }

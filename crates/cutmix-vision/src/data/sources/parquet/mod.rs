@@ -1,17 +1,22 @@
 //! Parquet files of images, as the library `datasets` writes them.
 
+mod column;
 mod file;
+mod images;
 mod labels;
 mod pages;
+mod values;
 
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use ::parquet::errors::ParquetError;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use self::file::{Group, Images, ParquetFile, row_path};
+use self::file::{Group, ParquetFile};
+use self::images::{Images, row_path};
 use super::Layout;
 use super::forward::Forward;
 use super::labels::{Distinct, Labels, Naming, Tags};
@@ -221,4 +226,9 @@ impl Source for ParquetImages {
     fn runs(&self) -> Option<&[Range<usize>]> {
         Some(&self.runs)
     }
+}
+
+/// An error of the content of a file.
+fn wrong(reason: impl ToString) -> ParquetError {
+    ParquetError::General(reason.to_string())
 }

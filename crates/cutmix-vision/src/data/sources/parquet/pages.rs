@@ -5,20 +5,48 @@ use std::io::Read;
 use std::sync::Arc;
 
 use ::parquet::basic::{Compression, Encoding};
-use ::parquet::column::page::{Page, PageMetadata, PageReader};
-use ::parquet::errors::{ParquetError, Result};
+use ::parquet::column::page::{Page, PageReader};
+use ::parquet::errors::Result;
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::serialized_reader::SerializedPageReader;
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
-/// The pages of a column of a row group, of which a page may have so many bytes. What the decoders
-/// take on trust is checked here.
+use super::wrong;
+
+/// The pages of a column of a row group, of which each may have `limit` bytes.
 pub struct Pages {
     pages: SerializedPageReader<File>,
     compression: Compression,
     limit: u64,
-    has_dictionary: bool,
+    /// Number of values that may follow.
+    values: u64,
+}
+
+/// A page, unpacked.
+pub enum Unpacked {
+    Data(DataPage),
+    Dictionary {
+        values: usize,
+        bytes: Vec<u8>,
+    },
+}
+
+/// A page of values.
+pub struct DataPage {
+    /// Number of values, the missing ones included.
+    pub values: usize,
+    pub encoding: Encoding,
+    pub levels: PageLevels,
+    pub bytes: Vec<u8>,
+}
+
+/// How the levels at the start of a page are stored.
+pub enum PageLevels {
+    /// Each with its length before it, and with this encoding: of repetition and definition.
+    Prefixed([Encoding; 2]),
+    /// With these lengths, of repetition and definition.
+    Lengths([usize; 2]),
 }
 
 /// Whether pages that are packed in this way can be read.
@@ -29,6 +57,8 @@ pub fn can_unpack(compression: Compression) -> bool {
 
 impl Pages {
     pub fn new(file: File, chunk: &ColumnChunkMetaData, rows: usize, limit: u64) -> Result<Self> {
+        // A file of images has more bytes than labels. Only one made to exhaust memory has not.
+        let values = file.metadata()?.len();
         // As they are stored; they are unpacked here, where their size is bounded.
         let stored = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
         let pages = SerializedPageReader::new(Arc::new(file), &stored.build()?, rows, None)?;
@@ -36,8 +66,74 @@ impl Pages {
             pages,
             compression: chunk.compression(),
             limit,
-            has_dictionary: false,
+            values,
         })
+    }
+
+    /// The next page; `None` at the end of the column.
+    pub fn next(&mut self) -> Result<Option<Unpacked>> {
+        let Some(page) = self.pages.get_next_page()? else {
+            return Ok(None);
+        };
+        Ok(Some(match page {
+            Page::DictionaryPage { buf, num_values, .. } => {
+                let values = self.counted(num_values)?;
+                let bytes = self.unpack(&buf, 0)?;
+                Unpacked::Dictionary { values, bytes }
+            }
+            Page::DataPage {
+                buf,
+                num_values,
+                encoding,
+                def_level_encoding,
+                rep_level_encoding,
+                ..
+            } => Unpacked::Data(DataPage {
+                values: self.counted(num_values)?,
+                encoding,
+                levels: PageLevels::Prefixed([rep_level_encoding, def_level_encoding]),
+                bytes: self.unpack(&buf, 0)?,
+            }),
+            Page::DataPageV2 {
+                buf,
+                num_values,
+                encoding,
+                def_levels_byte_len,
+                rep_levels_byte_len,
+                is_compressed,
+                ..
+            } => {
+                let lengths = [rep_levels_byte_len as usize, def_levels_byte_len as usize];
+                let plain = lengths[0].checked_add(lengths[1]);
+                let plain = plain.filter(|plain| *plain <= buf.len());
+                let plain = plain.ok_or_else(|| wrong("a page is shorter than its levels"))?;
+                Unpacked::Data(DataPage {
+                    values: self.counted(num_values)?,
+                    encoding,
+                    levels: PageLevels::Lengths(lengths),
+                    bytes: self.unpack(&buf, if is_compressed { plain } else { buf.len() })?,
+                })
+            }
+        }))
+    }
+
+    /// Passes over the next page where it has no more than so many rows, in a column of one value for
+    /// each row; the number of its rows.
+    pub fn skip(&mut self, rows: usize) -> Result<Option<usize>> {
+        let page = self.pages.peek_next_page()?;
+        let values = page.filter(|page| !page.is_dict).and_then(|page| page.num_levels);
+        let Some(values) = values.filter(|values| *values <= rows) else {
+            return Ok(None);
+        };
+        self.pages.skip_next_page()?;
+        Ok(Some(values))
+    }
+
+    /// Counts the values of a page.
+    fn counted(&mut self, values: u32) -> Result<usize> {
+        let left = self.values.checked_sub(values.into());
+        self.values = left.ok_or_else(|| wrong("it has more values than the file has bytes"))?;
+        Ok(values as usize)
     }
 
     /// Unpacks all bytes of a page but its first ones, which are never packed.
@@ -45,17 +141,17 @@ impl Pages {
         let (start, packed) = bytes.split_at(plain);
         let mut unpacked = start.to_vec();
         let limit = self.limit;
+        let too_large = || wrong(format!("a page has more than {limit} bytes"));
         let fill = |reader: &mut dyn Read, into: &mut Vec<u8>| {
             reader.take(limit.saturating_add(1)).read_to_end(into).map_err(wrong)
         };
         match self.compression {
             // A page without values.
             _ if packed.is_empty() => {}
-            Compression::UNCOMPRESSED => unpacked.extend_from_slice(packed),
             Compression::SNAPPY => {
                 let bytes = snap::raw::decompress_len(packed).map_err(wrong)?;
                 if bytes as u64 > limit {
-                    return Err(self.too_large());
+                    return Err(too_large());
                 }
                 unpacked.extend(snap::raw::Decoder::new().decompress_vec(packed).map_err(wrong)?);
             }
@@ -66,85 +162,12 @@ impl Pages {
                 let mut frame = StreamingDecoder::new(packed).map_err(wrong)?;
                 fill(&mut frame, &mut unpacked)?;
             }
-            other => return Err(wrong(format!("it is packed by {other}"))),
+            // The others were refused when the file was opened.
+            _ => unpacked.extend_from_slice(packed),
         }
         if unpacked.len() as u64 > limit {
-            return Err(self.too_large());
+            return Err(too_large());
         }
         Ok(unpacked)
     }
-
-    fn too_large(&self) -> ParquetError {
-        wrong(format!("a page has more than {} bytes", self.limit))
-    }
-
-    fn check_encoding(&self, encoding: Encoding) -> Result<()> {
-        #[expect(deprecated)]
-        let is_dictionary = matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
-        if is_dictionary && !self.has_dictionary {
-            return Err(wrong("a page has no dictionary"));
-        }
-        Ok(())
-    }
-
-    /// A page of the unpacked bytes.
-    fn unpacked(&mut self, mut page: Page) -> Result<Page> {
-        match &mut page {
-            Page::DataPage { buf, encoding, .. } => {
-                self.check_encoding(*encoding)?;
-                *buf = self.unpack(buf, 0)?.into();
-            }
-            Page::DataPageV2 {
-                buf,
-                encoding,
-                def_levels_byte_len,
-                rep_levels_byte_len,
-                is_compressed,
-                ..
-            } => {
-                self.check_encoding(*encoding)?;
-                let levels = u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len);
-                if levels > buf.len() as u64 {
-                    return Err(wrong("a page is shorter than its levels"));
-                }
-                if *is_compressed {
-                    *buf = self.unpack(buf, levels as usize)?.into();
-                }
-            }
-            Page::DictionaryPage { buf, .. } => {
-                *buf = self.unpack(buf, 0)?.into();
-                self.has_dictionary = true;
-            }
-        }
-        Ok(page)
-    }
-}
-
-impl PageReader for Pages {
-    fn get_next_page(&mut self) -> Result<Option<Page>> {
-        match self.pages.get_next_page()? {
-            Some(page) => self.unpacked(page).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        self.pages.peek_next_page()
-    }
-
-    fn skip_next_page(&mut self) -> Result<()> {
-        self.pages.skip_next_page()
-    }
-}
-
-impl Iterator for Pages {
-    type Item = Result<Page>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.get_next_page().transpose()
-    }
-}
-
-fn wrong(reason: impl ToString) -> ParquetError {
-    ParquetError::General(reason.to_string())
 }

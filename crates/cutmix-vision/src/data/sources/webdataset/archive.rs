@@ -36,6 +36,8 @@ pub struct Archive {
     reader: Reader,
     /// Number of bytes of the unpacked archive that were read or passed over.
     position: u64,
+    /// Where the last header starts.
+    start: u64,
     /// Where the content of the last file ends.
     end: u64,
     /// Size of the unpacked archive, at most.
@@ -66,6 +68,7 @@ impl Archive {
             path: path.into(),
             reader,
             position: 0,
+            start: 0,
             end: 0,
             limit,
         })
@@ -129,6 +132,7 @@ impl Archive {
         self.skip(self.end.saturating_sub(self.position))?;
         let rest = self.position.next_multiple_of(BLOCK as u64) - self.position;
         self.skip(rest)?;
+        self.start = self.position;
         let mut block = Vec::with_capacity(BLOCK);
         let read = self
             .reader
@@ -191,10 +195,12 @@ impl Archive {
 
     fn skip(&mut self, bytes: u64) -> Result<(), DataError> {
         let skipped = match &mut self.reader {
-            // What lies beyond the end was refused when its header was read.
             Reader::Plain(reader) => {
-                let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-                reader.seek_relative(bytes).map(|()| bytes as u64)
+                // A file may be left behind its end.
+                if bytes > self.limit.saturating_sub(self.position) {
+                    return Err(self.cut());
+                }
+                reader.seek_relative(bytes as i64).map(|()| bytes)
             }
             Reader::Packed(reader) => io::copy(&mut reader.by_ref().take(bytes), &mut io::sink()),
         };
@@ -232,9 +238,8 @@ impl Archive {
     }
 
     fn damaged(&self, reason: impl ToString) -> DataError {
-        let at = self.position.saturating_sub(BLOCK as u64);
         let reason = reason.to_string().replace('\n', " ");
-        let found = format!("damaged near byte {at}: {reason}");
+        let found = format!("damaged near byte {}: {reason}", self.start);
         DataError::format(&self.path, "tar archive", found, "headers of tar's format")
     }
 

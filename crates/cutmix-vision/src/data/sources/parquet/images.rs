@@ -1,0 +1,78 @@
+//! The column of images.
+
+use std::path::{Path, PathBuf};
+
+use ::parquet::errors::ParquetError;
+
+use super::column::Column;
+use super::file::{Group, open_column};
+use super::values::Value;
+use super::wrong;
+use crate::data::DataError;
+use crate::data::sources::forward::Run;
+
+/// The images of rows that are stored together, which are being read.
+pub struct Images {
+    column: Column,
+    path: PathBuf,
+    /// Number of the next row in the file.
+    row: usize,
+    /// Whether reading has failed, after which the position is not known.
+    has_failed: bool,
+}
+
+impl Images {
+    /// Opens the images of a group whose first row has the number `row` in the file.
+    pub fn open(path: &Path, group: &Group, row: usize, limit: u64) -> Result<Self, DataError> {
+        let column = open_column(path, &group.images, group.rows, limit);
+        Ok(Self {
+            column: column.map_err(|error| DataError::image(path, error))?,
+            path: path.into(),
+            row,
+            has_failed: false,
+        })
+    }
+
+    /// Reads from the column, which passes over so many rows.
+    fn advance<T>(
+        &mut self,
+        rows: usize,
+        read: impl FnOnce(&mut Column) -> Result<T, ParquetError>,
+    ) -> Result<T, DataError> {
+        let path = row_path(&self.path, self.row);
+        if self.has_failed {
+            return Err(DataError::image(&path, "an image before it is damaged"));
+        }
+        self.row += rows;
+        read(&mut self.column).map_err(|error| {
+            self.has_failed = true;
+            DataError::image(&path, error)
+        })
+    }
+}
+
+impl Run for Images {
+    fn read(&mut self) -> Result<Vec<u8>, DataError> {
+        let path = row_path(&self.path, self.row);
+        let read = |column: &mut Column| match column.next()? {
+            None => Err(wrong("the column of images ends before it")),
+            Some(entry) => Ok(match entry.value {
+                Some(Value::Bytes(bytes)) => Some(bytes.to_vec()),
+                _ => None,
+            }),
+        };
+        let bytes = self.advance(1, read)?;
+        bytes.ok_or_else(|| DataError::image(&path, "it has no bytes"))
+    }
+
+    fn skip(&mut self, samples: usize) -> Result<(), DataError> {
+        self.advance(samples, |column| column.skip(samples))
+    }
+}
+
+/// A row of a file, for messages.
+pub fn row_path(path: &Path, row: usize) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(format!("#{row}"));
+    path.into()
+}
