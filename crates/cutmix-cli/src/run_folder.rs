@@ -1,7 +1,7 @@
 //! The folder of a run.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -208,8 +208,12 @@ impl RunFolder {
     /// process that is killed in between has not started one.
     pub fn start(&self, settings: &Settings, manifest: &Manifest) -> Result<(), Error> {
         self.remove_temporary();
-        let json = serde_json::to_vec(manifest).expect("texts and numbers are JSON");
-        write_whole(&self.manifest(), &json)?;
+        // Of millions of samples the text would be large.
+        write_whole_with(&self.manifest(), |file| {
+            let mut file = BufWriter::new(file);
+            serde_json::to_writer(&mut file, manifest)?;
+            file.flush()
+        })?;
         self.write_settings(settings)
     }
 
@@ -287,10 +291,17 @@ fn is_started(folder: &Path) -> io::Result<bool> {
 
 /// Writes a file whole or not at all, also after a power failure.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let write = || -> io::Result<()> {
-        let mut file = AtomicFile::create(path, TEMPORARY)?;
-        file.write_all(bytes)?;
+    write_whole_with(path, |file| file.write_all(bytes))
+}
+
+/// Writes a file whole or not at all, also after a power failure.
+fn write_whole_with(
+    path: &Path,
+    write: impl FnOnce(&mut AtomicFile) -> io::Result<()>,
+) -> Result<(), Error> {
+    let written = AtomicFile::create(path, TEMPORARY).and_then(|mut file| {
+        write(&mut file)?;
         file.commit()
-    };
-    write().map_err(|error| Error::write(path, error))
+    });
+    written.map_err(|error| Error::write(path, error))
 }
