@@ -2,9 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
-use cutmix_vision::{DataConfig, DataError, DecodeConfig, Depth, Image, View, load_image, open};
+use cutmix_vision::{
+    Content, DataConfig, DataError, Dataset, DecodeConfig, Depth, Image, ImageLoader, Label,
+    LoaderConfig, Normalize, Source, View, load_image, open,
+};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
+use proptest::prelude::*;
 use tempfile::tempdir;
 
 fn load(path: impl AsRef<Path>, size: usize, channels: usize) -> Result<Image, DataError> {
@@ -213,4 +218,176 @@ fn an_image_that_takes_too_much_memory_is_named_with_its_size() {
         matches!(error, DataError::TooLarge { memory: 10_000, .. }),
         "{error}"
     );
+}
+
+/// A JPEG of this size with details everywhere.
+fn jpeg(width: u32, height: u32, quality: u8) -> Vec<u8> {
+    let pixel = |x: u32, y: u32| {
+        let (x, y) = (f64::from(x), f64::from(y));
+        let wave = |phase: f64| 128.0 + 100.0 * ((x / 9.0 + phase).sin() * (y / 7.0).cos());
+        Rgb([wave(0.0) as u8, wave(1.0) as u8, wave(2.0) as u8])
+    };
+    let mut file = Vec::new();
+    let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, quality);
+    encoder
+        .encode_image(&RgbImage::from_fn(width, height, pixel))
+        .unwrap();
+    file
+}
+
+/// The largest difference of two images.
+fn difference(one: &Image, other: &Image) -> u8 {
+    assert_eq!(one.size(), other.size());
+    let pairs = one.pixels().iter().zip(other.pixels());
+    pairs
+        .map(|(one, other)| one.abs_diff(*other))
+        .max()
+        .unwrap()
+}
+
+#[test]
+fn a_part_of_a_jpeg_equals_that_part_of_the_whole() {
+    let set = in_memory(jpeg(131, 97, 95));
+    let whole = set.original(0).unwrap();
+    for size in [1, 8, 32, 97] {
+        let view = View::new([3, size, size]);
+        let expected = in_pixels(whole.clone())
+            .with_view(view)
+            .unwrap()
+            .image(0)
+            .unwrap();
+        let found = set.clone().with_view(view).unwrap().image(0).unwrap();
+        // At less than half of the size a smaller version is decoded.
+        let limit = if size > 48 { 0 } else { 48 };
+        let worst = difference(&found, &expected);
+        assert!(worst <= limit, "{size}: {worst}");
+    }
+    // Random crops, which are decoded alone.
+    for (scale, limit) in [("0.9..1", 0), ("0.3..0.5", 1)] {
+        let augment = format!("random-resized-crop:scale={scale}");
+        let draw = |set: Dataset, index| {
+            let view = View::new([3, 64, 64]);
+            let set = set.with_view(view).unwrap();
+            let normalize = Normalize::imagenet();
+            let config = LoaderConfig::new(1, normalize).with_augment(augment.parse().unwrap());
+            ImageLoader::train(set, config)
+                .unwrap()
+                .image(index, 0)
+                .unwrap()
+        };
+        for epoch in 0..40 {
+            let found = draw(set.clone(), epoch);
+            let expected = draw(in_pixels(whole.clone()), epoch);
+            let worst = difference(&found, &expected);
+            assert!(worst <= limit, "{scale}, epoch {epoch}: {worst}");
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_that_ends_early_or_lacks_its_middle_is_a_bad_image() {
+    let good = jpeg(200, 150, 90);
+    let is_bad = |bytes: Vec<u8>| match in_memory(bytes).original(0) {
+        Err(DataError::Image { .. }) => true,
+        Ok(_) => false,
+        Err(error) => panic!("{error}"),
+    };
+    for share in [30, 60, 90] {
+        assert!(
+            is_bad(good[..good.len() * share / 100].to_vec()),
+            "{share} %"
+        );
+    }
+    let middle = good.len() / 2;
+    assert!(is_bad([&good[..middle], &good[middle + 500..]].concat()));
+    // What comes after the end is no part of the image.
+    assert!(!is_bad([&good[..], b"and more"].concat()));
+    assert!(!is_bad([&good[..], &[0; 5000]].concat()));
+}
+
+/// A good file of each format.
+fn good_files() -> Vec<Vec<u8>> {
+    let image = RgbImage::from_fn(24, 17, |x, y| {
+        Rgb([(9 * x) as u8, (13 * y) as u8, (x * y) as u8])
+    });
+    let formats = [
+        ImageFormat::Jpeg,
+        ImageFormat::Png,
+        ImageFormat::Gif,
+        ImageFormat::Tiff,
+        ImageFormat::WebP,
+        ImageFormat::Bmp,
+    ];
+    let file = |format| {
+        let mut file = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut file, format).unwrap();
+        file.into_inner()
+    };
+    formats.into_iter().map(file).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #[test]
+    fn no_bytes_make_a_decoder_panic_or_take_more_than_its_memory(
+        format in 0usize..6,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let files = GOOD.get_or_init(good_files);
+        let mut bytes = files[format].clone();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let set = in_memory(bytes);
+        for image in [set.image(0), set.original(0)] {
+            match image {
+                Ok(image) => prop_assert!(image.size().area() > 0),
+                Err(error) => prop_assert!(error.is_of_image(), "{}", error),
+            }
+        }
+    }
+}
+
+static GOOD: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+
+/// A set of one file, which is decoded within 16 MiB.
+fn in_memory(bytes: Vec<u8>) -> Dataset {
+    one(Content::File(bytes.into()))
+}
+
+/// A set of one image.
+fn in_pixels(image: Image) -> Dataset {
+    one(Content::Image(image))
+}
+
+fn one(content: Content<'static>) -> Dataset {
+    #[derive(Debug)]
+    struct One(Content<'static>);
+
+    impl Source for One {
+        fn len(&self) -> usize {
+            1
+        }
+
+        fn name(&self, _: usize) -> String {
+            "file".into()
+        }
+
+        fn label(&self, _: usize) -> Label {
+            Label::Class(0)
+        }
+
+        fn content(&self, _: usize) -> Result<Content<'_>, DataError> {
+            Ok(self.0.clone())
+        }
+    }
+
+    let view = View::new([3, 8, 8]);
+    let set = Dataset::from_source(vec!["a".into()], view, Arc::new(One(content))).unwrap();
+    set.with_decoding(DecodeConfig::new().with_memory(16 << 20))
 }

@@ -99,10 +99,13 @@ fn wrong_files_are_errors_that_name_the_column() {
     fs::write(&path, &whole[..whole.len() - 40]).unwrap();
     assert_says(
         open(&path, &DataConfig::new()),
-        &["a.parquet", "damaged, in its metadata"],
+        &["a.parquet", "unreadable in its metadata"],
     );
     fs::write(&path, "").unwrap();
-    assert_says(open(&path, &DataConfig::new()), &["a.parquet", "damaged"]);
+    assert_says(
+        open(&path, &DataConfig::new()),
+        &["a.parquet", "unreadable"],
+    );
     let result = parquet(dir.path().join("none.parquet"), &DataConfig::new());
     assert!(matches!(result, Err(DataError::NotFound { .. })));
     fs::remove_file(&path).unwrap();

@@ -49,6 +49,7 @@ pub use random_erasing::RandomErasing;
 pub use random_resized_crop::RandomResizedCrop;
 pub use rect::Rect;
 pub use registry::{AUGMENTATIONS, AugmentationConfig, AugmentationInfo, Setting};
+pub(super) use resize::part as resize_part;
 pub use rotate::Rotate;
 pub use shift::Shift;
 pub use text::LISTS;

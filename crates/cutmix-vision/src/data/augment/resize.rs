@@ -16,16 +16,32 @@ pub(super) fn crop(image: &Image, region: Rect, to: Size) -> Result<Image, DataE
 pub(super) fn window(image: &Image, to: Size, window: Rect) -> Result<Image, DataError> {
     let size = image.size();
     // The window in the pixels of the image.
-    let part = |start: usize, length: usize, side: usize, to: usize| {
-        let scale = side as f64 / to as f64;
-        let start = start as f64 * scale;
-        // Rounding must not push the end out of the image.
-        (start, (length as f64 * scale).min(side as f64 - start))
-    };
-    let (top, height) = part(window.top, window.height, size.height, to.height);
-    let (left, width) = part(window.left, window.width, size.width, to.width);
+    let scale = [
+        size.height as f64 / to.height as f64,
+        size.width as f64 / to.width as f64,
+    ];
+    let corner = [window.top as f64 * scale[0], window.left as f64 * scale[1]];
+    let lengths = [
+        window.height as f64 * scale[0],
+        window.width as f64 * scale[1],
+    ];
+    part(image, corner, lengths, window.size())
+}
+
+/// Resizes a part of an image to the size `to`. Its first row and column, and its height and width, need
+/// not be whole numbers.
+pub(in crate::data) fn part(
+    image: &Image,
+    [top, left]: [f64; 2],
+    [height, width]: [f64; 2],
+    to: Size,
+) -> Result<Image, DataError> {
+    let size = image.size();
+    // Rounding must not push the end out of the image.
+    let height = height.min(size.height as f64 - top);
+    let width = width.min(size.width as f64 - left);
     let options = options().crop(left, top, width, height);
-    resize(image, Rect::whole(size), options, window.size())
+    resize(image, Rect::whole(size), options, to)
 }
 
 fn options() -> ResizeOptions {

@@ -1,62 +1,169 @@
-//! JPEG files.
+//! JPEG files, of which only what is needed is decoded.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::ImageFormat;
 use image::metadata::Orientation;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use libjpeg_turbo_rs::{Decoder as Jpeg, JpegError, PixelFormat, ScalingFactor};
 
 use super::{Decoder, Failure, Header};
-use crate::data::augment::Transform;
+use crate::data::augment::{Rect, Transform, resize_part};
 use crate::data::{Image, Size};
+
+/// Denominators of the scales at which a decoder makes fewer pixels, the smallest scale first. 8 x 8
+/// coefficients become a block of 1, 2 or 4 pixels a side.
+const DENOMINATORS: [usize; 3] = [8, 4, 2];
+
+/// Number of bytes that the coefficients and the pixels of a file take, for each of its pixels.
+const BASELINE: u64 = 6;
+/// The same where a file repeats its image in several scans, whose coefficients are all kept.
+const PROGRESSIVE: u64 = 12;
 
 /// Reads the header of a JPEG file.
 pub fn header<'a>(decoder: &'a Decoder, bytes: &'a [u8]) -> Result<Header<'a>, Failure> {
-    let mut jpeg = JpegDecoder::new(ZCursor::new(bytes));
-    jpeg.decode_headers().map_err(Failure::bad)?;
-    let info = jpeg
-        .info()
-        .ok_or_else(|| Failure::bad("the file has no image"))?;
-    let orientation = (jpeg.exif()).and_then(|exif| Orientation::from_exif_chunk(exif));
-    let pixels = u64::from(info.width) * u64::from(info.height);
+    let jpeg = guarded(|| Jpeg::new(bytes))?;
+    let frame = jpeg.header();
+    let (width, height) = (frame.width(), frame.height());
+    let each = if frame.is_progressive {
+        PROGRESSIVE
+    } else {
+        BASELINE
+    };
+    let orientation = jpeg.exif_orientation().and_then(Orientation::from_exif);
     Ok(Header {
         decoder,
         bytes,
         format: ImageFormat::Jpeg,
-        stored: Size {
-            height: info.height.into(),
-            width: info.width.into(),
-        },
+        stored: Size::new(height, width),
         orientation: orientation.unwrap_or(Orientation::NoTransforms),
-        channels: if info.components == 1 { 1 } else { 3 },
-        memory: 6 * pixels,
+        channels: if frame.components.len() == 1 { 1 } else { 3 },
+        memory: each * width as u64 * height as u64,
     })
 }
 
 /// Decodes a whole JPEG.
 pub fn decode(header: &Header<'_>, channels: usize) -> Result<Image, Failure> {
-    let _reserved = header.reserve(header.memory)?;
-    let color = if channels == 1 {
-        ColorSpace::Luma
-    } else {
-        ColorSpace::RGB
-    };
-    let options = DecoderOptions::default()
-        .set_max_width(usize::MAX)
-        .set_max_height(usize::MAX)
-        .jpeg_set_out_colorspace(color);
-    let mut jpeg = JpegDecoder::new_with_options(ZCursor::new(header.bytes), options);
-    let pixels = jpeg.decode().map_err(Failure::bad)?;
-    let image = Image::new(header.stored, channels, pixels)?;
+    let (image, _) = decode_part(header, channels, Part::whole())?;
     Ok(super::upright(image, header.orientation))
 }
 
-/// Decodes and transforms a JPEG.
+/// Decodes and transforms a JPEG: at a scale at which it is still as large as what is wanted, and of
+/// a crop not much more than its region.
 pub fn decode_transformed(
     header: &Header<'_>,
     transform: &Transform,
     channels: usize,
 ) -> Result<Image, Failure> {
-    Ok(transform.apply(decode(header, channels)?)?)
+    transform.check(header.size())?;
+    let (region, to) = match *transform {
+        Transform::Crop { region, to } => (region, to),
+        Transform::Resize { to, .. } => (Rect::whole(header.size()), to),
+        _ => return Ok(transform.apply(decode(header, channels)?)?),
+    };
+    let fits = |denominator: &usize| {
+        region.height >= denominator * to.height && region.width >= denominator * to.width
+    };
+    let denominator = DENOMINATORS.into_iter().find(fits).unwrap_or(1);
+    let is_crop = matches!(transform, Transform::Crop { .. });
+    // What is cut out of an image that is turned is another part of the file.
+    let is_upright = header.orientation == Orientation::NoTransforms;
+    let part = Part {
+        denominator,
+        region: (is_crop && is_upright).then_some(region),
+    };
+    let (image, [top, left]) = decode_part(header, channels, part)?;
+    let image = super::upright(image, header.orientation);
+    if !is_crop {
+        return Ok(transform.apply(image)?);
+    }
+    let scaled = |value: usize| value as f64 / denominator as f64;
+    let corner = [
+        scaled(region.top) - top as f64,
+        scaled(region.left) - left as f64,
+    ];
+    let size = [scaled(region.height), scaled(region.width)];
+    if denominator == 1 {
+        // Exactly these pixels and no others.
+        let region = Rect {
+            top: region.top - top,
+            left: region.left - left,
+            ..region
+        };
+        return Ok(Transform::Crop { region, to }.apply(image)?);
+    }
+    Ok(resize_part(&image, corner, size, to)?)
+}
+
+/// What is decoded of an image.
+struct Part {
+    /// The image is made smaller by this factor: 1, 2, 4 or 8.
+    denominator: usize,
+    /// Region of the image, or all of it.
+    region: Option<Rect>,
+}
+
+impl Part {
+    fn whole() -> Self {
+        Self {
+            denominator: 1,
+            region: None,
+        }
+    }
+
+    /// The first pixel that is wanted and the number of pixels, of the smaller image, in one
+    /// direction.
+    fn span(&self, start: usize, length: usize, side: usize) -> (usize, usize) {
+        let first = start / self.denominator;
+        let end = (start + length).div_ceil(self.denominator).min(side);
+        (first.min(side - 1), end.max(first + 1) - first)
+    }
+}
+
+/// Decodes a part of an image as it is stored. Returns it with its first row and column in the image
+/// of that scale: columns begin at a whole block.
+fn decode_part(
+    header: &Header<'_>,
+    channels: usize,
+    part: Part,
+) -> Result<(Image, [usize; 2]), Failure> {
+    let scale = (part.denominator * part.denominator) as u64;
+    let coefficients = header.memory / 2;
+    let _reserved = header.reserve(coefficients + coefficients / scale)?;
+    guarded(|| {
+        let mut jpeg = Jpeg::new(header.bytes)?;
+        let format = if channels == 1 {
+            PixelFormat::Grayscale
+        } else {
+            PixelFormat::Rgb
+        };
+        jpeg.set_output_format(format);
+        jpeg.set_scale(ScalingFactor::try_new(1, part.denominator as u32)?);
+        // A file that is cut off is no good image.
+        jpeg.set_stop_on_warning(true);
+        let mut size = Size::new(jpeg.output_height(), jpeg.output_width());
+        let mut corner = [0, 0];
+        if let Some(region) = part.region {
+            let (top, height) = part.span(region.top, region.height, size.height);
+            let (first, width) = part.span(region.left, region.width, size.width);
+            jpeg.set_crop_region(first, top, width, height);
+            let components = jpeg.header().components.iter();
+            let samples = components.map(|one| usize::from(one.horizontal_sampling));
+            let block = samples.max().unwrap_or(1) * 8 / part.denominator;
+            let left = first - first % block.max(1);
+            size = Size::new(height, width + first - left);
+            corner = [top, left];
+        }
+        let mut pixels = vec![0; jpeg.output_buffer_size()?];
+        jpeg.decode_image_into(&mut pixels)?;
+        Ok((size, corner, pixels))
+    })
+    .and_then(|(size, corner, pixels)| Ok((Image::new(size, channels, pixels)?, corner)))
+}
+
+/// Runs the decoder. On a few damaged files it panics, which is one more way to say that they are.
+fn guarded<T>(work: impl FnOnce() -> Result<T, JpegError>) -> Result<T, Failure> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(Failure::bad),
+        Err(_) => Err(Failure::bad("the file is damaged")),
+    }
 }

@@ -70,14 +70,17 @@ impl<I, E: std::error::Error + Send + Sync + 'static> BurnSource<I, E> {
 
     fn sample(&self, index: usize) -> Result<(Content<'static>, Label), DataError> {
         let item = self.dataset.get(index);
-        let item = item.map_err(|error| DataError::image(Path::new(&format!("#{index}")), error))?;
+        let item =
+            item.map_err(|error| DataError::image(Path::new(&format!("#{index}")), error))?;
         (self.to_sample)(item)
     }
 }
 
 impl<I, E> fmt::Debug for BurnSource<I, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BurnSource").field("len", &self.labels.len()).finish_non_exhaustive()
+        f.debug_struct("BurnSource")
+            .field("len", &self.labels.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use crate::data::DataError;
 
@@ -12,6 +13,9 @@ const KEPT: usize = 512;
 /// Number of bytes of these samples, at most.
 const KEPT_BYTES: usize = 128 << 20;
 
+/// Number of places at which runs are open, at most. Threads that share a set read at one place each.
+const OPEN: usize = 16;
+
 /// A file whose samples are read one after another.
 pub trait Run {
     /// Reads the next sample.
@@ -19,15 +23,24 @@ pub trait Run {
 
     /// Passes over so many samples.
     fn skip(&mut self, samples: usize) -> Result<(), DataError>;
+
+    /// Whether an error has left it in a place that is not known.
+    fn is_lost(&self) -> bool;
 }
 
-/// A run that is being read.
+/// The runs that are being read, by any number of threads.
 #[derive(Debug)]
-pub struct Forward<R> {
-    open: Option<Open<R>>,
+pub struct Reading<R>(Mutex<Runs<R>>);
+
+#[derive(Debug)]
+struct Runs<R> {
+    /// The runs that are open, the one that was used last at the end. A run may be open several times,
+    /// each at another place.
+    open: Vec<Open<R>>,
     kept: HashMap<usize, Vec<u8>>,
     /// The kept samples, the oldest first. Some may have been taken.
     order: VecDeque<usize>,
+    /// Number of bytes of the kept samples.
     bytes: usize,
 }
 
@@ -38,21 +51,34 @@ struct Open<R> {
     left: Range<usize>,
 }
 
-impl<R> Default for Forward<R> {
+impl<R> Default for Reading<R> {
     fn default() -> Self {
-        Self {
-            open: None,
+        Self(Mutex::new(Runs {
+            open: Vec::new(),
             kept: HashMap::new(),
             order: VecDeque::new(),
             bytes: 0,
-        }
+        }))
     }
 }
 
-impl<R: Run> Forward<R> {
-    /// The bytes of a sample of the run that has the samples `samples`, which is opened where it is
-    /// not the one that is being read or where the sample was read before.
+impl<R: Run> Reading<R> {
+    /// The bytes of a sample of the run that has the samples `samples`. It is read on from the nearest
+    /// place before the sample where the run is open; where there is none, it is opened.
     pub fn get(
+        &self,
+        sample: usize,
+        samples: &Range<usize>,
+        open: impl FnOnce() -> Result<R, DataError>,
+    ) -> Result<Vec<u8>, DataError> {
+        // A run is put back only after it was read, so a panic leaves none in a wrong place.
+        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get(sample, samples, open)
+    }
+}
+
+impl<R: Run> Runs<R> {
+    fn get(
         &mut self,
         sample: usize,
         samples: &Range<usize>,
@@ -62,10 +88,17 @@ impl<R: Run> Forward<R> {
             self.bytes -= bytes.len();
             return Ok(bytes);
         }
-        // Taken out, so that after an error the run is opened anew.
-        let current = self.open.take().filter(|open| open.left.contains(&sample));
-        let mut current = match current {
-            Some(current) => current,
+        self.open.retain(|open| !open.run.is_lost());
+        let before = self
+            .open
+            .iter()
+            .enumerate()
+            .filter(|(_, open)| open.left.contains(&sample));
+        let nearest = before
+            .max_by_key(|(_, open)| open.left.start)
+            .map(|(at, _)| at);
+        let mut current = match nearest {
+            Some(nearest) => self.open.remove(nearest),
             None => Open {
                 run: open()?,
                 left: samples.clone(),
@@ -75,18 +108,21 @@ impl<R: Run> Forward<R> {
         current.run.skip(far)?;
         current.left.start += far;
         while current.left.start < sample {
-            let bytes = current.run.read();
-            // Where this one cannot be read, the next ones may be; it is read anew when it is asked
-            // for.
-            if let Ok(bytes) = bytes {
+            // One that cannot be read is read anew when it is asked for.
+            if let Ok(bytes) = current.run.read() {
                 self.keep(current.left.start, bytes);
             }
             current.left.start += 1;
         }
-        let bytes = current.run.read()?;
+        let bytes = current.run.read();
         current.left.start += 1;
-        self.open = Some(current);
-        Ok(bytes)
+        if !current.left.is_empty() {
+            self.open.push(current);
+        }
+        if self.open.len() > OPEN {
+            self.open.remove(0);
+        }
+        bytes
     }
 
     fn keep(&mut self, sample: usize, bytes: Vec<u8>) {
@@ -127,12 +163,16 @@ mod tests {
             self.next += samples;
             Ok(())
         }
+
+        fn is_lost(&self) -> bool {
+            false
+        }
     }
 
     /// Asks for the samples in this order; how often the run was opened and how many were read.
     fn ask(samples: impl IntoIterator<Item = usize>) -> (usize, usize) {
         let (mut opened, read) = (0, std::cell::Cell::new(0));
-        let mut forward = Forward::default();
+        let forward = Reading::default();
         for sample in samples {
             let open = || {
                 opened += 1;
@@ -155,6 +195,14 @@ mod tests {
     fn a_sample_that_was_read_before_opens_the_run_anew() {
         // Twice from 0 to 7, then 8; 3 was kept.
         assert_eq!(ask([7, 7, 8, 3]), (2, 17));
+    }
+
+    #[test]
+    fn readers_at_several_places_do_not_disturb_each_other() {
+        let places = (0..100).flat_map(|at| [at, 3000 + at, 6000 + at]);
+        let (opened, read) = ask(places);
+        // The first reader of a place passes over what the others are waiting for.
+        assert!(opened <= 4 && read < 4000, "{opened} {read}");
     }
 
     #[test]

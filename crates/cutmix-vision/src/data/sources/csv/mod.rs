@@ -3,25 +3,22 @@
 mod cells;
 mod columns;
 mod images;
+mod rows;
 mod table;
 mod tables;
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::cells::{Cell, Cells};
-use self::columns::Columns;
-use self::images::{Found, Images, Missing};
-use self::table::{Table, quoted};
+use self::rows::{Files, Rows};
+use self::table::Table;
 use super::labels::{Labels, Naming};
-use super::sets::{split_of, splits};
+use super::sets::splits;
 use super::{Layout, read_image};
 use crate::data::escape::escape;
 use crate::data::source::{Content, Label};
-use crate::data::{DataConfig, DataError, Source, Split, Splits};
+use crate::data::{DataConfig, DataError, Source, Splits};
 
 pub(super) const LAYOUT: Layout = Layout {
     about: "a CSV file of paths and labels (labels.csv, or train.csv, val.csv and test.csv)",
@@ -104,180 +101,6 @@ pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
     Ok(splits(&all, &sets))
 }
 
-/// The rows of the tables, while they are read.
-struct Rows {
-    images: Images,
-    files: Files,
-    cells: Cells,
-    lines: Vec<Line>,
-    tables: Vec<PathBuf>,
-}
-
-/// Where a sample is from, and its set.
-struct Line {
-    table: usize,
-    number: u64,
-    set: Split,
-}
-
-impl Rows {
-    fn new(root: &Path) -> Self {
-        Self {
-            images: Images::new(root.into()),
-            files: Files::default(),
-            cells: Cells::default(),
-            lines: Vec::new(),
-            tables: Vec::new(),
-        }
-    }
-
-    /// Adds the rows of a table. `set` is that of its images where no column has it.
-    fn add(&mut self, table: &Table, set: Split) -> Result<(), DataError> {
-        let columns = Columns::of(table, |text| self.images.is_image(text))?;
-        self.cells.add_columns(&columns);
-        let mut missing = None;
-        for row in columns.rows(table) {
-            let row = row?;
-            if row.len() < columns.len || row.iter().skip(columns.len).any(|text| !text.is_empty())
-            {
-                let found = format!("{} in line {}", row.len(), row.line);
-                return Err(table.wrong("number of columns", found, columns.len));
-            }
-            let named = columns.set.and_then(|column| split_of(row.get(column)));
-            let set = named.unwrap_or(set);
-            let text = row.get(columns.path);
-            match self.images.find(text, set)? {
-                Ok(found) => {
-                    self.files.push(found);
-                    self.cells.cells.push(Cell::of(table, &columns, &row)?);
-                    self.lines.push(Line {
-                        table: self.tables.len(),
-                        number: row.line,
-                        set,
-                    });
-                }
-                Err(why) => {
-                    let first = || (format!("{} in line {}", quoted(text), row.line), why, 0);
-                    missing.get_or_insert_with(first).2 += 1;
-                }
-            }
-        }
-        self.tables.push(table.path.clone());
-        match missing {
-            Some((first, why, count)) => Err(self.missing(table, &first, why, count)),
-            None => Ok(()),
-        }
-    }
-
-    /// The error of rows without an image.
-    fn missing(&self, table: &Table, first: &str, why: Missing, count: usize) -> DataError {
-        let others = match count - 1 {
-            0 => String::new(),
-            others => format!(" and {others} more"),
-        };
-        let found = match why {
-            Missing::None => format!("{first}, which is no file{others}"),
-            Missing::Several(one, other) => {
-                let (one, other) = (one.display(), other.display());
-                format!("{first}, which may be {one} or {other}{others}")
-            }
-        };
-        let root = self.images.root().display();
-        let expected = format!("a path relative to {root}, or the name of one image below it");
-        table.wrong("image", found, expected)
-    }
-
-    /// The samples without repetitions, in order.
-    fn kept(&self) -> Result<Vec<u32>, DataError> {
-        let mut order: Vec<_> = (0..self.files.files.len() as u32).collect();
-        let key = |&at: &u32| {
-            let file = &self.files.files[at as usize];
-            (file.folder, &file.name, at)
-        };
-        order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
-        let mut is_kept = vec![true; order.len()];
-        for pair in order.windows(2) {
-            let [first, again] = [pair[0] as usize, pair[1] as usize];
-            let (file, other) = (&self.files.files[first], &self.files.files[again]);
-            if (file.folder, &file.name) != (other.folder, &other.name) {
-                continue;
-            }
-            is_kept[again] = false;
-            let (line, other) = (&self.lines[first], &self.lines[again]);
-            if line.set != other.set || !self.cells.cells.are_equal(first, again) {
-                let image = self.files.path(again);
-                let found = format!(
-                    "{} with another label or set in line {} than in line {} of {}",
-                    image.display(),
-                    other.number,
-                    line.number,
-                    self.tables[line.table].display()
-                );
-                let path = &self.tables[other.table];
-                return Err(DataError::format(path, "image", found, "each image once"));
-            }
-        }
-        Ok((0..order.len() as u32)
-            .filter(|&at| is_kept[at as usize])
-            .collect())
-    }
-}
-
-/// Image files. There may be millions, so each is small.
-#[derive(Default)]
-struct Files {
-    folders: Vec<PathBuf>,
-    numbers: HashMap<PathBuf, u32>,
-    files: Vec<ImageFile>,
-}
-
-#[derive(Clone)]
-struct ImageFile {
-    name: Box<OsStr>,
-    /// Index of its folder.
-    folder: u32,
-    /// Size in bytes.
-    bytes: u64,
-}
-
-impl Files {
-    fn push(&mut self, Found { path, bytes }: Found) {
-        let parent = path.parent().unwrap_or(Path::new(""));
-        let folder = match self.numbers.get(parent) {
-            Some(&folder) => folder,
-            None => {
-                let next = self.folders.len() as u32;
-                self.folders.push(parent.into());
-                self.numbers.insert(parent.into(), next);
-                next
-            }
-        };
-        self.files.push(ImageFile {
-            name: path.file_name().unwrap_or_default().into(),
-            folder,
-            bytes,
-        });
-    }
-
-    fn path(&self, index: usize) -> PathBuf {
-        let file = &self.files[index];
-        self.folders[file.folder as usize].join(&*file.name)
-    }
-
-    /// These files alone, without what is needed to add more.
-    fn select(mut self, kept: &[u32]) -> Self {
-        if kept.len() < self.files.len() {
-            self.files = kept
-                .iter()
-                .map(|&at| self.files[at as usize].clone())
-                .collect();
-        }
-        self.files.shrink_to_fit();
-        self.numbers = HashMap::new();
-        self
-    }
-}
-
 /// The images of a table.
 struct CsvImages {
     /// Folder to which names are relative.
@@ -297,7 +120,7 @@ impl fmt::Debug for CsvImages {
 
 impl Source for CsvImages {
     fn len(&self) -> usize {
-        self.files.files.len()
+        self.files.len()
     }
 
     fn name(&self, index: usize) -> String {
@@ -318,7 +141,7 @@ impl Source for CsvImages {
     }
 
     fn bytes(&self, index: usize) -> u64 {
-        self.files.files[index].bytes
+        self.files.bytes(index)
     }
 
     fn path(&self, index: usize) -> PathBuf {

@@ -13,11 +13,14 @@ use super::column::Column;
 use super::labels;
 use super::pages::{Pages, can_unpack};
 use crate::data::DataError;
+use crate::data::escape::escape;
 use crate::data::sources::class_names;
 use crate::data::sources::labels::Tags;
 
 /// Names of the column of images, the likelier first.
-const IMAGES: [&str; 8] = ["image", "img", "images", "picture", "photo", "jpg", "png", "webp"];
+const IMAGES: [&str; 8] = [
+    "image", "img", "images", "picture", "photo", "jpg", "png", "webp",
+];
 /// Names of the column of labels, the likelier first.
 const LABELS: [&str; 9] = [
     "label",
@@ -72,20 +75,31 @@ impl ParquetFile {
             let rows = rows.filter(|rows| all(rows) <= size);
             let Some(rows) = rows else {
                 let found = format!("{} in a file of {size} bytes", group.num_rows());
-                return Err(DataError::format(path, "number of rows", found, "one for each image"));
+                return Err(DataError::format(
+                    path,
+                    "number of rows",
+                    found,
+                    "one for each image",
+                ));
             };
             let chunks = group.columns();
             let (Some(images), Some(labels)) = (chunks.get(images), chunks.get(label)) else {
                 let found = format!("{} in a row group", chunks.len());
-                return Err(DataError::format(path, "number of columns", found, "those of the file"));
+                return Err(DataError::format(
+                    path,
+                    "number of columns",
+                    found,
+                    "those of the file",
+                ));
             };
             check_chunk(path, images, size)?;
             check_chunk(path, labels, size)?;
-            let column = column_path(labels.column_descr());
+            let column = format!("in column {}", column_path(labels.column_descr()));
             let reader = open_column(path, labels, rows, limit)
                 .map_err(|error| failed(path, &column, error))?;
             let labels = labels::read(reader, rows);
-            read.labels.extend(labels.map_err(|error| failed(path, &column, error))?);
+            read.labels
+                .extend(labels.map_err(|error| failed(path, &column, error))?);
             read.groups.push(Group {
                 images: images.clone(),
                 rows,
@@ -110,36 +124,55 @@ fn columns(
     features: Option<&Value>,
 ) -> Result<[usize; 2], DataError> {
     let columns = metadata.file_metadata().schema_descr().columns();
-    let position = |fits: &dyn Fn(&ColumnDescriptor) -> bool| {
-        columns.iter().position(|column| fits(column))
-    };
-    let images = IMAGES.iter().find_map(|name| {
-        position(&|column| is_image(column, name) && column.max_rep_level() == 0)
-    });
+    let position =
+        |fits: &dyn Fn(&ColumnDescriptor) -> bool| columns.iter().position(|column| fits(column));
+    let images = IMAGES
+        .iter()
+        .find_map(|name| position(&|column| is_image(column, name) && column.max_rep_level() == 0));
     let is_label = |column: &ColumnDescriptor, name: &str| {
-        column.path().parts().first().is_some_and(|part| part == name) && column.max_rep_level() < 2
+        column
+            .path()
+            .parts()
+            .first()
+            .is_some_and(|part| part == name)
+            && column.max_rep_level() < 2
     };
     let named = |name: &&str| position(&|column| is_label(column, name));
     let described = || {
         let has_names = |name: &&String| {
             features.is_some_and(|all| class_names::of_features(all, Some(name)).is_some())
         };
-        let names = features?.as_object()?.keys().filter(has_names).collect::<Vec<_>>();
+        let names = features?
+            .as_object()?
+            .keys()
+            .filter(has_names)
+            .collect::<Vec<_>>();
         match names.as_slice() {
             [name] => position(&|column| is_label(column, name)),
             _ => None,
         }
     };
-    let label = LABELS.iter().find_map(|name| named(name)).or_else(described);
+    let label = LABELS
+        .iter()
+        .find_map(named)
+        .or_else(described);
     let missing = |what, expected: String| {
         let mut names: Vec<_> = columns.iter().map(|column| column_path(column)).collect();
         names.truncate(12);
         let found = format!("missing among {}", names.join(", "));
         DataError::format(path, what, found, expected)
     };
-    let image_error = || missing("column of images", format!("{} with bytes", IMAGES.join(", ")));
+    let image_error = || {
+        missing(
+            "column of images",
+            format!("{} with bytes", IMAGES.join(", ")),
+        )
+    };
     let label_error = || missing("column of labels", LABELS.join(", "));
-    Ok([images.ok_or_else(image_error)?, label.ok_or_else(label_error)?])
+    Ok([
+        images.ok_or_else(image_error)?,
+        label.ok_or_else(label_error)?,
+    ])
 }
 
 /// Whether a column has the bytes of images: `image.bytes`, or `image` where that is no text.
@@ -154,24 +187,35 @@ fn is_image(column: &ColumnDescriptor, name: &str) -> bool {
 }
 
 fn column_path(column: &ColumnDescriptor) -> String {
-    column.path().string()
+    escape(column.path().string())
 }
 
 /// Checks that a column is inside the file and can be unpacked.
 fn check_chunk(path: &Path, chunk: &ColumnChunkMetaData, size: u64) -> Result<(), DataError> {
-    let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+    let start = chunk
+        .dictionary_page_offset()
+        .unwrap_or(chunk.data_page_offset());
     let end = start.checked_add(chunk.compressed_size());
-    let is_inside = start >= 0
-        && chunk.compressed_size() >= 0
-        && end.is_some_and(|end| end as u64 <= size);
+    let is_inside =
+        start >= 0 && chunk.compressed_size() >= 0 && end.is_some_and(|end| end as u64 <= size);
     let column = column_path(chunk.column_descr());
     if !is_inside {
         let found = format!("outside of the file in {column}");
-        return Err(DataError::format(path, "column", found, format!("in its {size} bytes")));
+        return Err(DataError::format(
+            path,
+            "column",
+            found,
+            format!("in its {size} bytes"),
+        ));
     }
     if !can_unpack(chunk.compression()) {
         let found = format!("{} in {column}", chunk.compression());
-        return Err(DataError::format(path, "compression", found, "none, SNAPPY, GZIP or ZSTD"));
+        return Err(DataError::format(
+            path,
+            "compression",
+            found,
+            "none, SNAPPY, GZIP or ZSTD",
+        ));
     }
     Ok(())
 }
@@ -188,7 +232,13 @@ pub fn open_column(
 }
 
 fn failed(path: &Path, column: &str, error: ParquetError) -> DataError {
-    let reason = error.to_string().replace('\n', " ");
-    let found = format!("damaged, {column}: {reason}");
+    let found = format!("unreadable {column}: {}", reason(&error));
     DataError::format(path, "parquet file", found, "columns that can be read")
+}
+
+/// An error in words, in one line.
+pub fn reason(error: &ParquetError) -> String {
+    let text = error.to_string().replace('\n', " ");
+    text.strip_prefix("Parquet error: ")
+        .map_or(text.clone(), String::from)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ::parquet::errors::ParquetError;
 
 use super::column::Column;
-use super::file::{Group, open_column};
+use super::file::{Group, open_column, reason};
 use super::values::Value;
 use super::wrong;
 use crate::data::DataError;
@@ -17,8 +17,8 @@ pub struct Images {
     path: PathBuf,
     /// Number of the next row in the file.
     row: usize,
-    /// Whether reading has failed, after which the position is not known.
-    has_failed: bool,
+    /// Whether an error has left the column in a place that is not known.
+    is_lost: bool,
 }
 
 impl Images {
@@ -26,10 +26,10 @@ impl Images {
     pub fn open(path: &Path, group: &Group, row: usize, limit: u64) -> Result<Self, DataError> {
         let column = open_column(path, &group.images, group.rows, limit);
         Ok(Self {
-            column: column.map_err(|error| DataError::image(path, error))?,
+            column: column.map_err(|error| DataError::image(path, reason(&error)))?,
             path: path.into(),
             row,
-            has_failed: false,
+            is_lost: false,
         })
     }
 
@@ -40,13 +40,13 @@ impl Images {
         read: impl FnOnce(&mut Column) -> Result<T, ParquetError>,
     ) -> Result<T, DataError> {
         let path = row_path(&self.path, self.row);
-        if self.has_failed {
+        if self.is_lost {
             return Err(DataError::image(&path, "an image before it is damaged"));
         }
         self.row += rows;
         read(&mut self.column).map_err(|error| {
-            self.has_failed = true;
-            DataError::image(&path, error)
+            self.is_lost = true;
+            DataError::image(&path, reason(&error))
         })
     }
 }
@@ -67,6 +67,10 @@ impl Run for Images {
 
     fn skip(&mut self, samples: usize) -> Result<(), DataError> {
         self.advance(samples, |column| column.skip(samples))
+    }
+
+    fn is_lost(&self) -> bool {
+        self.is_lost
     }
 }
 

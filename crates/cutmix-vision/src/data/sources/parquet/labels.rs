@@ -14,7 +14,11 @@ pub fn read(mut column: Column, rows: usize) -> Result<Vec<Option<Tags>>> {
     while let Some(entry) = column.next()? {
         let tag = entry.value.map(tag).transpose()?.flatten();
         if entry.starts_row {
-            let first = if has_lists { Some(Tags::Several(Vec::new())) } else { None };
+            let first = if has_lists {
+                Some(Tags::Several(Vec::new()))
+            } else {
+                None
+            };
             labels.push(first);
         }
         match (labels.last_mut(), tag) {

@@ -10,7 +10,7 @@ mod values;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use ::parquet::errors::ParquetError;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -18,7 +18,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use self::file::{Group, ParquetFile};
 use self::images::{Images, row_path};
 use super::Layout;
-use super::forward::Forward;
+use super::forward::Reading;
 use super::labels::{Distinct, Labels, Naming, Tags};
 use super::sets::{files, splits};
 use crate::data::escape::escape;
@@ -47,7 +47,7 @@ pub(super) const LAYOUT: Layout = Layout {
 /// Pages may be packed by snappy, gzip or zstd, or not at all. The labels are read, and no image is.
 /// The images of a row group can only be read one after another, so each group is one of the
 /// [runs](Source::runs), and the last samples that were passed over are kept, at most 512 and 128
-/// MiB for each set.
+/// MiB.
 ///
 /// # Errors
 /// [`DataError::Format`] where a file is damaged or has no such columns, a label is missing or
@@ -65,10 +65,17 @@ pub fn parquet(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, Da
         vec![(path.into(), Split::Train)]
     };
     let limit = config.decoding.memory;
-    let read: Vec<_> = files.par_iter().map(|(file, _)| ParquetFile::read(file, limit)).collect();
+    let read: Vec<_> = files
+        .par_iter()
+        .map(|(file, _)| ParquetFile::read(file, limit))
+        .collect();
     let mut read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
     let names = read.iter_mut().find_map(|file| file.names.take());
-    let root = if path.is_dir() { Some(path) } else { path.parent() };
+    let root = if path.is_dir() {
+        Some(path)
+    } else {
+        path.parent()
+    };
     let mut source = ParquetImages {
         root: root.unwrap_or(Path::new("")).into(),
         limit,
@@ -82,10 +89,15 @@ pub fn parquet(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, Da
                 labels.push(label.ok_or_else(|| no_label(file, row))?);
                 sets.push(*set);
             }
-            source.add(file, *set, read.groups);
+            source.add(file, read.groups);
         }
     }
-    let first = |set| files.iter().find(|(_, other)| *other == set).map(|(file, _)| file.clone());
+    let first = |set| {
+        files
+            .iter()
+            .find(|(_, other)| *other == set)
+            .map(|(file, _)| file.clone())
+    };
     if sets.is_empty() {
         return Err(match unlabelled.first().and_then(|&set| first(set)) {
             Some(file) => no_label(&file, 0),
@@ -99,7 +111,7 @@ pub fn parquet(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, Da
     };
     let (classes, labels) = naming.number(labels.map(|label| label), &sets)?;
     source.labels = Some(labels);
-    let all = config.dataset(classes, std::sync::Arc::new(source))?;
+    let all = config.dataset(classes, Arc::new(source))?;
     Ok(Splits {
         unlabelled: unlabelled.first().and_then(|&set| first(set)),
         ..splits(&all, &sets)
@@ -110,25 +122,38 @@ fn is_at(path: &Path) -> bool {
     if path.is_dir() {
         files(path, &SUFFIXES).is_ok_and(|files| !files.is_empty())
     } else {
-        path.is_file() && path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("parquet"))
+        path.is_file()
+            && path
+                .extension()
+                .is_some_and(|suffix| suffix.eq_ignore_ascii_case("parquet"))
     }
 }
 
 /// The sets that have samples and no labels.
 fn unlabelled(files: &[(PathBuf, Split)], read: &[ParquetFile]) -> Vec<Split> {
     let labels = |set| {
-        let read = files.iter().zip(read).filter(move |((_, other), _)| *other == set);
+        let read = files
+            .iter()
+            .zip(read)
+            .filter(move |((_, other), _)| *other == set);
         read.flat_map(|(_, read)| &read.labels)
     };
-    let has_none = |set: &Split| {
-        labels(*set).next().is_some() && labels(*set).all(Option::<Tags>::is_none)
-    };
-    [Split::Train, Split::Val, Split::Test].into_iter().filter(has_none).collect()
+    let has_none =
+        |set: &Split| labels(*set).next().is_some() && labels(*set).all(Option::<Tags>::is_none);
+    [Split::Train, Split::Val, Split::Test]
+        .into_iter()
+        .filter(has_none)
+        .collect()
 }
 
 fn no_label(file: &Path, row: usize) -> DataError {
     let found = format!("missing in row {row}");
-    DataError::format(file, "label", found, "one for each image, or none in the whole set")
+    DataError::format(
+        file,
+        "label",
+        found,
+        "one for each image, or none in the whole set",
+    )
 }
 
 /// The images in parquet files.
@@ -141,22 +166,20 @@ struct ParquetImages {
     files: Vec<PathBuf>,
     groups: Vec<Rows>,
     runs: Vec<Range<usize>>,
-    /// The row groups that are being read, one for each set: sets are read side by side.
-    reading: [Mutex<Forward<Images>>; 3],
+    reading: Reading<Images>,
 }
 
 /// A row group of one of the files.
 struct Rows {
     /// Index of its file.
     file: usize,
-    set: Split,
     group: Group,
     /// Number of its first row in the file.
     first: usize,
 }
 
 impl ParquetImages {
-    fn add(&mut self, path: &Path, set: Split, groups: Vec<Group>) {
+    fn add(&mut self, path: &Path, groups: Vec<Group>) {
         let mut first = 0;
         for group in groups.into_iter().filter(|group| group.rows > 0) {
             let start = self.runs.last().map_or(0, |run| run.end);
@@ -164,7 +187,6 @@ impl ParquetImages {
             let rows = group.rows;
             self.groups.push(Rows {
                 file: self.files.len(),
-                set,
                 group,
                 first,
             });
@@ -177,7 +199,12 @@ impl ParquetImages {
     fn at(&self, index: usize) -> (&Rows, &Range<usize>, &Path, usize) {
         let at = self.runs.partition_point(|run| run.end <= index);
         let (rows, run) = (&self.groups[at], &self.runs[at]);
-        (rows, run, &self.files[rows.file], rows.first + index - run.start)
+        (
+            rows,
+            run,
+            &self.files[rows.file],
+            rows.first + index - run.start,
+        )
     }
 }
 
@@ -208,14 +235,10 @@ impl Source for ParquetImages {
 
     fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
         let (rows, samples, file, _) = self.at(index);
-        let reading = match rows.set {
-            Split::Val => &self.reading[1],
-            Split::Test => &self.reading[2],
-            Split::Train | Split::Unused => &self.reading[0],
-        };
-        let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
         let open = || Images::open(file, &rows.group, rows.first, self.limit);
-        Ok(Content::File(reading.get(index, samples, open)?.into()))
+        Ok(Content::File(
+            self.reading.get(index, samples, open)?.into(),
+        ))
     }
 
     fn path(&self, index: usize) -> PathBuf {

@@ -26,10 +26,7 @@ pub struct Pages {
 /// A page, unpacked.
 pub enum Unpacked {
     Data(DataPage),
-    Dictionary {
-        values: usize,
-        bytes: Vec<u8>,
-    },
+    Dictionary { values: usize, bytes: Vec<u8> },
 }
 
 /// A page of values.
@@ -60,7 +57,10 @@ impl Pages {
         // A file of images has more bytes than labels. Only one made to exhaust memory has not.
         let values = file.metadata()?.len();
         // As they are stored; they are unpacked here, where their size is bounded.
-        let stored = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
+        let stored = chunk
+            .clone()
+            .into_builder()
+            .set_compression(Compression::UNCOMPRESSED);
         let pages = SerializedPageReader::new(Arc::new(file), &stored.build()?, rows, None)?;
         Ok(Self {
             pages,
@@ -76,7 +76,9 @@ impl Pages {
             return Ok(None);
         };
         Ok(Some(match page {
-            Page::DictionaryPage { buf, num_values, .. } => {
+            Page::DictionaryPage {
+                buf, num_values, ..
+            } => {
                 let values = self.counted(num_values)?;
                 let bytes = self.unpack(&buf, 0)?;
                 Unpacked::Dictionary { values, bytes }
@@ -121,7 +123,9 @@ impl Pages {
     /// each row; the number of its rows.
     pub fn skip(&mut self, rows: usize) -> Result<Option<usize>> {
         let page = self.pages.peek_next_page()?;
-        let values = page.filter(|page| !page.is_dict).and_then(|page| page.num_levels);
+        let values = page
+            .filter(|page| !page.is_dict)
+            .and_then(|page| page.num_levels);
         let Some(values) = values.filter(|values| *values <= rows) else {
             return Ok(None);
         };
@@ -143,7 +147,10 @@ impl Pages {
         let limit = self.limit;
         let too_large = || wrong(format!("a page has more than {limit} bytes"));
         let fill = |reader: &mut dyn Read, into: &mut Vec<u8>| {
-            reader.take(limit.saturating_add(1)).read_to_end(into).map_err(wrong)
+            reader
+                .take(limit.saturating_add(1))
+                .read_to_end(into)
+                .map_err(wrong)
         };
         match self.compression {
             // A page without values.
@@ -153,7 +160,11 @@ impl Pages {
                 if bytes as u64 > limit {
                     return Err(too_large());
                 }
-                unpacked.extend(snap::raw::Decoder::new().decompress_vec(packed).map_err(wrong)?);
+                unpacked.extend(
+                    snap::raw::Decoder::new()
+                        .decompress_vec(packed)
+                        .map_err(wrong)?,
+                );
             }
             Compression::GZIP(_) => {
                 fill(&mut MultiGzDecoder::new(packed), &mut unpacked)?;

@@ -72,7 +72,9 @@ impl Hybrid {
         self.run = if is_packed {
             // In groups of eight.
             let bit = self.at * 8;
-            self.at = self.at.saturating_add(count.saturating_mul(self.width as usize));
+            self.at = self
+                .at
+                .saturating_add(count.saturating_mul(self.width as usize));
             Run::Packed {
                 bit,
                 left: count.saturating_mul(8),
@@ -93,7 +95,10 @@ impl Hybrid {
     fn header(&mut self) -> Result<u32> {
         let mut number = 0;
         for shift in (0..35).step_by(7) {
-            let byte = self.bytes.get(self.at).ok_or_else(|| wrong("a page ends early"))?;
+            let byte = self
+                .bytes
+                .get(self.at)
+                .ok_or_else(|| wrong("a page ends early"))?;
             self.at += 1;
             number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
@@ -119,9 +124,16 @@ fn bits(bytes: &[u8], from: usize, count: u32) -> Option<u32> {
 /// The values of a page, one after another.
 #[derive(Debug)]
 pub enum Values {
-    Plain { bytes: Vec<u8>, at: usize, kind: Type },
+    Plain {
+        bytes: Vec<u8>,
+        at: usize,
+        kind: Type,
+    },
     /// Truth values, of one bit each.
-    Bits { bytes: Vec<u8>, at: usize },
+    Bits {
+        bytes: Vec<u8>,
+        at: usize,
+    },
     Hybrid(Hybrid),
     /// Numbers of values of the dictionary.
     Indices(Hybrid),
@@ -144,7 +156,9 @@ impl Values {
                 let bytes = bytes.split_off(bytes.len().min(4));
                 Ok(Self::Hybrid(Hybrid::new(bytes, 1)?))
             }
-            other => Err(wrong(format!("values are encoded by {other}, which is not supported"))),
+            other => Err(wrong(format!(
+                "values are encoded by {other}, which is not supported"
+            ))),
         }
     }
 
@@ -191,7 +205,11 @@ fn plain(bytes: &[u8], at: usize, kind: Type) -> Result<(Value<'_>, usize)> {
         }
         Type::BYTE_ARRAY => {
             let (len, start) = part(at, 4).ok_or_else(ends)?;
-            let len = len.first_chunk().copied().map(u32::from_le_bytes).ok_or_else(ends)?;
+            let len = len
+                .first_chunk()
+                .copied()
+                .map(u32::from_le_bytes)
+                .ok_or_else(ends)?;
             let (value, next) = part(start, len as usize).ok_or_else(ends)?;
             Ok((Value::Bytes(value), next))
         }

@@ -3,26 +3,21 @@
 mod archive;
 mod index;
 mod shards;
+mod source;
 mod tags;
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::ops::Range;
+use std::iter;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::{fmt, iter};
+use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use self::archive::Archive;
-use self::index::{Image, Index};
-use super::forward::{Forward, Run};
-use super::labels::{Distinct, Labels, Naming};
+use self::index::Index;
+use self::source::Shards;
+use super::labels::{Distinct, Naming};
 use super::sets::splits;
 use super::{Layout, class_names};
-use crate::data::escape::escape;
-use crate::data::source::{Content, Label};
-use crate::data::{DataConfig, DataError, Source, Split, Splits};
+use crate::data::{DataConfig, DataError, Split, Splits};
 
 pub(super) const LAYOUT: Layout = Layout {
     about: "tar shards of images with .cls or .json files (train-0000.tar)",
@@ -47,8 +42,8 @@ pub(super) const LAYOUT: Layout = Layout {
 ///
 /// The headers and labels of all shards are read, and no image is. Images of plain shards are read in
 /// any order. Those of compressed ones can only be read one after another, so each shard is one of
-/// the [runs](Source::runs), and the last samples that were passed over are kept, at most 512 and
-/// 128 MiB for each set.
+/// the [runs](crate::data::Source::runs), and the last samples that were passed over are kept, at most 512 and
+/// 128 MiB.
 ///
 /// # Errors
 /// [`DataError::Format`] where a shard is cut off or damaged, or unpacks to more than 100 times its
@@ -75,9 +70,9 @@ pub fn webdataset(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits,
             .labels
             .into_iter()
             .for_each(|label| labels.push(label));
-        shards.add(file, set, index.images, index.is_packed);
+        shards.add(file, index.images, index.is_packed);
     }
-    if shards.images.is_empty() {
+    if shards.is_empty() {
         return Err(DataError::NoClasses { path: path.into() });
     }
     let above = root.parent().filter(|_| !path.is_dir());
@@ -107,204 +102,4 @@ fn root(path: &Path, files: &[(PathBuf, Split)]) -> PathBuf {
         root = dir.parent();
     }
     PathBuf::new()
-}
-
-/// A file of samples.
-struct Shard {
-    path: PathBuf,
-    /// Path relative to the data folder.
-    name: String,
-    set: Split,
-    is_packed: bool,
-    samples: Range<usize>,
-}
-
-/// The samples of shards, as they are added and read.
-struct Shards {
-    root: PathBuf,
-    shards: Vec<Shard>,
-    images: Vec<Image>,
-    /// Size of an image in bytes, at most.
-    memory: u64,
-}
-
-impl Shards {
-    fn new(root: &Path, memory: u64) -> Self {
-        Self {
-            root: root.into(),
-            shards: Vec::new(),
-            images: Vec::new(),
-            memory,
-        }
-    }
-
-    fn add(&mut self, path: PathBuf, set: Split, images: Vec<Image>, is_packed: bool) {
-        let relative = path.strip_prefix(&self.root).unwrap_or(&path);
-        let name = relative.iter().map(escape).collect::<Vec<_>>().join("/");
-        let start = self.images.len();
-        self.images.extend(images);
-        if self.images.len() > start {
-            self.shards.push(Shard {
-                path,
-                name,
-                set,
-                is_packed,
-                samples: start..self.images.len(),
-            });
-        }
-    }
-
-    fn finish(self, labels: Labels) -> TarImages {
-        let has_packed = self.shards.iter().any(|shard| shard.is_packed);
-        let runs = self.shards.iter().map(|shard| shard.samples.clone());
-        TarImages {
-            runs: has_packed.then(|| runs.collect()),
-            shards: Arc::new(self),
-            labels,
-            reading: Default::default(),
-        }
-    }
-
-    /// The shard of a sample.
-    fn shard(&self, sample: usize) -> &Shard {
-        let at = self
-            .shards
-            .partition_point(|shard| shard.samples.end <= sample);
-        &self.shards[at]
-    }
-
-    /// Where a sample is, for messages.
-    fn path(&self, sample: usize) -> PathBuf {
-        self.shard(sample).path.join(&*self.images[sample].name)
-    }
-
-    /// Checks that a sample is not larger than the memory.
-    fn check(&self, sample: usize) -> Result<(), DataError> {
-        let bytes = self.images[sample].bytes;
-        if bytes <= self.memory {
-            return Ok(());
-        }
-        Err(DataError::TooLarge {
-            path: self.path(sample),
-            what: format!("a file of {bytes} bytes"),
-            memory: self.memory,
-        })
-    }
-}
-
-/// The images in shards.
-struct TarImages {
-    shards: Arc<Shards>,
-    labels: Labels,
-    runs: Option<Vec<Range<usize>>>,
-    /// The compressed shards that are being read, one for each set: sets are read side by side.
-    reading: [Mutex<Forward<Packed>>; 3],
-}
-
-impl fmt::Debug for TarImages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TarImages")
-            .field("root", &self.shards.root)
-            .field("len", &self.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Source for TarImages {
-    fn len(&self) -> usize {
-        self.shards.images.len()
-    }
-
-    fn name(&self, index: usize) -> String {
-        format!(
-            "{}/{}",
-            self.shards.shard(index).name,
-            self.shards.images[index].name
-        )
-    }
-
-    fn label(&self, index: usize) -> Label {
-        self.labels.get(index)
-    }
-
-    fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
-        self.shards.check(index)?;
-        let shard = self.shards.shard(index);
-        let bytes = if shard.is_packed {
-            let reading = match shard.set {
-                Split::Val => &self.reading[1],
-                Split::Test => &self.reading[2],
-                Split::Train | Split::Unused => &self.reading[0],
-            };
-            let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
-            reading.get(index, &shard.samples, || Packed::open(&self.shards, shard))?
-        } else {
-            read_plain(shard, &self.shards.images[index])?
-        };
-        Ok(Content::File(bytes.into()))
-    }
-
-    fn bytes(&self, index: usize) -> u64 {
-        self.shards.images[index].bytes
-    }
-
-    fn path(&self, index: usize) -> PathBuf {
-        self.shards.path(index)
-    }
-
-    fn runs(&self) -> Option<&[Range<usize>]> {
-        self.runs.as_deref()
-    }
-}
-
-/// Reads an image of a plain shard. The shard is opened for each, as there may be more of them than
-/// a process may have open, and reading by several threads needs a position for each.
-fn read_plain(shard: &Shard, image: &Image) -> Result<Vec<u8>, DataError> {
-    let io = |error| DataError::io(&shard.path, error);
-    let mut file = File::open(&shard.path).map_err(io)?;
-    file.seek(SeekFrom::Start(image.offset)).map_err(io)?;
-    let mut bytes = Vec::with_capacity(image.bytes as usize);
-    file.take(image.bytes).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 == image.bytes {
-        return Ok(bytes);
-    }
-    Err(DataError::image(
-        &shard.path.join(&*image.name),
-        "the shard has become shorter",
-    ))
-}
-
-/// A compressed shard that is being read.
-struct Packed {
-    shards: Arc<Shards>,
-    archive: Archive,
-    /// The next sample.
-    next: usize,
-}
-
-impl Packed {
-    fn open(shards: &Arc<Shards>, shard: &Shard) -> Result<Self, DataError> {
-        Ok(Self {
-            shards: shards.clone(),
-            archive: Archive::open(&shard.path)?,
-            next: shard.samples.start,
-        })
-    }
-}
-
-impl Run for Packed {
-    fn read(&mut self) -> Result<Vec<u8>, DataError> {
-        let sample = self.next;
-        self.next += 1;
-        self.shards.check(sample)?;
-        let image = &self.shards.images[sample];
-        let bytes = self.archive.read_at(image.offset, image.bytes);
-        bytes.map_err(|error| DataError::image(&self.shards.path(sample), error))
-    }
-
-    fn skip(&mut self, samples: usize) -> Result<(), DataError> {
-        // Reading the next one passes over what is before it.
-        self.next += samples;
-        Ok(())
-    }
 }
