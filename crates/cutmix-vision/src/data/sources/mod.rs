@@ -1,6 +1,7 @@
 //! The layouts of data that are known, one file each. A new one is a file here and a line in
 //! [`LAYOUTS`].
 
+mod burn;
 mod cifar;
 mod class_names;
 mod csv;
@@ -10,6 +11,8 @@ mod folder;
 mod forward;
 mod idx;
 mod labels;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod sets;
 mod webdataset;
 
@@ -17,6 +20,7 @@ use std::path::Path;
 
 use super::{DataConfig, DataError, Splits};
 
+pub use burn::BurnSource;
 pub use cifar::cifar;
 pub use csv::csv;
 #[cfg(feature = "fashion-mnist")]
@@ -24,14 +28,18 @@ pub use fashion_mnist::fashion_mnist;
 pub(super) use folder::read_image;
 pub use folder::{Reason, Unused, image_folder};
 pub use idx::idx;
+#[cfg(feature = "parquet")]
+pub use parquet::parquet;
 pub use webdataset::webdataset;
 
 /// Layouts in the order in which they are looked for. The last one is assumed of any folder that is
 /// none of the others.
-pub static LAYOUTS: [Layout; 5] = [
+pub static LAYOUTS: &[Layout] = &[
     idx::LAYOUT,
     cifar::LAYOUT,
     webdataset::LAYOUT,
+    #[cfg(feature = "parquet")]
+    parquet::LAYOUT,
     csv::LAYOUT,
     folder::LAYOUT,
 ];

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
 
+use super::texts::Texts;
 use crate::data::sources::folder::{Tree, Unused};
 use crate::data::sources::sets::split_in;
 use crate::data::{DataError, Split};
@@ -58,23 +59,25 @@ impl Images {
     /// the text names, or else in one of the set.
     pub fn find(&self, text: &str, set: Split) -> Result<Result<Found, Missing>, DataError> {
         let slashed = text.replace('\\', "/");
-        let texts = [text, &slashed];
-        if let Some(found) = texts
-            .into_iter()
-            .find_map(|text| self.by_path(Path::new(text)))
-        {
+        let is_changed = slashed != text;
+        let mut found = self.by_path(Path::new(text));
+        if found.is_none() && is_changed {
+            found = self.by_path(Path::new(&slashed));
+        }
+        if let Some(found) = found {
             return Ok(Ok(found));
         }
         let wanted = Path::new(&slashed);
-        let Some(name) = wanted.file_name() else {
+        let Some(name) = wanted.file_name().and_then(OsStr::to_str) else {
             return Ok(Err(Missing::None));
         };
         let below = self.below()?;
         let mut files = below.named(name);
         if files.is_empty() && ImageFormat::from_path(wanted).is_ok() {
-            files = below.named(wanted.file_stem().unwrap_or(name));
+            let stem = wanted.file_stem().and_then(OsStr::to_str);
+            files = below.named(stem.unwrap_or(name));
         }
-        let paths: Vec<_> = files.iter().map(|file| below.path(file)).collect();
+        let paths: Vec<_> = files.into_iter().map(|file| below.path(file)).collect();
         let bare = |path: &Path| path.with_extension("");
         let is_named = |path: &&PathBuf| bare(path).ends_with(bare(wanted));
         let is_of_set = |path: &&PathBuf| {
@@ -86,7 +89,7 @@ impl Images {
             .or_else(|| only(paths.iter().filter(is_named)))
             .or_else(|| only(paths.iter().filter(is_of_set)));
         Ok(
-            match (only.and_then(|path| found(path.clone())), paths.as_slice()) {
+            match (only.and_then(|path| file_at(path.clone())), paths.as_slice()) {
                 (Some(found), _) => Ok(found),
                 (None, [first, second, ..]) => Err(Missing::Several(first.clone(), second.clone())),
                 (None, _) => Err(Missing::None),
@@ -100,7 +103,7 @@ impl Images {
         loop {
             let rest = parts.as_path();
             rest.file_name()?;
-            if let Some(found) = found(self.root.join(rest)) {
+            if let Some(found) = file_at(self.root.join(rest)) {
                 return Some(found);
             }
             parts.next()?;
@@ -112,15 +115,12 @@ impl Images {
             return Ok(below);
         }
         let tree = Tree::read(&self.root, &mut Unused::default())?;
-        let mut below = Below::default();
-        below.add(tree);
-        below.files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(self.below.get_or_init(|| below))
+        Ok(self.below.get_or_init(|| Below::of(tree)))
     }
 }
 
 /// The file at this path, unless it is a folder.
-fn found(path: PathBuf) -> Option<Found> {
+fn file_at(path: PathBuf) -> Option<Found> {
     let metadata = fs::metadata(&path)
         .ok()
         .filter(|metadata| !metadata.is_dir())?;
@@ -132,61 +132,70 @@ fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
     items.next().filter(|_| items.next().is_none())
 }
 
-/// All image files.
+/// All image files whose names are UTF-8, as those in a table are.
 #[derive(Default)]
 struct Below {
     folders: Vec<PathBuf>,
     folders_of_images: usize,
-    /// In the order of their names.
-    files: Vec<File>,
-}
-
-struct File {
-    name: Box<OsStr>,
-    /// Index of its folder.
-    folder: u32,
+    names: Texts,
+    /// For each file, the index of its folder.
+    places: Vec<u32>,
+    /// The files in the order of their names.
+    order: Vec<u32>,
 }
 
 impl Below {
+    fn of(tree: Tree) -> Self {
+        let mut below = Self::default();
+        below.add(tree);
+        let mut order: Vec<_> = (0..below.names.len() as u32).collect();
+        order.sort_unstable_by_key(|&file| below.name(file));
+        below.order = order;
+        below
+    }
+
     fn add(&mut self, tree: Tree) {
         let folder = self.folders.len() as u32;
         self.folders.push(tree.path);
         self.folders_of_images += usize::from(!tree.images.is_empty());
-        let names = tree.images.into_iter().map(|image| image.name);
-        self.files.extend(names.map(|name| File { name, folder }));
+        for image in tree.images {
+            if let Some(name) = image.name.to_str() {
+                self.names.push(name);
+                self.places.push(folder);
+            }
+        }
         tree.folders.into_iter().for_each(|tree| self.add(tree));
     }
 
     /// The files that have this name, or where there are none, those that have it before a suffix.
-    fn named(&self, name: &OsStr) -> Vec<&File> {
-        let exact: Vec<_> = self
-            .from(name)
-            .take_while(|file| *file.name == *name)
-            .collect();
+    fn named(&self, name: &str) -> Vec<u32> {
+        let is_equal = |&file: &u32| self.name(file) == name;
+        let exact: Vec<_> = self.from(name).take_while(is_equal).collect();
         if !exact.is_empty() {
             return exact;
         }
-        let mut dotted = name.to_owned();
-        dotted.push(".");
-        let begins = |file: &&File| {
-            file.name
-                .as_encoded_bytes()
-                .starts_with(dotted.as_encoded_bytes())
+        let dotted = format!("{name}.");
+        let begins = |&file: &u32| self.name(file).starts_with(&dotted);
+        let is_stem = |&file: &u32| {
+            let stem = Path::new(self.name(file)).file_stem();
+            stem.is_some_and(|stem| stem == name)
         };
-        let is_stem = |file: &&File| Path::new(&file.name).file_stem() == Some(name);
-        self.from(&dotted)
-            .take_while(begins)
-            .filter(is_stem)
-            .collect()
+        let files = self.from(&dotted).take_while(begins);
+        files.filter(is_stem).collect()
     }
 
     /// The files from this name on.
-    fn from(&self, name: &OsStr) -> impl Iterator<Item = &File> {
-        let start = self.files.partition_point(|file| *file.name < *name);
-        self.files[start..].iter()
+    fn from(&self, name: &str) -> impl Iterator<Item = u32> {
+        let start = self.order.partition_point(|&file| self.name(file) < name);
+        self.order[start..].iter().copied()
     }
 
-    fn path(&self, file: &File) -> PathBuf {
-        self.folders[file.folder as usize].join(&*file.name)
+    fn name(&self, file: u32) -> &str {
+        self.names.get(file as usize)
+    }
+
+    fn path(&self, file: u32) -> PathBuf {
+        let folder = self.places[file as usize];
+        self.folders[folder as usize].join(self.name(file))
     }
 }

@@ -2,16 +2,19 @@
 
 mod cells;
 mod columns;
+mod files;
 mod images;
 mod rows;
 mod table;
 mod tables;
+mod texts;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::rows::{Files, Rows};
+use self::files::Files;
+use self::rows::Rows;
 use self::table::Table;
 use super::labels::{Labels, Naming};
 use super::sets::splits;
@@ -66,7 +69,8 @@ pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
         path.parent()
     };
     let root = root.filter(|root| !root.as_os_str().is_empty());
-    let mut rows = Rows::new(root.unwrap_or(Path::new(".")));
+    let root = root.unwrap_or(Path::new("."));
+    let mut rows = Rows::new(root);
     for (table, set) in &tables {
         rows.add(&Table::read(table, config.decoding.memory)?, *set)?;
     }
@@ -78,6 +82,8 @@ pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
         mut cells,
         ..
     } = rows;
+    // The names of all images that there are, which take memory.
+    drop(images);
     let sets: Vec<_> = kept.iter().map(|&at| lines[at as usize].set).collect();
     cells.cells.select(&kept);
     let names = cells.classes();
@@ -89,11 +95,11 @@ pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
     let tags = cells.tags().map_err(|sample| {
         let line = &lines[kept[sample] as usize];
         let found = format!("empty in line {}", line.number);
-        DataError::format(&tables[line.table].0, "label", found, "the name of a class")
+        DataError::format(&tables[line.table as usize].0, "label", found, "the name of a class")
     })?;
     let (classes, labels) = naming.number(tags, &sets)?;
     let source = CsvImages {
-        root: images.root().into(),
+        root: root.into(),
         files: files.select(&kept),
         labels,
     };

@@ -1,12 +1,11 @@
 //! The rows of tables as samples.
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::cells::{Cell, Cells};
 use super::columns::Columns;
-use super::images::{Found, Images, Missing};
+use super::files::Files;
+use super::images::{Images, Missing};
 use super::table::{Table, quoted};
 use crate::data::sources::sets::split_of;
 use crate::data::{DataError, Split};
@@ -23,8 +22,9 @@ pub struct Rows {
 /// Where a sample is from, and its set.
 pub struct Line {
     /// Index of its table.
-    pub table: usize,
-    pub number: u64,
+    pub table: u32,
+    /// From 1, as far as 32 bits go.
+    pub number: u32,
     pub set: Split,
 }
 
@@ -59,8 +59,8 @@ impl Rows {
                     self.files.push(found);
                     self.cells.cells.push(Cell::of(table, &columns, &row)?);
                     self.lines.push(Line {
-                        table: self.tables.len(),
-                        number: row.line,
+                        table: self.tables.len() as u32,
+                        number: u32::try_from(row.line).unwrap_or(u32::MAX),
                         set,
                     });
                 }
@@ -98,16 +98,12 @@ impl Rows {
     /// The samples without repetitions, in order.
     pub fn kept(&self) -> Result<Vec<u32>, DataError> {
         let mut order: Vec<_> = (0..self.files.len() as u32).collect();
-        let key = |&at: &u32| {
-            let file = &self.files.files[at as usize];
-            (file.folder, &file.name, at)
-        };
+        let key = |&at: &u32| (self.files.key(at as usize), at);
         order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
         let mut is_kept = vec![true; order.len()];
         for pair in order.windows(2) {
             let [first, again] = [pair[0] as usize, pair[1] as usize];
-            let (file, other) = (&self.files.files[first], &self.files.files[again]);
-            if (file.folder, &file.name) != (other.folder, &other.name) {
+            if self.files.key(first) != self.files.key(again) {
                 continue;
             }
             is_kept[again] = false;
@@ -119,78 +115,14 @@ impl Rows {
                     image.display(),
                     other.number,
                     line.number,
-                    self.tables[line.table].display()
+                    self.tables[line.table as usize].display()
                 );
-                let path = &self.tables[other.table];
+                let path = &self.tables[other.table as usize];
                 return Err(DataError::format(path, "image", found, "each image once"));
             }
         }
         Ok((0..order.len() as u32)
             .filter(|&at| is_kept[at as usize])
             .collect())
-    }
-}
-
-/// Image files. There may be millions, so each is small.
-#[derive(Default)]
-pub struct Files {
-    folders: Vec<PathBuf>,
-    numbers: HashMap<PathBuf, u32>,
-    files: Vec<ImageFile>,
-}
-
-#[derive(Clone)]
-struct ImageFile {
-    name: Box<OsStr>,
-    /// Index of its folder.
-    folder: u32,
-    /// Size in bytes.
-    bytes: u64,
-}
-
-impl Files {
-    fn push(&mut self, Found { path, bytes }: Found) {
-        let parent = path.parent().unwrap_or(Path::new(""));
-        let folder = match self.numbers.get(parent) {
-            Some(&folder) => folder,
-            None => {
-                let next = self.folders.len() as u32;
-                self.folders.push(parent.into());
-                self.numbers.insert(parent.into(), next);
-                next
-            }
-        };
-        self.files.push(ImageFile {
-            name: path.file_name().unwrap_or_default().into(),
-            folder,
-            bytes,
-        });
-    }
-
-    pub fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    /// Size of a file in bytes.
-    pub fn bytes(&self, index: usize) -> u64 {
-        self.files[index].bytes
-    }
-
-    pub fn path(&self, index: usize) -> PathBuf {
-        let file = &self.files[index];
-        self.folders[file.folder as usize].join(&*file.name)
-    }
-
-    /// These files alone, without what is needed to add more.
-    pub fn select(mut self, kept: &[u32]) -> Self {
-        if kept.len() < self.files.len() {
-            self.files = kept
-                .iter()
-                .map(|&at| self.files[at as usize].clone())
-                .collect();
-        }
-        self.files.shrink_to_fit();
-        self.numbers = HashMap::new();
-        self
     }
 }

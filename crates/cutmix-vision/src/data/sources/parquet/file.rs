@@ -152,10 +152,7 @@ fn columns(
             _ => None,
         }
     };
-    let label = LABELS
-        .iter()
-        .find_map(named)
-        .or_else(described);
+    let label = LABELS.iter().find_map(named).or_else(described);
     let missing = |what, expected: String| {
         let mut names: Vec<_> = columns.iter().map(|column| column_path(column)).collect();
         names.truncate(12);
