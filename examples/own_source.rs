@@ -47,7 +47,7 @@ impl Source for Shapes {
         let radius: f64 = rng.random_range(4.0..9.0);
         let is_inside = |at: usize| {
             let (right, down) = ((at % SIDE) as f64 - x, (at / SIDE) as f64 - y);
-            if index % 2 == 0 {
+            if index.is_multiple_of(2) {
                 right.hypot(down) < radius
             } else {
                 right.abs().max(down.abs()) < 0.886 * radius

@@ -21,15 +21,14 @@ pub fn class_weights(text: &Path, train: &Dataset) -> Result<Vec<f32>, Error> {
     };
     let file = std::fs::read_to_string(text).map_err(|error| Error::read(text, error))?;
     let mut weights = vec![1.0; train.classes().len()];
-    let mut rows = csv::ReaderBuilder::new()
+    let rows = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
         .from_reader(file.as_bytes())
         .into_records()
-        .enumerate()
-        .peekable();
-    while let Some((at, row)) = rows.next() {
+        .enumerate();
+    for (at, row) in rows {
         let row = row.map_err(|error| wrong(error.to_string()))?;
         let line = at + 1;
         let [class, weight] = [row.get(0), row.get(1)].map(Option::unwrap_or_default);

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use cutmix_vision::{
     Content, DataConfig, DataError, Dataset, DecodeConfig, Depth, Image, ImageLoader, Label,
-    LoaderConfig, Normalize, Source, View, load_image, open,
+    LoaderConfig, Normalize, Size, Source, View, load_image, open,
 };
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
 use proptest::prelude::*;
@@ -303,6 +303,78 @@ fn a_jpeg_that_ends_early_or_lacks_its_middle_is_a_bad_image() {
     // What comes after the end is no part of the image.
     assert!(!is_bad([&good[..], b"and more"].concat()));
     assert!(!is_bad([&good[..], &[0; 5000]].concat()));
+}
+
+/// Files that `scripts/make_odd_files.py` made: their size, channels and middle pixel, or why they are
+/// bad.
+#[test]
+fn odd_files_are_what_they_are() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/odd_files/images");
+    let opened = |name: &str| {
+        let bytes = fs::read(dir.join(name)).unwrap();
+        in_memory(bytes).original(0)
+    };
+    let whole = opened("garbage_after_end.jpg").unwrap();
+    let Size { height, width } = whole.size();
+    for (name, channels) in [
+        ("progressive.jpg", 3),
+        ("cmyk.jpg", 3),
+        ("grey.jpg", 1),
+        ("rotated.jpg", 3),
+    ] {
+        let image = opened(name).unwrap();
+        let turned = name == "rotated.jpg";
+        let size = if turned {
+            Size::new(width, height)
+        } else {
+            Size::new(height, width)
+        };
+        assert_eq!((image.size(), image.channels()), (size, channels), "{name}");
+        // The same picture, packed with losses.
+        let mean = |image: &Image| {
+            let grey = image.clone().into_channels(1).unwrap();
+            let sum: u64 = grey.pixels().iter().map(|&value| u64::from(value)).sum();
+            sum as f64 / size.area() as f64
+        };
+        assert!((mean(&image) - mean(&whole)).abs() < 3.0, "{name}");
+    }
+    for name in [
+        "cut_30.jpg",
+        "cut_60.jpg",
+        "cut_90.jpg",
+        "hole.jpg",
+        "empty.jpg",
+        "page.jpg",
+    ] {
+        let error = opened(name).unwrap_err();
+        assert!(matches!(error, DataError::Image { .. }), "{name}: {error}");
+    }
+    for name in ["claims_60000.jpg", "claims_60000.png"] {
+        let error = opened(name).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            matches!(error, DataError::TooLarge { .. }),
+            "{name}: {message}"
+        );
+        assert!(message.contains("60000 x 60000"), "{message}");
+    }
+    let brightest = |name: &str| *opened(name).unwrap().pixels().iter().max().unwrap();
+    // 4080 of 4095, and a value of 16 bits that uses them all.
+    assert!(brightest("values_of_12_bits.png") > 240);
+    assert_eq!(opened("grey_and_alpha.png").unwrap().channels(), 1);
+    assert_eq!(
+        opened("palette_and_transparency.png").unwrap().channels(),
+        3
+    );
+    for name in [
+        "jpeg.txt",
+        "png.jpg",
+        "animation.gif",
+        "values_of_16_bits.tif",
+        "values_of_16_bits.png",
+    ] {
+        assert!(opened(name).is_ok(), "{name}");
+    }
 }
 
 /// A good file of each format.

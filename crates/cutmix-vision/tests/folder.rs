@@ -364,7 +364,7 @@ fn what_is_no_file_is_a_bad_image_and_never_waited_for() {
     assert!(made.unwrap().success());
     let _socket = UnixListener::bind(cat.join("3-socket.png")).unwrap();
     fs::write(cat.join("4-closed.png"), "x").unwrap();
-    fs::set_permissions(cat.join("4-closed.png"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(cat.join("4-closed.png"), fs::Permissions::from_mode(0o000)).unwrap();
     symlink("/dev/zero", cat.join("5-endless.jpg")).unwrap();
     symlink("pipe", cat.join("pipe")).unwrap();
     let made = Command::new("mkfifo").arg(cat.join("fifo")).status();

@@ -148,7 +148,7 @@ fn open_data(
         }
         opened => opened,
     };
-    Ok(splits.map_err(|error| Error::from(error).without_advice())?)
+    splits.map_err(|error| Error::from(error).without_advice())
 }
 
 /// The data of the run in its own sets, where they are in `data` now.

@@ -12,11 +12,11 @@ use cutmix_vision::{
     to_tensor,
 };
 
-use crate::device;
 use crate::error::Error;
 use crate::picture::{Grid, Row, Tile, tiles};
 use crate::settings::{AlgorithmSpec, Settings, parse_algorithm, parse_augment};
 use crate::terminal::{alternatives, line};
+use crate::{data, device};
 
 /// Draw what an algorithm or augmentations do to images: originals, partners and results in one
 /// picture.
@@ -92,7 +92,7 @@ fn draw(args: &PreviewArgs) -> Result<(), Error> {
     let mut title = format!(
         "{} of {}, seed {}",
         title.join(", then "),
-        settings.data_name(),
+        data::name(args.data.as_deref()),
         args.seed
     );
     let mut logged = Vec::new();
@@ -122,7 +122,8 @@ fn draw(args: &PreviewArgs) -> Result<(), Error> {
 }
 
 fn check(args: &PreviewArgs, algorithm: &AlgorithmSpec) -> Result<(), Error> {
-    if !algorithm.changes_images() && !(algorithm.is_none() && args.augment.is_some()) {
+    let augments_alone = algorithm.is_none() && args.augment.is_some();
+    if !algorithm.changes_images() && !augments_alone {
         let names = ALGORITHMS.iter().filter(|info| info.changes_images());
         let names = alternatives(names.map(|info| info.name));
         let expected = format!("one that changes images: {names}");

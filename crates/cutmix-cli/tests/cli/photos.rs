@@ -200,8 +200,8 @@ fn rare_classes_weigh_more_or_come_more_often() {
     assert_eq!(card("run")["class-weights"], serde_json::json!([1.0, 3.0]));
     for (text, named) in [
         (
-            "dgo,3\n",
-            "unknown class in line 1 of weights.csv `dgo` (did you mean `dog`?)",
+            "dogs,3\n",
+            "unknown class in line 1 of weights.csv `dogs` (did you mean `dog`?)",
         ),
         (
             "dog,heavy\n",

@@ -50,11 +50,15 @@ impl Images {
         match self {
             Self::Normalized(values) => (inputs.zip(values.par_chunks_exact_mut(len)))
                 .map(|(input, values)| {
-                    Ok(uploader.normalize(make(input)?.borrow().pixels(), values))
+                    uploader.normalize(make(input)?.borrow().pixels(), values);
+                    Ok(())
                 })
                 .collect(),
             Self::Pixels(values) => (inputs.zip(values.par_chunks_exact_mut(len)))
-                .map(|(input, values)| Ok(values.copy_from_slice(make(input)?.borrow().pixels())))
+                .map(|(input, values)| {
+                    values.copy_from_slice(make(input)?.borrow().pixels());
+                    Ok(())
+                })
                 .collect(),
         }
     }

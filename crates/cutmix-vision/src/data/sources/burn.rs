@@ -11,7 +11,7 @@ use crate::data::{DataError, Source};
 /// The function that makes a sample of an item.
 type ToSample<I> = dyn Fn(I) -> Result<(Content<'static>, Label), DataError> + Send + Sync;
 
-/// The items of a [`burn::data::dataset::Dataset`](Dataset) as samples, whose names are `#` and their
+/// The items of a [`Dataset`] of Burn's as samples, whose names are `#` and their
 /// numbers.
 ///
 /// ```

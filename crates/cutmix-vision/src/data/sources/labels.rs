@@ -75,12 +75,6 @@ impl<T: Hash + Eq> Distinct<T> {
         let next = self.numbers.len() as u32;
         self.of.push(*self.numbers.entry(value).or_insert(next));
     }
-
-    /// Number of samples.
-    pub fn len(&self) -> usize {
-        self.of.len()
-    }
-
     /// The different values.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.numbers.keys()

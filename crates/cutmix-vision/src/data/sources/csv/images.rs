@@ -89,7 +89,10 @@ impl Images {
             .or_else(|| only(paths.iter().filter(is_named)))
             .or_else(|| only(paths.iter().filter(is_of_set)));
         Ok(
-            match (only.and_then(|path| file_at(path.clone())), paths.as_slice()) {
+            match (
+                only.and_then(|path| file_at(path.clone())),
+                paths.as_slice(),
+            ) {
                 (Some(found), _) => Ok(found),
                 (None, [first, second, ..]) => Err(Missing::Several(first.clone(), second.clone())),
                 (None, _) => Err(Missing::None),

@@ -95,7 +95,12 @@ pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
     let tags = cells.tags().map_err(|sample| {
         let line = &lines[kept[sample] as usize];
         let found = format!("empty in line {}", line.number);
-        DataError::format(&tables[line.table as usize].0, "label", found, "the name of a class")
+        DataError::format(
+            &tables[line.table as usize].0,
+            "label",
+            found,
+            "the name of a class",
+        )
     })?;
     let (classes, labels) = naming.number(tags, &sets)?;
     let source = CsvImages {
