@@ -104,31 +104,15 @@ pub enum LabelColumns {
 impl Columns {
     /// Finds the columns. `is_image` tells whether a text names an image.
     pub fn of(table: &Table, is_image: impl Fn(&str) -> bool) -> Result<Self, DataError> {
-        let mut rows = table.rows();
-        let none = || table.wrong("table", "empty", "a row for each image");
-        let first = rows.next().ok_or_else(none)??;
-        let has_header = !first.iter().take(2).any(&is_image);
-        let second = if has_header {
-            rows.next().ok_or_else(none)??
-        } else {
-            first
-        };
-        let header: Vec<_> = if has_header {
-            let first = table.rows().next().ok_or_else(none)??;
-            first.iter().map(String::from).collect()
-        } else {
-            vec![String::new(); second.len()]
-        };
+        let Start { header, row } = Start::of(table, &is_image)?;
+        let has_header = header.is_some();
+        let header = header.unwrap_or_else(|| vec![String::new(); row.len()]);
         let names: Vec<_> = header.iter().map(|name| plain(name)).collect();
-        let find = |known: &[&str]| {
-            let found = known
-                .iter()
-                .find_map(|known| names.iter().position(|name| name == known));
-            found.filter(|_| has_header)
-        };
+        let position = |name: &&str| names.iter().position(|other| other == name);
+        let find = |known: &[&str]| known.iter().find_map(position);
         let label = find(&LABELS);
         let named = find(&PATHS);
-        let path = named.or_else(|| position_of_path(&header, &second, label, is_image));
+        let path = named.or_else(|| position_of_path(&row, label, is_image));
         let path = path.ok_or_else(|| no_labels(table, &header))?;
         let set = match find(&SETS) {
             Some(column) if has_sets(table, column)? => Some(column),
@@ -137,7 +121,7 @@ impl Columns {
         let is_free =
             |at: usize| at != path && Some(at) != set && !(has_header && is_index(&names[at]));
         let rest: Vec<_> = (0..header.len()).filter(|&at| is_free(at)).collect();
-        let is_flagged = rest.len() > 1 && rest.iter().all(|&at| flag(second.get(at)).is_some());
+        let is_flagged = rest.len() > 1 && rest.iter().all(|&at| flag(row.get(at)).is_some());
         let labels = match (label, rest.as_slice()) {
             (Some(column), _) => one(column, &names),
             (None, &[column]) => one(column, &names),
@@ -165,6 +149,35 @@ impl Columns {
     }
 }
 
+/// The start of a table.
+struct Start {
+    /// The names of the columns, where the first row has them.
+    header: Option<Vec<String>>,
+    /// The first row of an image.
+    row: Row,
+}
+
+impl Start {
+    fn of(table: &Table, is_image: impl Fn(&str) -> bool) -> Result<Self, DataError> {
+        let mut rows = table.rows();
+        let mut next = || {
+            let none = || table.wrong("table", "empty", "a row for each image");
+            rows.next().ok_or_else(none)?
+        };
+        let first = next()?;
+        if first.iter().take(2).any(is_image) {
+            return Ok(Self {
+                header: None,
+                row: first,
+            });
+        }
+        Ok(Self {
+            header: Some(first.iter().map(String::from).collect()),
+            row: next()?,
+        })
+    }
+}
+
 fn one(column: usize, names: &[String]) -> LabelColumns {
     let is_list = ["labels", "tags", "attributeids"].contains(&names[column].as_str());
     LabelColumns::One { column, is_list }
@@ -186,19 +199,18 @@ fn is_index(name: &str) -> bool {
 /// The column of images without a usual name: that of the first two in which there is an image, or
 /// else the first that has no labels.
 fn position_of_path(
-    header: &[String],
     row: &Row,
     label: Option<usize>,
     is_image: impl Fn(&str) -> bool,
 ) -> Option<usize> {
     let free = |at: &usize| Some(*at) != label;
-    let image = (0..header.len())
+    let image = (0..row.len())
         .filter(free)
         .find(|&at| is_image(row.get(at)));
     let image = image.filter(|&at| at < 2 || label.is_some());
     image
-        .or_else(|| (0..header.len()).find(free))
-        .filter(|_| header.len() > 1)
+        .or_else(|| (0..row.len()).find(free))
+        .filter(|_| row.len() > 1)
 }
 
 /// Whether a column has the sets. One that has none of their names is about something else, and one

@@ -115,7 +115,8 @@ impl Archive {
     /// So many bytes of the unpacked archive from an offset on that has not been passed.
     pub fn read_at(&mut self, offset: u64, bytes: u64) -> Result<Vec<u8>, DataError> {
         self.skip(offset.saturating_sub(self.position))?;
-        let mut content = Vec::new();
+        // What a header promises may not be there.
+        let mut content = Vec::with_capacity(bytes.min(1 << 20) as usize);
         let mut part = self.reader.as_read().take(bytes);
         let read = part.read_to_end(&mut content);
         self.position += content.len() as u64;
@@ -154,6 +155,7 @@ impl Archive {
             return Err(self.damaged("its sum is wrong"));
         }
         self.position += BLOCK as u64;
+        self.check(0)?;
         Ok(Some(header))
     }
 
