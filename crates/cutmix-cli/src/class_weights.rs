@@ -7,7 +7,7 @@ use cutmix_vision::Dataset;
 use crate::error::Error;
 
 /// The word for weights that follow from the data.
-const BALANCED: &str = "balanced";
+pub const BALANCED: &str = "balanced";
 
 /// The weight of each class of a training set, as `text` says: `balanced`, or a CSV file with a class
 /// and its weight in each row. Classes that it does not name have the weight 1.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cutmix_vision::{DataConfig, Dataset, DecodeConfig, Splits, fashion_mnist, open};
 
+use crate::class_weights::BALANCED;
 use crate::error::Error;
 use crate::progress::patiently;
 use crate::settings::Settings;
@@ -25,6 +26,16 @@ impl Settings {
             .with_background(self.background.0)
             .with_depth(self.depth)
             .with_memory(self.decode_memory.0)
+    }
+
+    /// Makes the paths of files absolute, so that the run can be resumed from another folder.
+    pub fn make_paths_absolute(&mut self) {
+        if let Some(file) = &mut self.class_weights
+            && file != Path::new(BALANCED)
+            && let Ok(absolute) = std::path::absolute(&*file)
+        {
+            *file = absolute;
+        }
     }
 
     /// Opens the data of a new run.

@@ -333,7 +333,10 @@ impl Settings {
             let expected = format!("a divisor of the batch size, {}", self.batch_size);
             return Err(Error::option("accumulate", self.accumulate, expected));
         }
-        self.data_config().check()?;
+        self.data_config()
+            .with_val_fraction(Some(self.val_fraction))
+            .with_crop_share(self.crop_share.unwrap_or(1.0))
+            .check()?;
         if let Some(size) = self.eval_size {
             View::new([3, size, size])
                 .check()

@@ -299,9 +299,13 @@ fn bad_images_are_left_out_of_their_batch_and_counted() {
     let (found, skipped) = skipping(set.clone(), 4);
     assert_eq!(found, [vec![1.0, 4.0], vec![5.0, 6.0]]);
     assert_eq!(skipped, ["a/1.png", "a/2.png"]);
-    // The next good image stands in for a batch of none.
-    let (found, _) = skipping(set, 1);
-    assert_eq!(found, [[1.0], [4.0], [4.0], [4.0], [5.0], [6.0]]);
+    // A batch of none is left out of an evaluation, also at its end.
+    let (found, skipped) = skipping(set, 1);
+    assert_eq!(found, [[1.0], [4.0], [5.0], [6.0]]);
+    assert_eq!(skipped.len(), 2);
+    let (_dir, set) = damaged(&[4, 5]);
+    let (found, _) = skipping(set, 2);
+    assert_eq!(found, [[1.0, 2.0], [3.0, 4.0]]);
 }
 
 #[test]
@@ -325,11 +329,13 @@ fn a_resumed_epoch_skips_the_same_images() {
 fn an_epoch_without_a_good_image_is_an_error() {
     let (_dir, set) = damaged(&[0, 1, 2, 3, 4, 5]);
     let config = LoaderConfig::new(4, raw(1)).with_on_bad_image(OnBadImage::Skip);
-    let loader = ImageLoader::eval(set, config).unwrap();
+    let loader = ImageLoader::eval(set.clone(), config.clone()).unwrap();
+    assert!(batches(&loader, 0).next().is_none());
+    let loader = ImageLoader::train(set, config).unwrap();
     let error = batches(&loader, 0).next().unwrap().unwrap_err();
     let found = error.downcast_ref();
     assert!(
-        matches!(found, Some(DataError::NoGoodImage { count: 4, .. })),
+        matches!(found, Some(DataError::NoGoodImage { count: 6, .. })),
         "{error}"
     );
 }

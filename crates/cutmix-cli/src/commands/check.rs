@@ -7,6 +7,7 @@ use cutmix_vision::data::{Check, Place, SetCheck, check};
 use cutmix_vision::{Size, SkippedImage, Splits};
 use serde_json::{Value, json};
 
+use crate::data;
 use crate::error::Error;
 use crate::progress::counted;
 use crate::settings::Settings;
@@ -39,7 +40,7 @@ const LISTED: usize = 10;
 /// Looks at every image and prints what was found.
 pub fn run(args: CheckArgs) -> Result<(), Error> {
     let mut settings = Settings {
-        data: Some(args.data),
+        data: Some(args.data.clone()),
         ..Settings::default()
     };
     let splits = settings.open_whole_data()?;
@@ -53,7 +54,7 @@ pub fn run(args: CheckArgs) -> Result<(), Error> {
     if args.format == Format::Json {
         line(as_json(&found, &splits));
     } else {
-        print(&settings, &found, &splits);
+        print(&settings, &data::name(Some(&args.data)), &found, &splits);
     }
     Ok(())
 }
@@ -69,8 +70,8 @@ fn as_json(found: &Check, splits: &Splits) -> Value {
     value
 }
 
-fn print(settings: &Settings, found: &Check, splits: &Splits) {
-    line(settings.data_name());
+fn print(settings: &Settings, name: &str, found: &Check, splits: &Splits) {
+    line(name);
     for set in &found.sets {
         print_set(set, &found.classes);
     }
@@ -91,14 +92,17 @@ fn print(settings: &Settings, found: &Check, splits: &Splits) {
         |SkippedImage { reason, .. }| reason.clone(),
     );
     let all: Vec<_> = found.duplicates.iter().collect();
-    list("duplicates", &count(all.len(), "image"), &all, |places| {
-        places_text(places)
-    });
+    list(
+        "duplicates",
+        &(count(all.len(), "image") + " with copies"),
+        &all,
+        |places| places_text(places),
+    );
     let leaks: Vec<_> = found.leaks().collect();
-    let what = count(leaks.len(), "image") + " to train and to measure on as well";
+    let what = count(leaks.len(), "image") + " in the training set and in another one";
     list("leaks", &what, &leaks, |places| places_text(places));
     let contradictions: Vec<_> = found.contradictions().collect();
-    let what = count(contradictions.len(), "image") + " with several labels";
+    let what = count(contradictions.len(), "image") + " with copies under different labels";
     list("doubtful", &what, &contradictions, |places| {
         places_text(places)
     });

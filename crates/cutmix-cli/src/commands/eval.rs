@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Int, Tensor};
 use cutmix_train::{LabelScores, Loader, Outputs};
-use cutmix_vision::{DataError, Dataset, ImageLoader, LoaderConfig, Manifest, Split, Splits, open};
+use cutmix_vision::{
+    DataError, Dataset, ImageLoader, LoaderConfig, Manifest, OnBadImage, Split, Splits, open,
+};
 
 use super::train::{evaluator, own_splits};
 use crate::data::{self, eval_batch_size};
@@ -29,6 +31,10 @@ pub struct EvalArgs {
     /// all images count where they are not divided into sets
     #[arg(long, value_name = "DATA")]
     data: Option<PathBuf>,
+    /// What to do with an image that cannot be decoded: end with an error, or leave it out and count it
+    /// [default: as the run did]
+    #[arg(long, value_name = "fail|skip", hide_possible_values = true)]
+    on_bad_image: Option<OnBadImage>,
     /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
     #[arg(long, default_value = "auto")]
     device: String,
@@ -46,6 +52,9 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     let chosen = device::choose(&args.device)?;
     let folder = RunFolder::open(&args.run)?;
     let mut settings = Settings::read(&folder.config())?;
+    if let Some(what) = args.on_bad_image {
+        settings.on_bad_image = what;
+    }
     // Scores are those of the training only in its own type.
     let precision = settings.precision;
     if precision.is_supported(&chosen) {
@@ -91,19 +100,22 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
         table.print(&card.classes);
         return Ok(());
     }
-    let chosen_on = match &splits.val {
-        Some(val) if set != Split::Val.to_string() && !val.is_empty() => {
+    let val = splits.val.as_ref().filter(|val| !val.is_empty());
+    let val = val.filter(|_| set != Split::Val.to_string());
+    let chosen_on = match val {
+        Some(val) => {
             let loader = eval_loader(val.clone(), &settings, &card)?;
             let mut scores = LabelScores::new(card.classes.len());
             let add = |outputs: &Outputs| scores.add(outputs).map_err(cutmix_train::Error::other);
             evaluator.run_observed("val", &model, &loader, &device, add)?;
             scores
         }
-        _ => labels.clone(),
+        None => labels.clone(),
     };
     label_table(&labels, &chosen_on, &card.classes);
-    if set != Split::Val.to_string() && splits.val.is_none() {
-        line("There is no validation set: the thresholds are the best ones for these images.");
+    if val.is_none() {
+        line("");
+        line("The thresholds are the best ones for these images themselves.");
     }
     Ok(())
 }

@@ -75,6 +75,7 @@ pub fn run(mut args: TrainArgs, matches: &ArgMatches) -> Result<ExitCode, Error>
 fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, Error> {
     let mut settings = args.settings.layer(matches, args.config.as_deref())?;
     settings.check()?;
+    settings.make_paths_absolute();
     let device = device::choose(&settings.device)?;
     RunFolder::check(args.output.as_deref())?;
     let splits = settings.open_data()?;
@@ -95,6 +96,9 @@ const WITH_RESUME: [&str; 7] = [
     "device",
     "on-nan",
 ];
+
+/// Those of them that later commands need as well.
+const KEPT: [&str; 4] = ["duration", "data", "on-bad-image", "decode-memory"];
 
 fn resume(
     options: &Settings,
@@ -121,11 +125,14 @@ fn resume(
         "restore them, or start a new run",
     )?;
     let mut prepared = Prepared::new(settings, splits, device)?;
-    if given.contains_key("duration") || given.contains_key("data") {
+    if KEPT.iter().any(|setting| given.contains_key(*setting)) {
         let stored = Settings::read(&folder.config())?;
+        let now = &prepared.settings;
         prepared.to_store = Some(Settings {
-            duration: prepared.settings.duration,
-            data: prepared.settings.data.clone(),
+            duration: now.duration,
+            data: now.data.clone(),
+            on_bad_image: now.on_bad_image,
+            decode_memory: now.decode_memory,
             ..stored
         });
     }
@@ -403,8 +410,7 @@ fn in_folder(error: cutmix_train::Error, folder: &RunFolder) -> Error {
         error => {
             let run = quoted(folder.path());
             Error::from(error).with_advice(format!(
-                "; repair or remove it and resume with: cutmix train --resume {run}, or leave such \
-                 images out with --on-bad-image skip"
+                "; leave such images out with: cutmix train --resume {run} --on-bad-image skip"
             ))
         }
     }

@@ -124,7 +124,7 @@ fn print_changes(settings: &Settings, splits: &Splits) {
     let left_over = splits.train.len() % (settings.batch_size / settings.accumulate);
     if left_over > 0 {
         line(format!(
-            "           each epoch leaves out {}, other ones every time: they fill no batch",
+            "           each epoch leaves out {}, different ones each time, which do not fill a batch",
             count(left_over, "image")
         ));
     }

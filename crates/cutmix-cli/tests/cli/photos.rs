@@ -43,9 +43,9 @@ fn check_says_what_is_there_what_is_bad_and_what_is_there_twice() {
         "not used    1 file that is no image (notes.txt)",
         "bad         1 image",
         "            bad image pets/train/cat/bad.jpg: not a JPEG, PNG, WebP, GIF, TIFF or BMP file",
-        "duplicates  3 images",
+        "duplicates  3 images with copies",
         "            train/dog/0.png = val/dog/0.png",
-        "leaks       3 images to train and to measure on as well",
+        "leaks       3 images in the training set and in another one",
         "would use   12 images",
     ] {
         assert!(shown.lines().any(|found| found == line), "{line}: {shown}");
@@ -83,7 +83,8 @@ fn what_an_epoch_leaves_out_is_said() {
     let path = folder.path();
     pets(path);
     let shown = train(path, "pets", &["--val-fraction", "0.25"]);
-    let line = "each epoch leaves out 2 images, other ones every time: they fill no batch";
+    let line =
+        "each epoch leaves out 2 images, different ones each time, which do not fill a batch";
     assert!(shown.contains(line), "{shown}");
 }
 
@@ -201,7 +202,7 @@ fn rare_classes_weigh_more_or_come_more_often() {
     for (text, named) in [
         (
             "dogs,3\n",
-            "unknown class in line 1 of weights.csv `dogs` (did you mean `dog`?)",
+            "weights.csv `dogs` (did you mean `dog`?)",
         ),
         (
             "dog,heavy\n",

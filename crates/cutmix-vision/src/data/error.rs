@@ -59,10 +59,8 @@ pub enum DataError {
         /// Reason why it cannot be decoded.
         reason: String,
     },
-    /// All images of a batch are bad, and so are those after them.
-    #[error(
-        "none of the last {count} images of the epoch can be read; the first bad one: {reason}"
-    )]
+    /// All images of an epoch are bad.
+    #[error("none of the {count} images of the epoch can be read; the first: {reason}")]
     NoGoodImage {
         /// Number of images that are bad.
         count: usize,

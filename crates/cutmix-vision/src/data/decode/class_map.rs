@@ -4,9 +4,12 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use png::{BitDepth, ColorType, Decoder, Transformations};
+use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
 
 use crate::data::{ClassMap, DataError, Size};
+
+/// Number of bytes that decoding a map may take, and of its pixels.
+const MEMORY: usize = 1 << 30;
 
 /// Reads a map of classes from the PNG file `path`: the values of a grey image, of 1 to 16 bits, or
 /// the numbers of the colours of an image with a palette, as in Pascal VOC. `ignored` is the value of
@@ -17,8 +20,13 @@ use crate::data::{ClassMap, DataError, Size};
 pub fn load_class_map(path: impl AsRef<Path>, ignored: u16) -> Result<ClassMap, DataError> {
     let path = path.as_ref();
     let bad = |error: png::DecodingError| DataError::image(path, error);
-    let file = File::open(path).map_err(|error| DataError::io(path, error))?;
-    let mut decoder = Decoder::new(BufReader::new(file));
+    let io = |error| DataError::io(path, error);
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(DataError::image(path, "not a file"));
+    }
+    let file = File::open(path).map_err(io)?;
+    let limits = Limits { bytes: MEMORY };
+    let mut decoder = Decoder::new_with_limits(BufReader::new(file), limits);
     // Colours of a palette stay numbers, and small values small.
     decoder.set_transformations(Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(bad)?;
@@ -29,7 +37,10 @@ pub fn load_class_map(path: impl AsRef<Path>, ignored: u16) -> Result<ClassMap, 
     }
     let (width, height) = reader.info().size();
     let size = Size::new(height as usize, width as usize);
-    let too_large = || DataError::image(path, "the image is too large");
+    let too_large = || DataError::image(path, format!("{size} pixels are too large for a map"));
+    if size.height.max(size.width) > Size::MAX_SIDE || size.area() > MEMORY {
+        return Err(too_large());
+    }
     let mut bytes = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
     let frame = reader.next_frame(&mut bytes).map_err(bad)?;
     let rows = bytes.chunks_exact(frame.line_size).take(size.height);

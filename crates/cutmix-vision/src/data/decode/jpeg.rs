@@ -60,28 +60,51 @@ pub fn decode_transformed(
         Transform::Resize { to, .. } => (Rect::whole(header.size()), to),
         _ => return Ok(transform.apply(decode(header, channels)?)?),
     };
+    let is_crop = matches!(transform, Transform::Crop { .. });
+    // What is cut out of an image that is turned is another part of the file, and so is the border
+    // where its last pixels do not fill a smaller one.
+    let is_upright = header.orientation == Orientation::NoTransforms;
     let fits = |denominator: &usize| {
-        region.height >= denominator * to.height && region.width >= denominator * to.width
+        let Size { height, width } = header.stored;
+        let is_whole = height.is_multiple_of(*denominator) && width.is_multiple_of(*denominator);
+        (is_upright || is_whole)
+            && region.height >= denominator * to.height
+            && region.width >= denominator * to.width
     };
     let denominator = DENOMINATORS.into_iter().find(fits).unwrap_or(1);
-    let is_crop = matches!(transform, Transform::Crop { .. });
-    // What is cut out of an image that is turned is another part of the file.
-    let is_upright = header.orientation == Orientation::NoTransforms;
     let part = Part {
         denominator,
         region: (is_crop && is_upright).then_some(region),
     };
     let (image, [top, left]) = decode_part(header, channels, part)?;
     let image = super::upright(image, header.orientation);
-    if !is_crop {
+    if !is_crop && denominator == 1 {
         return Ok(transform.apply(image)?);
     }
-    let scaled = |value: usize| value as f64 / denominator as f64;
+    // The region that is wanted in the image that was decoded, whose pixels are larger.
+    let scaled = |value: f64| value / denominator as f64;
+    let (corner, size, to) = match *transform {
+        Transform::Resize { to, window } => {
+            let Size { height, width } = header.size();
+            let (down, right) = (
+                height as f64 / to.height as f64,
+                width as f64 / to.width as f64,
+            );
+            let corner = [down * window.top as f64, right * window.left as f64];
+            let size = [down * window.height as f64, right * window.width as f64];
+            (corner, size, window.size())
+        }
+        _ => (
+            [region.top as f64, region.left as f64],
+            [region.height as f64, region.width as f64],
+            to,
+        ),
+    };
     let corner = [
-        scaled(region.top) - top as f64,
-        scaled(region.left) - left as f64,
+        scaled(corner[0]) - top as f64,
+        scaled(corner[1]) - left as f64,
     ];
-    let size = [scaled(region.height), scaled(region.width)];
+    let size = size.map(scaled);
     if denominator == 1 {
         // Exactly these pixels and no others.
         let region = Rect {
@@ -157,7 +180,10 @@ fn decode_part(
         jpeg.decode_image_into(&mut pixels)?;
         Ok((size, corner, pixels))
     })
-    .and_then(|(size, corner, pixels)| Ok((Image::new(size, channels, pixels)?, corner)))
+    .and_then(|(size, corner, pixels)| {
+        let image = Image::new(size, channels, pixels).map_err(Failure::bad)?;
+        Ok((image, corner))
+    })
 }
 
 /// Runs the decoder. On a few damaged files it panics, which is one more way to say that they are.

@@ -1,6 +1,7 @@
 //! How a batch is made of its samples.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Device;
@@ -53,8 +54,8 @@ pub(super) struct Made {
 pub(super) struct Epoch<'a> {
     maker: &'a BatchMaker,
     number: u64,
-    /// The samples that are left, in order.
-    samples: Vec<u32>,
+    /// The samples in order, each with the number of times that it has come before.
+    samples: Vec<(u32, u32)>,
     position: usize,
     reader: Option<Reader<'a>>,
 }
@@ -96,6 +97,14 @@ impl BatchMaker {
         }
         if config.batch_size == 0 {
             return Err(DataError::argument("batch_size", 0, "at least 1"));
+        }
+        if dataset.labels().any(|label| label == Label::Unknown) {
+            let expected = "samples that all have a label";
+            return Err(DataError::argument(
+                "dataset",
+                "without a label for some",
+                expected,
+            ));
         }
         let uploader = Uploader::new(dataset.shape(), &config.normalize)?;
         if is_training {
@@ -147,13 +156,13 @@ impl BatchMaker {
             Some(training) => training.sampler.order(&self.dataset, training.seed, number),
             None => Order::own(&self.dataset),
         };
-        let mut samples = order.samples;
+        let mut samples = numbered(order.samples, self.dataset.len());
         samples.truncate(self.num_samples());
-        let skip = skip.min(samples.len());
-        samples.drain(..skip);
+        let position = skip.min(samples.len());
         let reader = order.reading.map(|mut reading| {
             let mut is_wanted = vec![false; self.dataset.len()];
-            (samples.iter()).for_each(|&sample| is_wanted[sample as usize] = true);
+            let left = samples[position..].iter();
+            left.for_each(|&(sample, _)| is_wanted[sample as usize] = true);
             reading.retain(|&sample| is_wanted[sample as usize]);
             Reader {
                 left: reading.into_iter(),
@@ -164,15 +173,16 @@ impl BatchMaker {
             maker: self,
             number,
             samples,
-            position: 0,
+            position,
             reader,
         }
     }
 
-    /// The image of sample `index` as the network sees it in an epoch.
+    /// The image of sample `index` as the network sees it in an epoch, for the first time or, as
+    /// balanced drawing may want it, after so many `repetitions`.
     pub fn image(
         &self,
-        epoch: u64,
+        (epoch, repetitions): (u64, u32),
         index: usize,
         read: Option<Read<'_>>,
     ) -> Result<Image, DataError> {
@@ -185,7 +195,10 @@ impl BatchMaker {
                 .cache
                 .image(index, shape, || dataset.fitted(index, &read()?));
         };
-        let stream = Stream::new(training.seed).lane(AUGMENT).within(epoch);
+        let mut stream = Stream::new(training.seed).lane(AUGMENT).within(epoch);
+        if repetitions > 0 {
+            stream = stream.within(repetitions.into());
+        }
         let mut rng = stream.at(index as u64);
         let mut draw = |size| {
             let frame = Frame {
@@ -230,73 +243,81 @@ impl BatchMaker {
 impl Epoch<'_> {
     /// Makes the next batch for a device; `None` at the end of the epoch.
     ///
-    /// Bad images are left out where they may be. Where all images of a batch are bad, the next good
-    /// one of the epoch stands in for them, or else an error ends the epoch.
+    /// Bad images are left out where they may be. Where all images of a batch are bad, it is empty in
+    /// evaluation; in training, which needs one, the next good one of the epoch stands in for them.
     pub fn next(&mut self, device: &Device) -> Option<Result<Made, DataError>> {
-        let left = &self.samples[self.position..];
-        let positions = self.maker.batch_size.min(left.len());
-        if positions == 0 {
+        let end = (self.position + self.maker.batch_size).min(self.samples.len());
+        let own = self.position..end;
+        if own.is_empty() {
             return None;
         }
-        let mut samples = left[..positions].to_vec();
-        let mut substitutes = self.position + positions;
-        self.position += positions;
-        loop {
-            match self.make(&samples, device) {
-                Err(error) => return Some(Err(error)),
-                Ok((images, labels)) if !labels.is_empty() => {
-                    return Some(Ok(Made {
-                        images,
-                        labels,
-                        positions,
-                    }));
+        self.position = end;
+        let positions = own.len();
+        let made = self.make(own.clone(), device).and_then(|mut made| {
+            let others = (end..self.samples.len()).chain(0..own.start);
+            let mut others = others.take_while(|_| self.maker.training.is_some());
+            while made.1.is_empty() {
+                match others.next() {
+                    Some(other) => made = self.make(other..other + 1, device)?,
+                    None if self.maker.training.is_some() => return Err(self.no_good_image()),
+                    None => break,
                 }
-                Ok(_) if substitutes < self.samples.len() => {
-                    samples = vec![self.samples[substitutes]];
-                    substitutes += 1;
-                }
-                Ok(_) => return Some(Err(self.no_good_image(positions))),
             }
-        }
+            Ok(made)
+        });
+        Some(made.map(|(images, labels)| Made {
+            images,
+            labels,
+            positions,
+        }))
     }
 
-    fn no_good_image(&self, positions: usize) -> DataError {
+    fn no_good_image(&self) -> DataError {
         let first = self.maker.skipped().into_iter().next();
-        let reason = first.map_or(String::new(), |image| image.reason);
         DataError::NoGoodImage {
-            count: positions,
-            reason,
+            count: self.samples.len(),
+            reason: first.map_or(String::new(), |image| image.reason),
         }
     }
 
-    /// The good ones of these samples.
+    /// The good ones of the samples at these places of the epoch.
     fn make(
         &mut self,
-        samples: &[u32],
+        places: Range<usize>,
         device: &Device,
     ) -> Result<(Images, Vec<Label>), DataError> {
         let maker = self.maker;
+        let samples = &self.samples[places];
         let mut inputs = Vec::with_capacity(samples.len());
-        for &sample in samples {
+        for &(sample, repetitions) in samples {
             let read = self.reader.as_mut();
-            inputs.push((
-                sample as usize,
-                read.map(|reader| reader.take(sample, &maker.dataset)),
-            ));
+            let read = read.map(|reader| reader.take(sample, &maker.dataset));
+            inputs.push((sample as usize, repetitions, read));
         }
         let mut images = Images::new(samples.len() * maker.uploader.len(), device);
-        let made = images.fill(&maker.uploader, inputs, |(index, read)| {
-            maker.image(self.number, index, read)
+        let made = images.fill(&maker.uploader, inputs, |(index, repetitions, read)| {
+            maker.image((self.number, repetitions), index, read)
         });
         let mut good = Vec::with_capacity(samples.len());
-        for (at, (&index, result)) in samples.iter().zip(made).enumerate() {
+        for (at, (&(index, _), result)) in samples.iter().zip(made).enumerate() {
             match result {
                 Ok(()) => good.push(at),
                 Err(error) => maker.skip(index as usize, error)?,
             }
         }
         images.keep(&good, maker.uploader.len());
-        let label = |&at: &usize| maker.dataset.label(samples[at] as usize);
+        let label = |&at: &usize| maker.dataset.label(samples[at].0 as usize);
         Ok((images, good.iter().map(label).collect()))
     }
+}
+
+/// Each sample with the number of times that it has come before.
+fn numbered(samples: Vec<u32>, len: usize) -> Vec<(u32, u32)> {
+    let mut times = vec![0; len];
+    let number = |sample: u32| {
+        let before = times[sample as usize];
+        times[sample as usize] += 1;
+        (sample, before)
+    };
+    samples.into_iter().map(number).collect()
 }

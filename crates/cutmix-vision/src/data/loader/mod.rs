@@ -103,7 +103,7 @@ impl LoaderConfig {
 /// class indices, or dense targets of 0 and 1 for samples of several classes.
 ///
 /// A loader for training yields the samples in a new order in each epoch. Order and augmentation
-/// are a function of the seed, the epoch and the sample; the loader itself has no state.
+/// are a function of the seed, the epoch and the sample alone.
 ///
 /// Batches are made by a thread that keeps two ahead and starts with the first call of `next`; at
 /// the end of an epoch it goes on with the next one. Only the upload to the device is done by the
@@ -177,7 +177,7 @@ impl ImageLoader {
     /// # Errors
     /// Those of [`Dataset::image`].
     pub fn image(&self, epoch: u64, index: usize) -> Result<Image, DataError> {
-        self.maker.image(epoch, index, None)
+        self.maker.image((epoch, 0), index, None)
     }
 
     /// The bad images that have been left out so far, in the order of the samples.

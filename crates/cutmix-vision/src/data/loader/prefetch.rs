@@ -203,6 +203,10 @@ impl Iterator for EpochBatches<'_> {
         match worker.made.recv() {
             Ok(Ok(made)) => {
                 self.count(made.positions);
+                if made.labels.is_empty() {
+                    // All images of a batch of an evaluation are bad.
+                    return self.next();
+                }
                 // Uploads happen on the caller's thread: the device would keep a stream for each
                 // thread.
                 Some(Ok(self.upload(made)))

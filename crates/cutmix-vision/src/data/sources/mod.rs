@@ -62,8 +62,8 @@ pub struct Layout {
 ///
 /// # Errors
 /// [`DataError::Argument`] where an option is out of range; [`DataError::NoClasses`] where the
-/// folder has none of the layouts; otherwise what the reader of its layout returns: [`idx()`],
-/// [`cifar()`] or [`image_folder`].
+/// folder has none of the layouts; otherwise what the reader of its layout returns, such as
+/// [`image_folder`] or [`csv()`].
 pub fn open(dir: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataError> {
     let dir = dir.as_ref();
     config.check()?;

@@ -150,6 +150,9 @@ struct Below {
 impl Below {
     fn of(tree: Tree) -> Self {
         let mut below = Self::default();
+        let (files, bytes) = size(&tree);
+        below.names = Texts::with_capacity(files, bytes);
+        below.places.reserve_exact(files);
         below.add(tree);
         let mut order: Vec<_> = (0..below.names.len() as u32).collect();
         order.sort_unstable_by_key(|&file| below.name(file));
@@ -201,4 +204,13 @@ impl Below {
         let folder = self.places[file as usize];
         self.folders[folder as usize].join(self.name(file))
     }
+}
+
+/// Number of files below a folder, and of bytes of their names.
+fn size(tree: &Tree) -> (usize, usize) {
+    let own = tree.images.iter().map(|image| (1, image.name.len()));
+    let sizes = own.chain(tree.folders.iter().map(size));
+    sizes.fold((0, 0), |(files, bytes), (more, longer)| {
+        (files + more, bytes + longer)
+    })
 }

@@ -50,7 +50,7 @@ pub(super) const LAYOUT: Layout = Layout {
 /// The classes are [`DataConfig::classes`], or the names of the columns of 0 and 1, or the labels of
 /// the training set, sorted, numbers by their value. A row that is repeated is one sample.
 ///
-/// The file is read whole, and no image is. A file of more bytes than
+/// The images are looked for, and none is read. A file of more bytes than
 /// [`DecodeConfig::memory`](crate::data::DecodeConfig::memory) is refused.
 ///
 /// # Errors
@@ -72,7 +72,7 @@ pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
     let root = root.unwrap_or(Path::new("."));
     let mut rows = Rows::new(root);
     for (table, set) in &tables {
-        rows.add(&Table::read(table, config.decoding.memory)?, *set)?;
+        rows.add(&Table::new(table, config.decoding.memory)?, *set)?;
     }
     let kept = rows.kept()?;
     let Rows {

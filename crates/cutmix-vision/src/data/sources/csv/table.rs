@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::{ErrorKind, Position, ReaderBuilder, StringRecord, StringRecordsIntoIter, Trim};
 
 use crate::data::DataError;
 use crate::data::escape::escape;
@@ -14,10 +14,11 @@ const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 /// Number of rows by which the separator is found.
 const SNIFFED: usize = 50;
 
-/// A CSV file in memory.
+/// A CSV file, which is read row by row.
 pub struct Table {
     pub path: PathBuf,
-    text: String,
+    /// Number of bytes that are read of it.
+    bytes: u64,
     separator: u8,
 }
 
@@ -45,62 +46,88 @@ impl Row {
 }
 
 impl Table {
-    /// Reads the whole lines among the first `limit` bytes of a file.
+    /// The whole lines among the first `limit` bytes of a file.
     pub fn start(path: &Path, limit: u64) -> Result<Self, DataError> {
-        let mut bytes = read(path, limit)?;
-        if bytes.len() as u64 > limit {
-            let end = bytes.iter().rposition(|byte| *byte == b'\n');
-            bytes.truncate(end.map_or(0, |end| end + 1));
+        let (file, bytes) = open(path)?;
+        if bytes <= limit {
+            return Self::of(path, bytes);
         }
-        Self::of(path, bytes)
+        let mut start = Vec::new();
+        let read = file.take(limit).read_to_end(&mut start);
+        read.map_err(|error| DataError::io(path, error))?;
+        let end = start.iter().rposition(|byte| *byte == b'\n');
+        Self::of(path, end.map_or(0, |end| end as u64 + 1))
     }
 
-    /// Reads a file of at most `limit` bytes.
-    pub fn read(path: &Path, limit: u64) -> Result<Self, DataError> {
-        let bytes = read(path, limit)?;
-        if bytes.len() as u64 > limit {
+    /// A file of at most `limit` bytes, which a single row of it may take.
+    pub fn new(path: &Path, limit: u64) -> Result<Self, DataError> {
+        let (_, bytes) = open(path)?;
+        if bytes > limit {
             return Err(DataError::TooLarge {
                 path: path.into(),
-                what: format!("a table of more than {limit} bytes"),
+                what: format!("a table of {bytes} bytes"),
                 memory: limit,
             });
         }
         Self::of(path, bytes)
     }
 
-    fn of(path: &Path, bytes: Vec<u8>) -> Result<Self, DataError> {
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-            DataError::format(path, "text", format!("not UTF-8 in line {line}"), "UTF-8")
-        })?;
-        let text = match text.strip_prefix('\u{feff}') {
-            Some(rest) => rest.to_owned(),
-            None => text,
-        };
-        Ok(Self {
+    fn of(path: &Path, bytes: u64) -> Result<Self, DataError> {
+        let mut table = Self {
             path: path.into(),
-            separator: separator(&text),
-            text,
-        })
+            bytes,
+            separator: b',',
+        };
+        let mut counts = Vec::new();
+        for separator in SEPARATORS {
+            table.separator = separator;
+            let rows = table
+                .rows()
+                .take(SNIFFED)
+                .map(|row| row.map(|row| row.len()));
+            counts.push(rows.collect::<Result<Vec<_>, _>>()?);
+        }
+        table.separator = separator(&counts);
+        Ok(table)
     }
 
-    /// The rows, without those in which nothing is written.
+    /// The rows, without those in which nothing is written. The first error ends them.
     pub fn rows(&self) -> impl Iterator<Item = Result<Row, DataError>> {
-        let records = records(&self.text, self.separator);
-        let rows = records.map(|record| match record {
+        let (records, failure) = match open(&self.path) {
+            Ok((file, _)) => (Some(self.records(file)), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        let rows = records.into_iter().flatten().map(|record| match record {
             Ok(fields) => Ok(Row {
-                line: fields.position().map_or(0, csv::Position::line),
+                line: fields.position().map_or(0, Position::line),
                 fields,
             }),
-            Err(error) => Err(DataError::format(
-                &self.path,
-                "row",
-                error,
-                "columns of UTF-8 text",
-            )),
+            Err(error) => Err(self.unreadable(error)),
         });
+        let rows = failure.into_iter().chain(rows);
         rows.filter(|row| !matches!(row, Ok(row) if row.iter().all(str::is_empty)))
+    }
+
+    fn records(&self, file: File) -> StringRecordsIntoIter<impl Read + use<>> {
+        ReaderBuilder::new()
+            .delimiter(self.separator)
+            .has_headers(false)
+            .flexible(true)
+            .trim(Trim::All)
+            .from_reader(file.take(self.bytes))
+            .into_records()
+    }
+
+    fn unreadable(&self, error: csv::Error) -> DataError {
+        let text = error.to_string().replace('\n', " ");
+        match error.into_kind() {
+            ErrorKind::Io(error) => DataError::io(&self.path, error),
+            ErrorKind::Utf8 { pos, .. } => {
+                let line = pos.as_ref().map_or(0, Position::line);
+                self.wrong("text", format!("not UTF-8 in line {line}"), "UTF-8")
+            }
+            _ => self.wrong("row", text, "columns of text"),
+        }
     }
 
     /// An error of this file.
@@ -114,19 +141,15 @@ impl Table {
     }
 }
 
-/// The first `limit` bytes of a file and one more.
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
+/// Opens a file and finds its size in bytes.
+fn open(path: &Path) -> Result<(File, u64), DataError> {
     let io = |error| DataError::io(path, error);
-    let mut bytes = Vec::new();
     // A pipe or a device might never end.
-    if !fs::metadata(path).map_err(io)?.is_file() {
+    let metadata = fs::metadata(path).map_err(io)?;
+    if !metadata.is_file() {
         return Err(DataError::format(path, "table", "not a file", "a CSV file"));
     }
-    let file = File::open(path).map_err(io)?;
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
-    Ok(bytes)
+    Ok((File::open(path).map_err(io)?, metadata.len()))
 }
 
 /// A text of a table in a message: its start, in one line.
@@ -138,31 +161,14 @@ pub fn quoted(text: &str) -> String {
     format!("`{}{rest}`", escape(start))
 }
 
-fn records(text: &str, separator: u8) -> impl Iterator<Item = csv::Result<StringRecord>> {
-    ReaderBuilder::new()
-        .delimiter(separator)
-        .has_headers(false)
-        .flexible(true)
-        .trim(Trim::All)
-        .from_reader(text.as_bytes())
-        .into_records()
-}
-
-/// The separator that makes the same number of columns of each of the first rows, or else most of
-/// the first row.
-fn separator(text: &str) -> u8 {
-    let columns = |separator: &u8| {
-        let rows = records(text, *separator).take(SNIFFED).flatten();
-        rows.map(|row| row.len()).collect::<Vec<_>>()
+/// The separator that makes the same number of columns of each of the first rows, or else most of the
+/// first row. `counts` has the numbers of columns that each separator makes.
+fn separator(counts: &[Vec<usize>]) -> u8 {
+    let first = |counts: &[usize]| counts.first().copied().unwrap_or(0);
+    let is_even = |counts: &Vec<usize>| {
+        first(counts) > 1 && counts.iter().all(|&count| count == first(counts))
     };
-    let is_even = |separator: &&u8| {
-        let columns = columns(separator);
-        (columns.first()).is_some_and(|&first| first > 1 && columns.iter().all(|&one| one == first))
-    };
-    if let Some(&separator) = SEPARATORS.iter().find(is_even) {
-        return separator;
-    }
-    let most = SEPARATORS.iter().rev();
-    let most = most.max_by_key(|separator| columns(separator).first().copied());
-    most.copied().unwrap_or(b',')
+    let even = counts.iter().position(is_even);
+    let most = || (0..counts.len()).rev().max_by_key(|&at| first(&counts[at]));
+    SEPARATORS[even.or_else(most).unwrap_or(0)]
 }
