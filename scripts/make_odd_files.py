@@ -202,6 +202,11 @@ def parquet_files():
         range(9), "label", arrow.string(), lambda n: CLASSES[n % 3], None, compression="gzip"
     )
     yield "odd_parquet/names.parquet", names
+    rows = [{"bytes": None if n == 2 else tile(n), "path": f"{n}.png"} for n in range(6)]
+    missing = arrow.table({"image": arrow.array(rows, image), "label": [0, 1] * 3})
+    out = io.BytesIO()
+    parquet.write_table(missing, out)
+    yield "odd_parquet/one_image_missing.parquet", out.getvalue()
     plain = arrow.table({"img": [tile(n) for n in range(4)], "fine_label": [0, 1, None, 1]})
     out = io.BytesIO()
     parquet.write_table(plain, out, compression="none", use_dictionary=False)

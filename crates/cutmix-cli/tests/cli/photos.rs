@@ -200,10 +200,7 @@ fn rare_classes_weigh_more_or_come_more_often() {
     );
     assert_eq!(card("run")["class-weights"], serde_json::json!([1.0, 3.0]));
     for (text, named) in [
-        (
-            "dogs,3\n",
-            "weights.csv `dogs` (did you mean `dog`?)",
-        ),
+        ("dogs,3\n", "weights.csv `dogs` (did you mean `dog`?)"),
         (
             "dog,heavy\n",
             "weights.csv: line 1: weight of `dog` is heavy",

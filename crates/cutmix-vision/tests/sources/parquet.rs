@@ -72,6 +72,17 @@ fn a_column_of_text_has_the_names_of_the_classes() {
 }
 
 #[test]
+fn an_image_without_bytes_is_a_bad_image_among_good_ones() {
+    let path = odd("odd_parquet/one_image_missing.parquet");
+    let set = open(path, &DataConfig::new()).unwrap().train;
+    for index in [0, 1, 3, 5, 4] {
+        assert_eq!(color(&set, index), tile(index));
+    }
+    assert_says(set.image(2), &["one_image_missing.parquet#2", "no bytes"]);
+    assert!(set.image(2).unwrap_err().is_of_image());
+}
+
+#[test]
 fn wrong_files_are_errors_that_name_the_column() {
     for (name, parts) in [
         (

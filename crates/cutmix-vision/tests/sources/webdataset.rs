@@ -329,6 +329,31 @@ fn an_image_larger_than_the_memory_is_an_error_of_its_own() {
 }
 
 #[test]
+fn a_shard_that_changes_after_opening_has_bad_images() {
+    let image = png(3);
+    let members: [(&str, &[u8]); 4] = [
+        ("1.png", &image),
+        ("1.cls", b"1"),
+        ("2.png", &image),
+        ("2.cls", b"0"),
+    ];
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("a.tar");
+    for (bytes, sample) in [(tar(&members), 1), (gzip(&tar(&members)), 0)] {
+        fs::write(&path, &bytes).unwrap();
+        let set = webdataset(&path, &DataConfig::new()).unwrap().train;
+        // A compressed shard is opened anew for an image before the last one.
+        assert_eq!(color(&set, 1), [3, 0, 0]);
+        fs::write(&path, &bytes[..20]).unwrap();
+        let error = set.image(sample).unwrap_err();
+        assert!(error.is_of_image(), "{error}");
+        assert!(error.to_string().contains("a.tar"), "{error}");
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(color(&set, sample), [3, 0, 0]);
+    }
+}
+
+#[test]
 fn a_shard_that_unpacks_to_too_much_is_refused() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("a.tar.gz");

@@ -1,6 +1,7 @@
 //! The image files that a table names.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,6 @@ use std::path::{Path, PathBuf};
 use image::ImageFormat;
 
 use super::texts::Texts;
-use crate::data::sources::folder::{Tree, Unused};
 use crate::data::sources::sets::split_in;
 use crate::data::{DataError, Split};
 
@@ -42,6 +42,11 @@ impl Images {
     /// The folder to which names are relative.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Gives the memory back that the names of all images take.
+    pub fn forget(&mut self) {
+        self.below = OnceCell::new();
     }
 
     /// Whether a text is the name of an image, whether or not there is such a file.
@@ -117,8 +122,8 @@ impl Images {
         if let Some(below) = self.below.get() {
             return Ok(below);
         }
-        let tree = Tree::read(&self.root, &mut Unused::default())?;
-        Ok(self.below.get_or_init(|| Below::of(tree)))
+        let below = Below::of(&self.root)?;
+        Ok(self.below.get_or_init(|| below))
     }
 }
 
@@ -147,30 +152,51 @@ struct Below {
     order: Vec<u32>,
 }
 
-impl Below {
-    fn of(tree: Tree) -> Self {
-        let mut below = Self::default();
-        let (files, bytes) = size(&tree);
-        below.names = Texts::with_capacity(files, bytes);
-        below.places.reserve_exact(files);
-        below.add(tree);
-        let mut order: Vec<_> = (0..below.names.len() as u32).collect();
-        order.sort_unstable_by_key(|&file| below.name(file));
-        below.order = order;
-        below
-    }
+/// Folders that archives and systems leave among the data, in lower case.
+const SYSTEM: [&str; 3] = ["__macosx", "@eadir", "$recycle.bin"];
 
-    fn add(&mut self, tree: Tree) {
-        let folder = self.folders.len() as u32;
-        self.folders.push(tree.path);
-        self.folders_of_images += usize::from(!tree.images.is_empty());
-        for image in tree.images {
-            if let Some(name) = image.name.to_str() {
-                self.names.push(name);
-                self.places.push(folder);
+impl Below {
+    fn of(root: &Path) -> Result<Self, DataError> {
+        let mut below = Self::default();
+        let mut left = vec![root.to_path_buf()];
+        // A link may lead to a folder that it is in.
+        let mut seen = HashSet::new();
+        while let Some(folder) = left.pop() {
+            let real = folder
+                .canonicalize()
+                .map_err(|error| DataError::io(&folder, error))?;
+            if seen.insert(real) {
+                left.extend(below.list(folder)?);
             }
         }
-        tree.folders.into_iter().for_each(|tree| self.add(tree));
+        let mut order: Vec<_> = (0..below.names.len() as u32).collect();
+        order.sort_unstable_by_key(|&file| (below.name(file), file));
+        below.order = order;
+        Ok(below)
+    }
+
+    /// Adds the images in a folder and returns the folders in it.
+    fn list(&mut self, folder: PathBuf) -> Result<Vec<PathBuf>, DataError> {
+        let io = |error| DataError::io(&folder, error);
+        let (mut inner, before) = (Vec::new(), self.names.len());
+        for entry in fs::read_dir(&folder).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
+                continue;
+            };
+            if ImageFormat::from_path(name).is_ok() {
+                self.names.push(name);
+                self.places.push(self.folders.len() as u32);
+            } else if !SYSTEM.contains(&name.to_lowercase().as_str()) && entry.path().is_dir() {
+                inner.push(entry.path());
+            }
+        }
+        self.folders_of_images += usize::from(self.names.len() > before);
+        self.folders.push(folder);
+        // The last one is listed first.
+        inner.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(inner)
     }
 
     /// The files that have this name, or where there are none, those that have it before a suffix.
@@ -204,13 +230,4 @@ impl Below {
         let folder = self.places[file as usize];
         self.folders[folder as usize].join(self.name(file))
     }
-}
-
-/// Number of files below a folder, and of bytes of their names.
-fn size(tree: &Tree) -> (usize, usize) {
-    let own = tree.images.iter().map(|image| (1, image.name.len()));
-    let sizes = own.chain(tree.folders.iter().map(size));
-    sizes.fold((0, 0), |(files, bytes), (more, longer)| {
-        (files + more, bytes + longer)
-    })
 }

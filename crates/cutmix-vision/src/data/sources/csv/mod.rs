@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::files::Files;
+use self::images::Images;
 use self::rows::Rows;
 use self::table::Table;
 use super::labels::{Labels, Naming};
@@ -62,7 +63,6 @@ pub(super) const LAYOUT: Layout = Layout {
 pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataError> {
     let path = path.as_ref();
     config.check()?;
-    let tables = tables::at(path)?;
     let root = if path.is_dir() {
         Some(path)
     } else {
@@ -70,20 +70,20 @@ pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
     };
     let root = root.filter(|root| !root.as_os_str().is_empty());
     let root = root.unwrap_or(Path::new("."));
-    let mut rows = Rows::new(root);
+    let images = Images::new(root.into());
+    let tables = tables::at(path, &images)?;
+    let mut rows = Rows::new(images);
     for (table, set) in &tables {
         rows.add(&Table::new(table, config.decoding.memory)?, *set)?;
     }
+    rows.images.forget();
     let kept = rows.kept()?;
     let Rows {
-        images,
         files,
         lines,
         mut cells,
         ..
     } = rows;
-    // The names of all images that there are, which take memory.
-    drop(images);
     let sets: Vec<_> = kept.iter().map(|&at| lines[at as usize].set).collect();
     cells.cells.select(&kept);
     let names = cells.classes();

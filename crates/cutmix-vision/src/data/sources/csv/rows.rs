@@ -1,6 +1,6 @@
 //! The rows of tables as samples.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::cells::{Cell, Cells};
 use super::columns::Columns;
@@ -29,9 +29,9 @@ pub struct Line {
 }
 
 impl Rows {
-    pub fn new(root: &Path) -> Self {
+    pub fn new(images: Images) -> Self {
         Self {
-            images: Images::new(root.into()),
+            images,
             files: Files::default(),
             cells: Cells::default(),
             lines: Vec::new(),

@@ -27,19 +27,20 @@ enum Kind {
 /// Whether a path is a table, or a folder with one that labels its images.
 pub fn are_at(path: &Path) -> bool {
     if path.is_dir() {
-        candidates(path).is_ok_and(|tables| !tables.is_empty())
+        let images = Images::new(path.into());
+        candidates(path, &images).is_ok_and(|tables| !tables.is_empty())
     } else {
         path.is_file() && is_table(path)
     }
 }
 
-/// The tables of a data set, each with its set.
-pub fn at(path: &Path) -> Result<Vec<(PathBuf, Split)>, DataError> {
+/// The tables of a data set, each with its set. In a folder, they label these images of it.
+pub fn at(path: &Path, images: &Images) -> Result<Vec<(PathBuf, Split)>, DataError> {
     let metadata = fs::metadata(path).map_err(|error| DataError::io(path, error))?;
     if !metadata.is_dir() {
         return Ok(vec![(path.into(), Split::Train)]);
     }
-    let tables = candidates(path)?;
+    let tables = candidates(path, images)?;
     let sets: Vec<_> = tables.iter().map(|table| split_in(&name(table))).collect();
     if sets.contains(&Some(Split::Train)) {
         let named = tables.into_iter().zip(sets);
@@ -69,7 +70,7 @@ pub fn at(path: &Path) -> Result<Vec<(PathBuf, Split)>, DataError> {
 }
 
 /// The tables in a folder that label images.
-fn candidates(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+fn candidates(dir: &Path, images: &Images) -> Result<Vec<PathBuf>, DataError> {
     let io = |error| DataError::io(dir, error);
     let mut tables = Vec::new();
     for entry in fs::read_dir(dir).map_err(io)? {
@@ -79,9 +80,8 @@ fn candidates(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
         }
     }
     tables.sort_unstable();
-    let images = Images::new(dir.into());
     let kinds: Vec<_> = (tables.iter())
-        .map(|table| kind(table, &images).unwrap_or(Kind::Other))
+        .map(|table| kind(table, images).unwrap_or(Kind::Other))
         .collect();
     let of = |kind| {
         let tables = tables

@@ -9,14 +9,6 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// Makes room for so many texts of so many bytes together.
-    pub fn with_capacity(texts: usize, bytes: usize) -> Self {
-        Self {
-            all: String::with_capacity(bytes),
-            ends: Vec::with_capacity(texts),
-        }
-    }
-
     pub fn push(&mut self, text: &str) {
         self.all.push_str(text);
         self.ends.push(self.all.len());

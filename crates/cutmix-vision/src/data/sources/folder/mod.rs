@@ -12,7 +12,6 @@ use std::sync::Arc;
 pub(super) use self::sets::NAMES as SET_NAMES;
 use self::sets::Sets;
 use self::tree::Folder;
-pub(super) use self::tree::Folder as Tree;
 use super::Layout;
 use crate::data::escape::escape;
 use crate::data::source::{Content, Label};
