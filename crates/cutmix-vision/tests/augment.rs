@@ -64,10 +64,7 @@ fn rect([top, left, height, width]: [usize; 4]) -> Rect {
 }
 
 fn apply(transforms: &[Transform], image: Image) -> Image {
-    let mut transforms = transforms.iter();
-    transforms
-        .try_fold(image, |image, transform| transform.apply(image))
-        .unwrap()
+    Transform::apply_all(transforms, image).unwrap()
 }
 
 // Beside torchvision: pixels.

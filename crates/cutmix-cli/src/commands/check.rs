@@ -44,12 +44,7 @@ pub fn run(args: CheckArgs) -> Result<(), Error> {
         ..Settings::default()
     };
     let splits = settings.open_whole_data()?;
-    let sets = [
-        Some(&splits.train),
-        splits.val.as_ref(),
-        splits.test.as_ref(),
-    ];
-    let total: usize = sets.iter().flatten().map(|set| set.len()).sum();
+    let total: usize = splits.sets().map(|set| set.len()).sum();
     let found = counted("images", total, |progress| check(&splits, progress))?;
     if args.format == Format::Json {
         line(as_json(&found, &splits));

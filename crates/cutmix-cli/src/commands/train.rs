@@ -157,10 +157,9 @@ pub fn own_splits(
 }
 
 /// The part of the memory for images that a set may take, by its number of images.
-fn cache_share(settings: &Settings, splits: &Splits, set: Option<&Dataset>) -> u64 {
-    let len = |set: Option<&Dataset>| set.map_or(0, Dataset::len) as u128;
-    let all = len(Some(&splits.train)) + len(splits.val.as_ref()) + len(splits.test.as_ref());
-    (u128::from(settings.cache.0) * len(set) / all.max(1)) as u64
+fn cache_share(settings: &Settings, splits: &Splits, set: &Dataset) -> u64 {
+    let all: usize = splits.sets().map(Dataset::len).sum();
+    (u128::from(settings.cache.0) * set.len() as u128 / all.max(1) as u128) as u64
 }
 
 /// Everything that a run needs besides its folder.
@@ -205,13 +204,13 @@ impl Prepared {
                 .with_sampler(settings.sampler)
                 .with_drop_last(true)
                 .with_on_bad_image(settings.on_bad_image)
-                .with_cache(cache_share(&settings, &splits, Some(&splits.train)));
+                .with_cache(cache_share(&settings, &splits, &splits.train));
         let eval = |set: &Option<Dataset>| {
             let loader = set.clone().map(|set| {
                 let set = set.with_view(card.view)?;
                 let config = LoaderConfig::new(eval_batch_size(&set), normalize.clone())
                     .with_on_bad_image(settings.on_bad_image)
-                    .with_cache(cache_share(&settings, &splits, Some(&set)));
+                    .with_cache(cache_share(&settings, &splits, &set));
                 ImageLoader::eval(set, config)
             });
             loader.transpose()

@@ -59,7 +59,7 @@ pub struct Place {
 }
 
 impl Check {
-    /// Duplicates in the training set and in another one: what is measured on them is known by heart.
+    /// Duplicates in the training set and in another one: what is measured on them was seen in training.
     pub fn leaks(&self) -> impl Iterator<Item = &Vec<Place>> {
         self.duplicates.iter().filter(|places| {
             let is_trained = |place: &Place| place.split == Split::Train;
@@ -162,8 +162,7 @@ fn look(set: &Dataset, index: usize) -> Result<Looked, DataError> {
         Opened::File(header) => header.format(),
         Opened::Image(_) => "pixels",
     };
-    let image = opened.transformed(channels, &[]);
-    image.map_err(|failure| set.failed(index, failure))?;
+    set.transformed(index, opened, channels, &[])?;
     Ok(Looked {
         format,
         size,

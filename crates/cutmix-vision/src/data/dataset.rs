@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cutmix::plan::Stream;
 use rand::seq::SliceRandom;
 
+use super::augment::Transform;
 use super::config::check_fraction;
 use super::decode::{DecodeConfig, Decoder, Failure};
 use super::source::{Content, Label, Memory, Relabelled, Source};
@@ -233,8 +234,7 @@ impl Dataset {
     pub(crate) fn fitted(&self, index: usize, content: &Content<'_>) -> Result<Image, DataError> {
         let opened = self.open(index, content)?;
         let transforms = self.view.transforms(opened.size())?;
-        let image = opened.transformed(self.view.shape[0], &transforms);
-        image.map_err(|failure| self.failed(index, failure))
+        self.transformed(index, opened, self.view.shape[0], &transforms)
     }
 
     /// Image of sample `index` in its own size and with its own channels, 1 or 3.
@@ -245,8 +245,7 @@ impl Dataset {
         let content = self.content(index)?;
         let opened = self.open(index, &content)?;
         let channels = opened.channels();
-        let image = opened.transformed(channels, &[]);
-        image.map_err(|failure| self.failed(index, failure))
+        self.transformed(index, opened, channels, &[])
     }
 
     /// What the source has of sample `index`.
@@ -281,8 +280,20 @@ impl Dataset {
         }
     }
 
+    /// The image of sample `index` with 1 or 3 channels, after these transforms.
+    pub(crate) fn transformed(
+        &self,
+        index: usize,
+        opened: Opened<'_>,
+        channels: usize,
+        transforms: &[Transform],
+    ) -> Result<Image, DataError> {
+        let image = opened.transformed(channels, transforms);
+        image.map_err(|failure| self.failed(index, failure))
+    }
+
     /// The error of sample `index`.
-    pub(crate) fn failed(&self, index: usize, failure: Failure) -> DataError {
+    fn failed(&self, index: usize, failure: Failure) -> DataError {
         let path = self.source().path(self.at(index));
         failure.of(path, self.decoder.config())
     }

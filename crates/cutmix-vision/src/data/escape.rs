@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::path::Path;
 
 /// The name as text that is safe to show and different for different names: bytes that are not
 /// UTF-8, and those of control characters, become `\xE9`, and a backslash becomes two.
@@ -20,6 +21,15 @@ pub fn escape(name: impl AsRef<OsStr>) -> String {
         push_bytes(&mut text, chunk.invalid());
     }
     text
+}
+
+/// Escaped name of a file: its path relative to `root` with `/` between the parts, or the whole path
+/// where it is elsewhere.
+pub fn relative_name(path: &Path, root: &Path) -> String {
+    match path.strip_prefix(root) {
+        Ok(relative) => relative.iter().map(escape).collect::<Vec<_>>().join("/"),
+        Err(_) => escape(path),
+    }
 }
 
 fn push_bytes(text: &mut String, bytes: &[u8]) {

@@ -109,8 +109,8 @@ impl Splits {
         }
     }
 
-    /// The sets that there are.
-    pub(crate) fn sets(&self) -> impl Iterator<Item = &Dataset> {
+    /// The training, validation and test set, as far as there are some.
+    pub fn sets(&self) -> impl Iterator<Item = &Dataset> {
         [Some(&self.train), self.val.as_ref(), self.test.as_ref()]
             .into_iter()
             .flatten()

@@ -102,9 +102,7 @@ impl View {
             return Ok(image);
         }
         let transforms = self.transforms(image.size())?;
-        transforms
-            .iter()
-            .try_fold(image, |image, transform| transform.apply(image))
+        Transform::apply_all(&transforms, image)
     }
 }
 
@@ -140,9 +138,6 @@ impl Opened<'_> {
             (Self::File(header), []) => return header.decode(channels),
             (Self::Image(image), rest) => (image.into_channels(channels)?, rest),
         };
-        let transformed = rest
-            .iter()
-            .try_fold(image, |image, transform| transform.apply(image));
-        Ok(transformed?)
+        Ok(Transform::apply_all(rest, image)?)
     }
 }

@@ -35,6 +35,15 @@ impl Transform {
         }
     }
 
+    /// Applies transforms one after the other.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`apply`](Self::apply).
+    pub fn apply_all(transforms: &[Self], image: Image) -> Result<Image, DataError> {
+        (transforms.iter()).try_fold(image, |image, transform| transform.apply(image))
+    }
+
     /// Moves the classes of a map as [`apply`](Self::apply) moves the pixels of its image. A class is
     /// taken from the nearest pixel, [`ClassMap::ignored`] fills what is uncovered, and changes of
     /// colour and [`Erase`](Self::Erase) do nothing.

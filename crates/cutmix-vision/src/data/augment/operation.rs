@@ -9,43 +9,8 @@ use super::{Frame, Transform};
 /// The strongest magnitude; 0 is the weakest.
 pub(super) const STRONGEST: usize = 30;
 
-/// An operation, whose strength depends on the [`Space`].
-#[derive(Clone, Copy)]
-enum Operation {
-    Identity,
-    ShearHorizontally,
-    ShearVertically,
-    ShiftHorizontally,
-    ShiftVertically,
-    Rotate,
-    Brightness,
-    Saturation,
-    Contrast,
-    Sharpness,
-    Posterize,
-    Solarize,
-    AutoContrast,
-    Equalize,
-}
-
-use Operation::*;
-
-const OPERATIONS: [Operation; 14] = [
-    Identity,
-    ShearHorizontally,
-    ShearVertically,
-    ShiftHorizontally,
-    ShiftVertically,
-    Rotate,
-    Brightness,
-    Saturation,
-    Contrast,
-    Sharpness,
-    Posterize,
-    Solarize,
-    AutoContrast,
-    Equalize,
-];
+/// Number of operations.
+const OPERATIONS: usize = 14;
 
 /// What the operations do at the strongest magnitude. At weaker ones they do proportionally less.
 pub(super) struct Space {
@@ -69,44 +34,37 @@ impl Space {
         frame: &Frame,
         rng: &mut ChaCha8Rng,
     ) -> Option<Transform> {
-        let operation = OPERATIONS[rng.random_range(0..OPERATIONS.len())];
+        let chosen = rng.random_range(0..OPERATIONS);
         let direction = if rng.random() { 1.0 } else { -1.0 };
-        self.change(operation, magnitude, direction, frame)
-    }
-
-    fn change(
-        &self,
-        operation: Operation,
-        magnitude: usize,
-        direction: f64,
-        frame: &Frame,
-    ) -> Option<Transform> {
         let Frame { size, mean, .. } = *frame;
         let at = |strongest: f64| strongest * magnitude as f64 / STRONGEST as f64;
         let shear = direction * at(self.shear);
+        let left = direction * at((self.shift)(size.width as f64));
+        let top = direction * at((self.shift)(size.height as f64));
         let factor = 1.0 + direction * at(self.enhancement);
-        Some(match operation {
-            Identity => return None,
-            ShearHorizontally => Transform::shear_horizontally(shear, mean),
-            ShearVertically => Transform::shear_vertically(shear, mean),
-            ShiftHorizontally => {
-                let left = direction * at((self.shift)(size.width as f64));
-                shift(size, 0, left as isize, mean)
-            }
-            ShiftVertically => {
-                let top = direction * at((self.shift)(size.height as f64));
-                shift(size, top as isize, 0, mean)
-            }
-            Rotate => Transform::rotation(direction * at(self.rotation), size, mean),
-            Brightness => Transform::Brightness(factor),
-            Saturation => Transform::Saturation(factor),
-            Contrast => Transform::Contrast(factor),
-            Sharpness => Transform::Sharpness(factor),
-            Posterize => Transform::Posterize(8 - at(self.posterized_bits).round() as u8),
-            Solarize => Transform::Solarize((255.0 - at(255.0)).ceil() as u8),
-            AutoContrast => Transform::AutoContrast,
-            Equalize => Transform::Equalize,
-        })
+        let operations: [_; OPERATIONS] = [
+            None,
+            Some(Transform::shear_horizontally(shear, mean)),
+            Some(Transform::shear_vertically(shear, mean)),
+            Some(shift(size, 0, left as isize, mean)),
+            Some(shift(size, top as isize, 0, mean)),
+            Some(Transform::rotation(
+                direction * at(self.rotation),
+                size,
+                mean,
+            )),
+            Some(Transform::Brightness(factor)),
+            Some(Transform::Saturation(factor)),
+            Some(Transform::Contrast(factor)),
+            Some(Transform::Sharpness(factor)),
+            Some(Transform::Posterize(
+                8 - at(self.posterized_bits).round() as u8,
+            )),
+            Some(Transform::Solarize((255.0 - at(255.0)).ceil() as u8)),
+            Some(Transform::AutoContrast),
+            Some(Transform::Equalize),
+        ];
+        operations[chosen].clone()
     }
 }
 

@@ -26,26 +26,27 @@ use super::{Rect, ensure};
 #[non_exhaustive]
 pub enum Transform {
     /// Cuts out a region and resizes it to the size `to` (bilinear, antialiased). Pixels outside of
-    /// the region have no influence.
+    /// the region have no influence, unless the image is a JPEG that is decoded at a fraction of its
+    /// size.
     Crop {
-        /// Box inside the image.
+        /// The region, which lies inside the image.
         region: Rect,
-        /// Size of the result.
+        /// The size of the result.
         to: Size,
     },
     /// Resizes the whole image to the size `to` (bilinear, antialiased) and keeps a window of the
     /// result. Only the window is computed, so `to` may be larger than an image can be, with sides of
     /// up to 2^32 - 1 pixels.
     Resize {
-        /// Size of the whole image after it is resized.
+        /// The size of the whole image after it is resized.
         to: Size,
-        /// Box inside `to`.
+        /// The part of the resized image that is kept.
         window: Rect,
     },
     /// Puts the image on a canvas, which cuts off what lies outside: a shift, a padding or a crop
     /// without resizing.
     Place {
-        /// Size of the canvas.
+        /// The size of the canvas, which is that of the result.
         canvas: Size,
         /// Row of the canvas where the image begins; negative above the canvas.
         top: isize,
@@ -96,9 +97,9 @@ pub enum Transform {
     Grayscale,
     /// Fills a region with a colour. Maps of classes stay.
     Erase {
-        /// Box inside the image.
+        /// The region, which lies inside the image.
         region: Rect,
-        /// Colour of the region.
+        /// The colour that fills the region.
         fill: [u8; 3],
     },
 }

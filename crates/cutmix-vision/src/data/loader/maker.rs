@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::order::{Order, Sampler};
 use super::upload::{Images, Uploader};
 use super::{LoaderConfig, OnBadImage};
-use crate::data::augment::{Augment, Frame};
+use crate::data::augment::{Augment, Frame, Transform};
 use crate::data::source::Content;
 use crate::data::{DataError, Dataset, Image, Label, SkippedImage};
 
@@ -212,16 +212,13 @@ impl BatchMaker {
             let content = self.cache.file(index, read)?;
             let opened = dataset.open(index, &content)?;
             let transforms = draw(opened.size());
-            let image = opened.transformed(channels, &transforms);
-            let image = image.map_err(|failure| dataset.failed(index, failure))?;
+            let image = dataset.transformed(index, opened, channels, &transforms)?;
             return dataset.view().fitted(image);
         }
         let image = self
             .cache
             .image(index, shape, || dataset.fitted(index, &read()?))?;
-        let transforms = draw(target);
-        let mut transforms = transforms.iter();
-        let image = transforms.try_fold(image, |image, transform| transform.apply(image))?;
+        let image = Transform::apply_all(&draw(target), image)?;
         dataset.view().fitted(image)
     }
 

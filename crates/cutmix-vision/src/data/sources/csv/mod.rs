@@ -20,7 +20,7 @@ use self::table::Table;
 use super::labels::{Labels, Naming};
 use super::sets::splits;
 use super::{Layout, read_image};
-use crate::data::escape::escape;
+use crate::data::escape::relative_name;
 use crate::data::source::{Content, Label};
 use crate::data::{DataConfig, DataError, Source, Splits};
 
@@ -135,12 +135,7 @@ impl Source for CsvImages {
     }
 
     fn name(&self, index: usize) -> String {
-        let path = self.path(index);
-        match path.strip_prefix(&self.root) {
-            Ok(relative) => relative.iter().map(escape).collect::<Vec<_>>().join("/"),
-            // Of an image elsewhere.
-            Err(_) => escape(&path),
-        }
+        relative_name(&self.path(index), &self.root)
     }
 
     fn label(&self, index: usize) -> Label {

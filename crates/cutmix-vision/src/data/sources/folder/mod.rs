@@ -13,7 +13,7 @@ pub(super) use self::sets::NAMES as SET_NAMES;
 use self::sets::Sets;
 use self::tree::Folder;
 use super::Layout;
-use crate::data::escape::escape;
+use crate::data::escape::relative_name;
 use crate::data::source::{Content, Label};
 use crate::data::{DataConfig, DataError, Source, Splits};
 
@@ -187,10 +187,7 @@ impl Source for ImageFiles {
     }
 
     fn name(&self, index: usize) -> String {
-        let path = self.path(index);
-        let relative = path.strip_prefix(&self.root).unwrap_or(&path);
-        let parts: Vec<_> = relative.iter().map(escape).collect();
-        parts.join("/")
+        relative_name(&self.path(index), &self.root)
     }
 
     fn label(&self, index: usize) -> Label {

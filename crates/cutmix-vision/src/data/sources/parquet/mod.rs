@@ -21,7 +21,7 @@ use super::Layout;
 use super::forward::Reading;
 use super::labels::{Distinct, Labels, Naming, Tags};
 use super::sets::{files, splits};
-use crate::data::escape::escape;
+use crate::data::escape::relative_name;
 use crate::data::source::{Content, Label};
 use crate::data::{DataConfig, DataError, Source, Split, Splits};
 
@@ -224,9 +224,7 @@ impl Source for ParquetImages {
 
     fn name(&self, index: usize) -> String {
         let (.., file, row) = self.at(index);
-        let relative = file.strip_prefix(&self.root).unwrap_or(file);
-        let parts: Vec<_> = relative.iter().map(escape).collect();
-        format!("{}#{row}", parts.join("/"))
+        format!("{}#{row}", relative_name(file, &self.root))
     }
 
     fn label(&self, index: usize) -> Label {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::index::Image;
-use crate::data::escape::escape;
+use crate::data::escape::relative_name;
 use crate::data::source::{Content, Label};
 use crate::data::sources::forward::{Reading, Run};
 use crate::data::sources::labels::Labels;
@@ -50,8 +50,7 @@ impl Shards {
 
     /// Adds a shard with its samples.
     pub fn add(&mut self, path: PathBuf, images: Vec<Image>, is_packed: bool) {
-        let relative = path.strip_prefix(&self.root).unwrap_or(&path);
-        let name = relative.iter().map(escape).collect::<Vec<_>>().join("/");
+        let name = relative_name(&path, &self.root);
         let start = self.images.len();
         self.images.extend(images);
         if self.images.len() > start {
