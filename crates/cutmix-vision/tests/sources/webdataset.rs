@@ -354,6 +354,46 @@ fn a_shard_that_changes_after_opening_has_bad_images() {
 }
 
 #[test]
+fn a_damaged_shard_is_not_unpacked_again_for_the_images_behind_the_damage() {
+    // Noise, so that the size of the shard is that of its images.
+    let noise: Vec<u8> = (0..100_000u32)
+        .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let images: Vec<_> = (1..=4)
+        .map(|red| [png(red), noise.clone()].concat())
+        .collect();
+    let members: [(&str, &[u8]); 8] = [
+        ("1.png", &images[0]),
+        ("1.cls", b"0"),
+        ("2.png", &images[1]),
+        ("2.cls", b"1"),
+        ("3.png", &images[2]),
+        ("3.cls", b"0"),
+        ("4.png", &images[3]),
+        ("4.cls", b"1"),
+    ];
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
+    encoder.write_all(&tar(&members)).unwrap();
+    let whole = encoder.finish().unwrap();
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("a.tar.gz");
+    fs::write(&path, &whole).unwrap();
+    let set = webdataset(&path, &DataConfig::new()).unwrap().train;
+    // The third image is cut off.
+    fs::write(&path, &whole[..250_000]).unwrap();
+    let damaged = || assert_says(set.image(3), &["a.tar.gz/4.png", "damaged before it"]);
+    assert_eq!(color(&set, 0), [1, 0, 0]);
+    damaged();
+    assert_says(set.image(2), &["a.tar.gz/3.png", "cut off"]);
+    assert_eq!(color(&set, 1), [2, 0, 0]);
+    // What is behind the damage is not looked at until the image that met it can be read.
+    fs::write(&path, &whole).unwrap();
+    damaged();
+    assert_eq!(color(&set, 2), [3, 0, 0]);
+    assert_eq!(color(&set, 3), [4, 0, 0]);
+}
+
+#[test]
 fn a_shard_that_unpacks_to_too_much_is_refused() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("a.tar.gz");

@@ -24,7 +24,7 @@ pub trait Run {
     /// Passes over so many samples.
     fn skip(&mut self, samples: usize) -> Result<(), DataError>;
 
-    /// Whether an error has left it in a place that is not known.
+    /// Whether an error has left it in a place that is not known. It is not used after that.
     fn is_lost(&self) -> bool;
 }
 
@@ -42,6 +42,8 @@ struct Runs<R> {
     order: VecDeque<usize>,
     /// Number of bytes of the kept samples.
     bytes: usize,
+    /// The damaged runs: the first sample of each, and the one whose reading met the damage.
+    damaged: HashMap<usize, usize>,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl<R> Default for Reading<R> {
             kept: HashMap::new(),
             order: VecDeque::new(),
             bytes: 0,
+            damaged: HashMap::new(),
         }))
     }
 }
@@ -65,12 +68,16 @@ impl<R> Default for Reading<R> {
 impl<R: Run> Reading<R> {
     /// The bytes of a sample of the run that has the samples `samples`. It is read on from the nearest
     /// place before the sample where the run is open; where there is none, it is opened.
+    ///
+    /// `None` where the run is damaged before the sample: it is not unpacked again for each sample behind
+    /// the damage. Only the sample that met the damage is tried again, as the error may have been one of
+    /// the moment.
     pub fn get(
         &self,
         sample: usize,
         samples: &Range<usize>,
         open: impl FnOnce() -> Result<R, DataError>,
-    ) -> Result<Vec<u8>, DataError> {
+    ) -> Result<Option<Vec<u8>>, DataError> {
         // A run is put back only after it was read, so a panic leaves none in a wrong place.
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         runs.get(sample, samples, open)
@@ -83,12 +90,16 @@ impl<R: Run> Runs<R> {
         sample: usize,
         samples: &Range<usize>,
         open: impl FnOnce() -> Result<R, DataError>,
-    ) -> Result<Vec<u8>, DataError> {
+    ) -> Result<Option<Vec<u8>>, DataError> {
         if let Some(bytes) = self.kept.remove(&sample) {
             self.bytes -= bytes.len();
-            return Ok(bytes);
+            return Ok(Some(bytes));
         }
-        self.open.retain(|open| !open.run.is_lost());
+        let damaged = self.damaged.get(&samples.start);
+        if damaged.is_some_and(|&damaged| damaged < sample) {
+            return Ok(None);
+        }
+        self.damaged.retain(|_, damaged| *damaged != sample);
         let before = self
             .open
             .iter()
@@ -105,24 +116,38 @@ impl<R: Run> Runs<R> {
             },
         };
         let far = (sample - current.left.start).saturating_sub(KEPT);
-        current.run.skip(far)?;
-        current.left.start += far;
-        while current.left.start < sample {
-            // One that cannot be read is read anew when it is asked for.
-            if let Ok(bytes) = current.run.read() {
-                self.keep(current.left.start, bytes);
-            }
-            current.left.start += 1;
+        if let Err(error) = current.run.skip(far) {
+            self.damaged.insert(samples.start, sample);
+            return Err(error);
         }
-        let bytes = current.run.read();
-        current.left.start += 1;
+        current.left.start += far;
+        let bytes = loop {
+            let at = current.left.start;
+            let bytes = current.run.read();
+            current.left.start += 1;
+            if current.run.is_lost() {
+                self.damaged.insert(samples.start, at);
+                return if at == sample {
+                    bytes.map(Some)
+                } else {
+                    Ok(None)
+                };
+            }
+            if at == sample {
+                break bytes;
+            }
+            // One that cannot be read is read anew when it is asked for.
+            if let Ok(bytes) = bytes {
+                self.keep(at, bytes);
+            }
+        };
         if !current.left.is_empty() {
             self.open.push(current);
         }
         if self.open.len() > OPEN {
             self.open.remove(0);
         }
-        bytes
+        bytes.map(Some)
     }
 
     fn keep(&mut self, sample: usize, bytes: Vec<u8>) {
@@ -180,7 +205,7 @@ mod tests {
                 Ok(Numbers { next: 0, read })
             };
             let bytes = forward.get(sample, &(0..10_000), open).unwrap();
-            assert_eq!(bytes, sample.to_le_bytes());
+            assert_eq!(bytes.unwrap(), sample.to_le_bytes());
         }
         (opened, read.get())
     }

@@ -40,9 +40,6 @@ impl Images {
         read: impl FnOnce(&mut Column) -> Result<T, ParquetError>,
     ) -> Result<T, DataError> {
         let path = row_path(&self.path, self.row);
-        if self.is_lost {
-            return Err(DataError::image(&path, "an image before it is damaged"));
-        }
         self.row += rows;
         read(&mut self.column).map_err(|error| {
             self.is_lost = true;

@@ -234,9 +234,9 @@ impl Source for ParquetImages {
     fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
         let (rows, samples, file, _) = self.at(index);
         let open = || Images::open(file, &rows.group, rows.first, self.limit);
-        Ok(Content::File(
-            self.reading.get(index, samples, open)?.into(),
-        ))
+        let bytes = self.reading.get(index, samples, open)?;
+        let damaged = || DataError::image(&self.path(index), "an image before it is damaged");
+        Ok(Content::File(bytes.ok_or_else(damaged)?.into()))
     }
 
     fn path(&self, index: usize) -> PathBuf {

@@ -141,7 +141,10 @@ impl Source for TarImages {
         let shard = self.shards.shard(index);
         let bytes = if shard.is_packed {
             let open = || Packed::open(&self.shards, shard);
-            self.reading.get(index, &shard.samples, open)?
+            let bytes = self.reading.get(index, &shard.samples, open)?;
+            bytes.ok_or_else(|| {
+                DataError::image(&self.path(index), "the shard is damaged before it")
+            })?
         } else {
             read_plain(shard, &self.shards.images[index])?
         };
@@ -205,10 +208,6 @@ impl Run for Packed {
         self.next += 1;
         self.shards.check(sample)?;
         let image = &self.shards.images[sample];
-        if self.is_lost {
-            let path = self.shards.path(sample);
-            return Err(DataError::image(&path, "the shard is damaged before it"));
-        }
         let bytes = self.archive.read_at(image.offset, image.bytes);
         bytes.map_err(|error| {
             self.is_lost = true;
