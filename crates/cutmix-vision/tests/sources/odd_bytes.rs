@@ -1,9 +1,12 @@
 //! Files with any bytes: reading them is an error or gives samples, and always ends.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
-use cutmix_vision::data::{DataConfig, DataError, open};
+use cutmix_vision::data::{DataConfig, DataError, load_class_map, open};
+use flate2::write::ZlibEncoder;
+use flate2::{Compression, Crc};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::tempdir;
@@ -119,6 +122,45 @@ fn read_table(text: &[u8]) {
     }
 }
 
+/// Reads bytes as a map of classes. A map has as many classes as its size says.
+fn read_map(bytes: &[u8]) {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("map.png");
+    fs::write(&path, bytes).unwrap();
+    match load_class_map(&path, 255) {
+        Ok(map) => assert_eq!(map.classes().len(), map.size().area()),
+        Err(error) => assert!(!error.to_string().contains('\n'), "{error}"),
+    }
+}
+
+/// A PNG of these sizes, depth, kind of colours and interlacing, whose checksums are right.
+fn png([width, height]: [u32; 2], kind: [u8; 3], palette: &[u8], rows: &[u8]) -> Vec<u8> {
+    let mut rows_packed = ZlibEncoder::new(Vec::new(), Compression::fast());
+    rows_packed.write_all(rows).unwrap();
+    let [depth, colors, interlacing] = kind;
+    let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    header.extend([depth, colors, 0, 0, interlacing]);
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (name, content) in [
+        (b"IHDR", header.as_slice()),
+        (b"PLTE", palette),
+        (b"IDAT", &rows_packed.finish().unwrap()),
+        (b"IEND", &[]),
+    ] {
+        if name == b"PLTE" && content.is_empty() {
+            continue;
+        }
+        let mut sum = Crc::new();
+        sum.update(name);
+        sum.update(content);
+        bytes.extend((content.len() as u32).to_be_bytes());
+        bytes.extend(name);
+        bytes.extend(content);
+        bytes.extend(sum.sum().to_be_bytes());
+    }
+    bytes
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: std::env::var("PROPTEST_CASES").map_or(64, |cases| cases.parse().unwrap_or(64)),
@@ -168,6 +210,28 @@ proptest! {
         let header = header.replace(',', &separator);
         let text = std::iter::once(header).chain(rows).collect::<Vec<_>>().join("\n");
         read_table(text.as_bytes());
+    }
+
+    #[test]
+    fn a_changed_map_of_classes_is_read_or_refused(changes in changes(), file in 0usize..3) {
+        let files = ["palette_and_transparency", "values_of_12_bits", "grey_and_alpha"];
+        let mut bytes = fs::read(odd(&format!("images/{}.png", files[file]))).unwrap();
+        changes.iter().for_each(|change| apply(&mut bytes, change));
+        read_map(&bytes);
+    }
+
+    #[test]
+    fn a_png_of_any_header_and_rows_is_a_map_of_classes_or_refused(
+        size in prop_oneof![8 => [0u32..20, 0u32..20], 1 => any::<[u32; 2]>()],
+        kind in prop_oneof![
+            8 => (0u32..5, 0u8..2).prop_map(|(bits, interlacing)| [1 << bits, 0, interlacing]),
+            4 => (0u32..4, 0u8..2).prop_map(|(bits, interlacing)| [1 << bits, 3, interlacing]),
+            1 => any::<[u8; 3]>(),
+        ],
+        palette in vec(any::<u8>(), 0..60),
+        rows in vec(0u8..5, 0..900),
+    ) {
+        read_map(&png(size, kind, &palette, &rows));
     }
 
     #[test]
