@@ -401,6 +401,7 @@ fn balanced_epochs_have_as_many_samples_of_every_class() {
 #[derive(Debug)]
 struct Runs {
     runs: Vec<std::ops::Range<usize>>,
+    is_in_memory: bool,
     /// The samples in the order in which they were read.
     read: std::sync::Mutex<Vec<usize>>,
 }
@@ -424,19 +425,30 @@ impl Source for Runs {
         Ok(Content::Image(Image::new(Size::new(4, 4), 1, pixels)?))
     }
 
+    fn is_in_memory(&self) -> bool {
+        self.is_in_memory
+    }
+
     fn runs(&self) -> Option<&[std::ops::Range<usize>]> {
         Some(&self.runs)
     }
 }
 
-#[test]
-fn runs_are_read_in_order_and_handed_out_in_another() {
+/// A source of three runs with 60 samples, and a set of all of them.
+fn runs(is_in_memory: bool) -> (Arc<Runs>, Dataset) {
     let source = Arc::new(Runs {
         runs: vec![0..20, 20..50, 50..60],
+        is_in_memory,
         read: Default::default(),
     });
     let names = vec!["even".into(), "odd".into()];
     let set = Dataset::from_source(names, View::new([1, 4, 4]), source.clone()).unwrap();
+    (source, set)
+}
+
+#[test]
+fn runs_are_read_in_order_and_handed_out_in_another() {
+    let (source, set) = runs(false);
     let loader = ImageLoader::train(set, LoaderConfig::new(8, raw(1)).with_seed(1)).unwrap();
     // One sample is looked at when the loader asks what the set holds.
     source.read.lock().unwrap().clear();
@@ -458,6 +470,36 @@ fn runs_are_read_in_order_and_handed_out_in_another() {
     let rest = loader.batches(0, 3, &Device::default());
     let rest: Vec<_> = rest.map(|batch| samples(&batch.unwrap())).collect();
     assert_eq!(rest, whole[3..]);
+}
+
+/// How often each sample is read in three epochs with a cache.
+fn times_read((source, set): (Arc<Runs>, Dataset), cache: u64) -> Vec<usize> {
+    let config = LoaderConfig::new(8, raw(1)).with_cache(cache);
+    let loader = ImageLoader::train(set, config).unwrap();
+    for at in 0..3 {
+        let mut samples = epoch(&loader, at).concat();
+        samples.sort();
+        assert_eq!(samples, (0..60).collect::<Vec<_>>());
+    }
+    // Ends the thread that reads ahead, after the third epoch.
+    drop(loader);
+    let read = source.read.lock().unwrap();
+    let times = |sample| read.iter().filter(|read| **read == sample).count();
+    (0..60).map(times).collect()
+}
+
+#[test]
+fn samples_of_runs_that_are_kept_are_not_read_again() {
+    assert_eq!(times_read(runs(false), 1 << 20), [1; 60]);
+    // An image has 16 bytes.
+    let times = times_read(runs(false), 16 * 25);
+    assert_eq!(times.iter().filter(|times| **times == 1).count(), 25);
+}
+
+#[test]
+fn images_in_memory_are_not_kept() {
+    let times = times_read(runs(true), 1 << 20);
+    assert!(times.iter().all(|times| *times >= 3), "{times:?}");
 }
 
 #[test]

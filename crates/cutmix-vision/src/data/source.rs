@@ -72,6 +72,12 @@ pub trait Source: Debug + Send + Sync {
         0
     }
 
+    /// Whether the images are in memory already, so that a loader keeps no copies of them. Default
+    /// `false`.
+    fn is_in_memory(&self) -> bool {
+        false
+    }
+
     /// Where sample `index` is, for messages. Default: its name.
     fn path(&self, index: usize) -> PathBuf {
         self.name(index).into()
@@ -173,6 +179,10 @@ impl Source for Memory {
     fn bytes(&self, _: usize) -> u64 {
         self.len_of_image() as u64
     }
+
+    fn is_in_memory(&self) -> bool {
+        true
+    }
 }
 
 /// The samples of another source under other labels.
@@ -211,6 +221,10 @@ impl Source for Relabelled {
 
     fn bytes(&self, index: usize) -> u64 {
         self.source.bytes(index)
+    }
+
+    fn is_in_memory(&self) -> bool {
+        self.source.is_in_memory()
     }
 
     fn path(&self, index: usize) -> PathBuf {

@@ -66,6 +66,11 @@ impl Cache {
         Ok(image)
     }
 
+    /// Whether sample `index` is kept. It stays for good.
+    pub fn has(&self, index: usize) -> bool {
+        self.get(index).is_some()
+    }
+
     fn get(&self, index: usize) -> Option<&[u8]> {
         self.samples.get(index)?.get().map(|bytes| &**bytes)
     }

@@ -68,20 +68,23 @@ struct Reader<'a> {
     /// The samples that have not been read, in the order of reading.
     left: std::vec::IntoIter<u32>,
     read: HashMap<u32, Read<'a>>,
+    /// Whether each sample is one of these. Samples of the cache never are, and a substitute of a bad
+    /// image is no more when its own turn comes.
+    is_due: Vec<bool>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads on until `sample` has been read.
-    fn take(&mut self, sample: u32, dataset: &'a Dataset) -> Read<'a> {
+    /// Reads on until `sample` has been read; `None` where it is not due.
+    fn take(&mut self, sample: u32, dataset: &'a Dataset) -> Option<Read<'a>> {
+        if !std::mem::take(&mut self.is_due[sample as usize]) {
+            return None;
+        }
         loop {
             if let Some(read) = self.read.remove(&sample) {
-                return read;
+                return Some(read);
             }
-            match self.left.next() {
-                Some(next) => self.read.insert(next, dataset.content(next as usize)),
-                // It was read before, as the substitute of a bad image.
-                None => return dataset.content(sample as usize),
-            };
+            let next = self.left.next()?;
+            self.read.insert(next, dataset.content(next as usize));
         }
     }
 }
@@ -117,8 +120,10 @@ impl BatchMaker {
             augment: config.augment,
             sampler: config.sampler,
         });
+        let is_in_memory = dataset.source().is_in_memory();
+        let cache = if is_in_memory { 0 } else { config.cache };
         Ok(Self {
-            cache: Cache::new(dataset.len(), config.cache),
+            cache: Cache::new(dataset.len(), cache),
             uploader,
             dataset,
             batch_size: config.batch_size,
@@ -160,13 +165,15 @@ impl BatchMaker {
         samples.truncate(self.num_samples());
         let position = skip.min(samples.len());
         let reader = order.reading.map(|mut reading| {
-            let mut is_wanted = vec![false; self.dataset.len()];
-            let left = samples[position..].iter();
-            left.for_each(|&(sample, _)| is_wanted[sample as usize] = true);
-            reading.retain(|&sample| is_wanted[sample as usize]);
+            let mut is_due = vec![false; self.dataset.len()];
+            for &(sample, _) in &samples[position..] {
+                is_due[sample as usize] = !self.cache.has(sample as usize);
+            }
+            reading.retain(|&sample| is_due[sample as usize]);
             Reader {
                 left: reading.into_iter(),
                 read: HashMap::new(),
+                is_due,
             }
         });
         Epoch {
@@ -288,7 +295,7 @@ impl Epoch<'_> {
         let mut inputs = Vec::with_capacity(samples.len());
         for &(sample, repetitions) in samples {
             let read = self.reader.as_mut();
-            let read = read.map(|reader| reader.take(sample, &maker.dataset));
+            let read = read.and_then(|reader| reader.take(sample, &maker.dataset));
             inputs.push((sample as usize, repetitions, read));
         }
         let mut images = Images::new(samples.len() * maker.uploader.len(), device);

@@ -44,7 +44,8 @@ pub struct LoaderConfig {
     /// What happens to bad images. Default [`OnBadImage::Fail`].
     #[serde(default)]
     pub on_bad_image: OnBadImage,
-    /// Number of bytes of files, or of decoded images, that are kept in memory. Default 0.
+    /// Number of bytes of files, or of decoded images, that are kept in memory. Images of a source
+    /// [in memory](super::Source::is_in_memory) are not copied. Default 0.
     #[serde(default)]
     pub cache: u64,
 }
