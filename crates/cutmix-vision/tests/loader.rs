@@ -402,6 +402,8 @@ fn balanced_epochs_have_as_many_samples_of_every_class() {
 struct Runs {
     runs: Vec<std::ops::Range<usize>>,
     is_in_memory: bool,
+    /// Size of a sample, as it is told.
+    bytes: u64,
     /// The samples in the order in which they were read.
     read: std::sync::Mutex<Vec<usize>>,
 }
@@ -425,6 +427,10 @@ impl Source for Runs {
         Ok(Content::Image(Image::new(Size::new(4, 4), 1, pixels)?))
     }
 
+    fn bytes(&self, _: usize) -> u64 {
+        self.bytes
+    }
+
     fn is_in_memory(&self) -> bool {
         self.is_in_memory
     }
@@ -435,10 +441,11 @@ impl Source for Runs {
 }
 
 /// A source of three runs with 60 samples, and a set of all of them.
-fn runs(is_in_memory: bool) -> (Arc<Runs>, Dataset) {
+fn runs(is_in_memory: bool, bytes: u64) -> (Arc<Runs>, Dataset) {
     let source = Arc::new(Runs {
         runs: vec![0..20, 20..50, 50..60],
         is_in_memory,
+        bytes,
         read: Default::default(),
     });
     let names = vec!["even".into(), "odd".into()];
@@ -448,7 +455,7 @@ fn runs(is_in_memory: bool) -> (Arc<Runs>, Dataset) {
 
 #[test]
 fn runs_are_read_in_order_and_handed_out_in_another() {
-    let (source, set) = runs(false);
+    let (source, set) = runs(false, 16);
     let loader = ImageLoader::train(set, LoaderConfig::new(8, raw(1)).with_seed(1)).unwrap();
     // One sample is looked at when the loader asks what the set holds.
     source.read.lock().unwrap().clear();
@@ -472,6 +479,31 @@ fn runs_are_read_in_order_and_handed_out_in_another() {
     assert_eq!(rest, whole[3..]);
 }
 
+#[test]
+fn large_samples_of_runs_are_shuffled_among_few() {
+    // How far a sample comes before the place at which it is read.
+    let lead = |bytes| {
+        let (source, set) = runs(false, bytes);
+        let loader = ImageLoader::train(set, LoaderConfig::new(1, raw(1)).with_seed(1)).unwrap();
+        source.read.lock().unwrap().clear();
+        let drawn = epoch(&loader, 0).concat();
+        assert_eq!(epoch(&loader, 0).concat(), drawn);
+        let mut all = drawn.clone();
+        all.sort();
+        assert_eq!(all, (0..60).collect::<Vec<_>>());
+        let read = source.read.lock().unwrap();
+        let place = |sample: &usize| read.iter().position(|read| read == sample).unwrap();
+        let leads = drawn.iter().enumerate();
+        leads
+            .map(|(at, sample)| place(sample) as i64 - at as i64)
+            .max()
+    };
+    // As many as 256 MiB have room for, of which one is drawn.
+    assert_eq!(lead(64 << 20), Some(3));
+    assert_eq!(lead(256 << 20), Some(0));
+    assert!(lead(16) > Some(30));
+}
+
 /// How often each sample is read in three epochs with a cache.
 fn times_read((source, set): (Arc<Runs>, Dataset), cache: u64) -> Vec<usize> {
     let config = LoaderConfig::new(8, raw(1)).with_cache(cache);
@@ -490,15 +522,15 @@ fn times_read((source, set): (Arc<Runs>, Dataset), cache: u64) -> Vec<usize> {
 
 #[test]
 fn samples_of_runs_that_are_kept_are_not_read_again() {
-    assert_eq!(times_read(runs(false), 1 << 20), [1; 60]);
+    assert_eq!(times_read(runs(false, 16), 1 << 20), [1; 60]);
     // An image has 16 bytes.
-    let times = times_read(runs(false), 16 * 25);
+    let times = times_read(runs(false, 16), 16 * 25);
     assert_eq!(times.iter().filter(|times| **times == 1).count(), 25);
 }
 
 #[test]
 fn images_in_memory_are_not_kept() {
-    let times = times_read(runs(true), 1 << 20);
+    let times = times_read(runs(true, 16), 1 << 20);
     assert!(times.iter().all(|times| *times >= 3), "{times:?}");
 }
 

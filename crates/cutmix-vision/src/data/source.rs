@@ -67,7 +67,8 @@ pub trait Source: Debug + Send + Sync {
     fn content(&self, index: usize) -> Result<Content<'_>, DataError>;
 
     /// Size in bytes of the file of sample `index`, or of its pixels, by which a
-    /// [`Manifest`](crate::Manifest) notices that it has changed. Default 0: not known.
+    /// [`Manifest`](crate::Manifest) notices that it has changed, and by which the memory for files
+    /// is bounded. Where only the size of several together is known, their mean. Default 0: not known.
     fn bytes(&self, _index: usize) -> u64 {
         0
     }
@@ -87,7 +88,8 @@ pub trait Source: Debug + Send + Sync {
     /// file. Together they are all samples, in order. Default: none, any order costs the same.
     ///
     /// Where there are some, a loader draws the order of the ranges, reads each in its own order,
-    /// and shuffles within a buffer.
+    /// and shuffles within a buffer of 2,048 samples or 256 MiB by [`bytes`](Self::bytes), whichever is
+    /// less.
     fn runs(&self) -> Option<&[Range<usize>]> {
         None
     }

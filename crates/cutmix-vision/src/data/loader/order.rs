@@ -15,6 +15,8 @@ const ORDER: u64 = 1 << 32;
 
 /// Number of samples among which those are drawn that can only be read one after another.
 const BUFFER: usize = 2048;
+/// Size of these samples in bytes, at most. It is no setting: the order would depend on it.
+const BUFFER_BYTES: u64 = 256 << 20;
 
 /// The samples of an epoch, as indices into a set.
 pub(super) struct Order {
@@ -119,15 +121,21 @@ fn buffered(dataset: &Dataset, runs: &[Range<usize>], rng: &mut impl Rng) -> Ord
     }
     by_run.shuffle(rng);
     let reading = by_run.concat();
+    let size = |index: u32| {
+        let at = dataset.indices()[index as usize];
+        dataset.source().bytes(at as usize)
+    };
     let mut samples = Vec::with_capacity(reading.len());
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let (mut buffer, mut bytes) = (Vec::with_capacity(BUFFER), 0u64);
     for &index in &reading {
-        if buffer.len() < BUFFER {
-            buffer.push(index);
-        } else {
-            let drawn = rng.random_range(0..BUFFER);
-            samples.push(std::mem::replace(&mut buffer[drawn], index));
+        let room = BUFFER_BYTES.saturating_sub(size(index));
+        while buffer.len() == BUFFER || (bytes > room && !buffer.is_empty()) {
+            let drawn = buffer.swap_remove(rng.random_range(0..buffer.len()));
+            bytes -= size(drawn);
+            samples.push(drawn);
         }
+        buffer.push(index);
+        bytes += size(index);
     }
     buffer.shuffle(rng);
     samples.extend(buffer);

@@ -239,6 +239,12 @@ impl Source for ParquetImages {
         Ok(Content::File(bytes.ok_or_else(damaged)?.into()))
     }
 
+    fn bytes(&self, index: usize) -> u64 {
+        let (rows, ..) = self.at(index);
+        let bytes = u64::try_from(rows.group.images.uncompressed_size()).unwrap_or(0);
+        bytes / rows.group.rows as u64
+    }
+
     fn path(&self, index: usize) -> PathBuf {
         let (.., file, row) = self.at(index);
         row_path(file, row)
