@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use cutmix_vision::{
@@ -216,6 +217,73 @@ fn an_image_that_takes_too_much_memory_is_named_with_its_size() {
     let error = load_image(&small, &View::new([3, 8, 8]), &tight).unwrap_err();
     assert!(
         matches!(error, DataError::TooLarge { memory: 10_000, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_larger_than_the_memory_is_not_read() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("large.png");
+    // It is no image either, but that is not found out.
+    fs::write(&path, vec![0; 5000]).unwrap();
+    let config = DecodeConfig::new().with_memory(4999);
+    let error = load_image(&path, &View::new([3, 8, 8]), &config).unwrap_err();
+    assert!(matches!(error, DataError::TooLarge { memory: 4999, .. }));
+    assert!(
+        error.to_string().contains("a file of 5000 bytes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn files_that_are_read_at_a_time_fit_into_the_memory() {
+    /// Files of 600 bytes, by what it says, and the largest number that was read at a time.
+    #[derive(Debug, Default)]
+    struct Files {
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Source for Files {
+        fn len(&self) -> usize {
+            100
+        }
+
+        fn name(&self, index: usize) -> String {
+            format!("#{index}")
+        }
+
+        fn label(&self, _: usize) -> Label {
+            Label::Class(0)
+        }
+
+        fn bytes(&self, index: usize) -> u64 {
+            [600, 1001][usize::from(index == 99)]
+        }
+
+        fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
+            assert_ne!(index, 99, "it is larger than the memory");
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            (0..100).for_each(|_| std::thread::yield_now());
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            Ok(Content::Image(Image::new(Size::new(1, 1), 1, vec![0])?))
+        }
+    }
+
+    let source = Arc::new(Files::default());
+    let set = Dataset::from_source(vec!["a".into()], View::new([1, 1, 1]), source.clone()).unwrap();
+    let set = set.with_decoding(DecodeConfig::new().with_memory(1000));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..99).for_each(|index| drop(set.image(index).unwrap())));
+        }
+    });
+    assert_eq!(source.most.load(Ordering::SeqCst), 1);
+    let error = set.image(99).unwrap_err();
+    assert!(
+        error.to_string().contains("a file of 1001 bytes"),
         "{error}"
     );
 }

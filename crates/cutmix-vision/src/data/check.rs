@@ -144,7 +144,7 @@ struct Looked {
 }
 
 fn look(set: &Dataset, index: usize) -> Result<Looked, DataError> {
-    let content = set.content(index)?;
+    let (content, _reserved) = set.content(index)?;
     let digest = match &content {
         Content::File(bytes) => Sha256::digest(bytes),
         Content::Image(image) => {

@@ -185,7 +185,7 @@ fn is_grey(set: &Dataset) -> bool {
     let some = set.truncate(PROBES);
     let (mut left, mut has_grey) = (PROBED_BYTES, false);
     for index in 0..some.len() {
-        let Ok(content) = some.content(index) else {
+        let Ok((content, _reserved)) = some.content(index) else {
             continue;
         };
         match some.open(index, &content).map(|opened| opened.channels()) {

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 
 use super::augment::Transform;
 use super::config::check_fraction;
-use super::decode::{DecodeConfig, Decoder, Failure};
+use super::decode::{DecodeConfig, Decoder, Failure, Reservation};
 use super::source::{Content, Label, Memory, Relabelled, Source};
 use super::view::{Opened, View};
 use super::{DataError, Image, Size, manifest};
@@ -42,6 +42,9 @@ pub struct Dataset {
     /// Samples of the source that this set has, in order.
     indices: Arc<[u32]>,
 }
+
+/// What a source has of a sample, and the memory of its file until this is dropped.
+pub(crate) type Read<'a> = (Content<'a>, Option<Reservation<'a>>);
 
 #[derive(Debug)]
 struct Whole {
@@ -174,7 +177,7 @@ impl Dataset {
     pub fn seen_share(&self) -> f64 {
         let some = self.truncate(64);
         let share = |index: usize| {
-            let content = some.content(index).ok()?;
+            let (content, _reserved) = some.content(index).ok()?;
             let size = some.open(index, &content).ok()?.size();
             Some(self.view.seen_share(size))
         };
@@ -186,7 +189,7 @@ impl Dataset {
     /// Whether the images are files, which may have any size and are decoded when they are used; as
     /// the first of them is.
     pub fn is_of_files(&self) -> bool {
-        !matches!(self.content(0), Ok(Content::Image(_)))
+        !matches!(self.content(0), Ok((Content::Image(_), _)))
     }
 
     /// Label of sample `index`.
@@ -227,7 +230,7 @@ impl Dataset {
     /// [`DataError::Argument`] where there is no such sample; [`DataError::Image`] and
     /// [`DataError::TooLarge`] where it cannot be decoded; the errors of its source.
     pub fn image(&self, index: usize) -> Result<Image, DataError> {
-        self.fitted(index, &self.content(index)?)
+        self.fitted(index, &self.content(index)?.0)
     }
 
     /// The image of sample `index` in the shape of the set, from what the source has of it.
@@ -242,26 +245,26 @@ impl Dataset {
     /// # Errors
     /// Those of [`image`](Self::image).
     pub fn original(&self, index: usize) -> Result<Image, DataError> {
-        let content = self.content(index)?;
+        let (content, _reserved) = self.content(index)?;
         let opened = self.open(index, &content)?;
         let channels = opened.channels();
         self.transformed(index, opened, channels, &[])
     }
 
-    /// What the source has of sample `index`.
-    pub(crate) fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
+    /// What the source has of sample `index`. Waits for the memory of its file first, since that is read
+    /// whole before its header is known.
+    pub(crate) fn content(&self, index: usize) -> Result<Read<'_>, DataError> {
         let at = self.source_index(index)?;
         let source = self.source();
-        let memory = self.decoder.config().memory;
-        // Read whole before its header is known.
-        if source.bytes(at) > memory {
-            return Err(DataError::TooLarge {
-                path: source.path(at),
-                what: format!("a file of {} bytes", source.bytes(at)),
-                memory,
-            });
+        let bytes = source.bytes(at);
+        if bytes == 0 || source.is_in_memory() {
+            return Ok((source.content(at)?, None));
         }
-        source.content(at)
+        let Some(reserved) = self.decoder.reserve_file(bytes) else {
+            let memory = self.decoder.config().memory;
+            return Err(DataError::large_file(source.path(at), bytes, memory));
+        };
+        Ok((source.content(at)?, Some(reserved)))
     }
 
     /// Looks at the header of a sample.

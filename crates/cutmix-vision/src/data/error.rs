@@ -141,6 +141,15 @@ impl DataError {
         }
     }
 
+    /// Error of a file of more bytes than the memory for decoding.
+    pub(crate) fn large_file(path: PathBuf, bytes: u64, memory: u64) -> Self {
+        Self::TooLarge {
+            path,
+            what: format!("a file of {bytes} bytes"),
+            memory,
+        }
+    }
+
     pub(crate) fn format(
         path: &Path,
         what: &'static str,

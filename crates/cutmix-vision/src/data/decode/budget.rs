@@ -1,4 +1,4 @@
-//! The memory that all threads together take to decode images.
+//! The memory that all threads together take to read files or to decode images.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ pub(super) struct Budget {
 
 /// Bytes of a [`Budget`], which it has again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Reservation<'a> {
+pub(crate) struct Reservation<'a> {
     budget: &'a Budget,
     bytes: u64,
 }
@@ -28,7 +28,7 @@ impl Budget {
 
     /// Waits until `bytes` are free and reserves them; `None` where they never will be.
     ///
-    /// A thread that holds a reservation must not ask for another one.
+    /// A thread that holds a reservation must not ask for another one of the same budget.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation<'_>> {
         if bytes > self.limit {
             return None;

@@ -6,6 +6,7 @@ mod config;
 mod jpeg;
 mod pixels;
 
+use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ use super::sources::read_image;
 use super::view::{Opened, View};
 use super::{DataError, Image, Size};
 
+pub(crate) use budget::Reservation;
 pub use class_map::load_class_map;
 pub use config::{DecodeConfig, Depth};
 
@@ -74,6 +76,9 @@ impl Failure {
 pub(crate) struct Decoder {
     config: DecodeConfig,
     budget: Budget,
+    /// The memory of the files. It is another budget since a thread waits for the memory to decode a file
+    /// while it holds the file, and must not wait for those that wait for it.
+    files: Budget,
 }
 
 /// An image file of which only the header has been read.
@@ -101,12 +106,20 @@ fn is_read(format: &ImageFormat) -> bool {
 
 impl Decoder {
     pub fn new(config: DecodeConfig) -> Self {
-        let budget = Budget::new(config.memory);
-        Self { config, budget }
+        Self {
+            budget: Budget::new(config.memory),
+            files: Budget::new(config.memory),
+            config,
+        }
     }
 
     pub fn config(&self) -> &DecodeConfig {
         &self.config
+    }
+
+    /// Waits for the memory of a file of so many bytes; `None` where it is larger than all memory.
+    pub fn reserve_file(&self, bytes: u64) -> Option<Reservation<'_>> {
+        self.files.reserve(bytes)
     }
 
     /// Reads the header of an image file.
@@ -230,7 +243,7 @@ impl Header<'_> {
     }
 
     /// Waits for memory.
-    fn reserve(&self, bytes: u64) -> Result<budget::Reservation<'_>, Failure> {
+    fn reserve(&self, bytes: u64) -> Result<Reservation<'_>, Failure> {
         let reserved = self.decoder.budget.reserve(bytes);
         reserved.ok_or(Failure::TooLarge {
             size: self.stored,
@@ -290,6 +303,14 @@ pub fn load_image(
     let path = path.as_ref();
     let decoder = Decoder::new(config.clone());
     let failed = |failure: Failure| failure.of(path.into(), decoder.config());
+    let bytes = fs::metadata(path).map_err(|error| DataError::io(path, error))?;
+    if bytes.len() > config.memory {
+        return Err(DataError::large_file(
+            path.into(),
+            bytes.len(),
+            config.memory,
+        ));
+    }
     let Content::File(bytes) = read_image(path)? else {
         unreachable!("a file is not decoded yet");
     };

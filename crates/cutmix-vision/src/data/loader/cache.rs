@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::data::dataset::Read;
 use crate::data::source::Content;
 use crate::data::{DataError, Image, Size};
 
@@ -38,16 +39,16 @@ impl Cache {
     pub fn file<'a>(
         &'a self,
         index: usize,
-        read: impl FnOnce() -> Result<Content<'a>, DataError>,
-    ) -> Result<Content<'a>, DataError> {
+        read: impl FnOnce() -> Result<Read<'a>, DataError>,
+    ) -> Result<Read<'a>, DataError> {
         if let Some(bytes) = self.get(index) {
-            return Ok(Content::File(Cow::Borrowed(bytes)));
+            return Ok((Content::File(Cow::Borrowed(bytes)), None));
         }
-        let content = read()?;
-        if let Content::File(Cow::Owned(bytes)) = &content {
+        let read = read()?;
+        if let (Content::File(Cow::Owned(bytes)), _) = &read {
             self.keep(index, bytes);
         }
-        Ok(content)
+        Ok(read)
     }
 
     /// The image of sample `index`, which is made where it is not kept. All images have the same

@@ -12,7 +12,7 @@ use super::order::{Order, Sampler};
 use super::upload::{Images, Uploader};
 use super::{LoaderConfig, OnBadImage};
 use crate::data::augment::{Augment, Frame, Transform};
-use crate::data::source::Content;
+use crate::data::dataset::Read;
 use crate::data::{DataError, Dataset, Image, Label, SkippedImage};
 
 /// Lane of the random stream of the augmentation; that of the order is in `order`.
@@ -60,14 +60,11 @@ pub(super) struct Epoch<'a> {
     reader: Option<Reader<'a>>,
 }
 
-/// The file or image of a sample, or why it cannot be read.
-type Read<'a> = Result<Content<'a>, DataError>;
-
 /// Samples that are read one after another, in another order than they are handed out.
 struct Reader<'a> {
     /// The samples that have not been read, in the order of reading.
     left: std::vec::IntoIter<u32>,
-    read: HashMap<u32, Read<'a>>,
+    read: HashMap<u32, Result<Read<'a>, DataError>>,
     /// Whether each sample is one of these. Samples of the cache never are, and a substitute of a bad
     /// image is no more when its own turn comes.
     is_due: Vec<bool>,
@@ -75,7 +72,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads on until `sample` has been read; `None` where it is not due.
-    fn take(&mut self, sample: u32, dataset: &'a Dataset) -> Option<Read<'a>> {
+    fn take(&mut self, sample: u32, dataset: &'a Dataset) -> Option<Result<Read<'a>, DataError>> {
         if !std::mem::take(&mut self.is_due[sample as usize]) {
             return None;
         }
@@ -84,7 +81,10 @@ impl<'a> Reader<'a> {
                 return Some(read);
             }
             let next = self.left.next()?;
-            self.read.insert(next, dataset.content(next as usize));
+            let read = dataset.content(next as usize);
+            // The buffer may hold more than the memory for files, and this thread would wait for itself.
+            let read = read.map(|(content, _)| (content, None));
+            self.read.insert(next, read);
         }
     }
 }
@@ -191,16 +191,16 @@ impl BatchMaker {
         &self,
         (epoch, repetitions): (u64, u32),
         index: usize,
-        read: Option<Read<'_>>,
+        read: Option<Result<Read<'_>, DataError>>,
     ) -> Result<Image, DataError> {
-        let read = || read.unwrap_or_else(|| self.dataset.content(index));
         let dataset = &self.dataset;
+        let read = || read.unwrap_or_else(|| dataset.content(index));
         let shape @ [channels, ..] = dataset.shape();
         let target = dataset.view().size();
         let Some(training) = &self.training else {
             return self
                 .cache
-                .image(index, shape, || dataset.fitted(index, &read()?));
+                .image(index, shape, || dataset.fitted(index, &read()?.0));
         };
         let mut stream = Stream::new(training.seed).lane(AUGMENT).within(epoch);
         if repetitions > 0 {
@@ -216,7 +216,7 @@ impl BatchMaker {
             training.augment.draw(frame, &mut rng)
         };
         if training.augment.resizes() {
-            let content = self.cache.file(index, read)?;
+            let (content, _reserved) = self.cache.file(index, read)?;
             let opened = dataset.open(index, &content)?;
             let transforms = draw(opened.size());
             let image = dataset.transformed(index, opened, channels, &transforms)?;
@@ -224,7 +224,7 @@ impl BatchMaker {
         }
         let image = self
             .cache
-            .image(index, shape, || dataset.fitted(index, &read()?))?;
+            .image(index, shape, || dataset.fitted(index, &read()?.0))?;
         let image = Transform::apply_all(&draw(target), image)?;
         dataset.view().fitted(image)
     }

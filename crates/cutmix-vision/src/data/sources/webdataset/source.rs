@@ -94,11 +94,8 @@ impl Shards {
         if bytes <= self.memory {
             return Ok(());
         }
-        Err(DataError::TooLarge {
-            path: self.path(sample),
-            what: format!("a file of {bytes} bytes"),
-            memory: self.memory,
-        })
+        let path = self.path(sample);
+        Err(DataError::large_file(path, bytes, self.memory))
     }
 }
 
