@@ -404,6 +404,7 @@ struct Runs {
     is_in_memory: bool,
     /// Size of a sample, as it is told.
     bytes: u64,
+    bad: Option<usize>,
     /// The samples in the order in which they were read.
     read: std::sync::Mutex<Vec<usize>>,
 }
@@ -423,6 +424,10 @@ impl Source for Runs {
 
     fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
         self.read.lock().unwrap().push(index);
+        if self.bad == Some(index) {
+            let (path, reason) = ("bad".into(), "bad".into());
+            return Err(DataError::Image { path, reason });
+        }
         let pixels = vec![index as u8 + 1; 16];
         Ok(Content::Image(Image::new(Size::new(4, 4), 1, pixels)?))
     }
@@ -442,12 +447,17 @@ impl Source for Runs {
 
 /// A source of three runs with 60 samples, and a set of all of them.
 fn runs(is_in_memory: bool, bytes: u64) -> (Arc<Runs>, Dataset) {
-    let source = Arc::new(Runs {
+    runs_of(Runs {
         runs: vec![0..20, 20..50, 50..60],
         is_in_memory,
         bytes,
+        bad: None,
         read: Default::default(),
-    });
+    })
+}
+
+fn runs_of(source: Runs) -> (Arc<Runs>, Dataset) {
+    let source = Arc::new(source);
     let names = vec!["even".into(), "odd".into()];
     let set = Dataset::from_source(names, View::new([1, 4, 4]), source.clone()).unwrap();
     (source, set)
@@ -502,6 +512,30 @@ fn large_samples_of_runs_are_shuffled_among_few() {
     assert_eq!(lead(64 << 20), Some(3));
     assert_eq!(lead(256 << 20), Some(0));
     assert!(lead(16) > Some(30));
+}
+
+#[test]
+fn a_substitute_of_a_bad_image_does_not_read_the_rest_of_its_epoch() {
+    let config = LoaderConfig::new(1, raw(1)).with_on_bad_image(OnBadImage::Skip);
+    let (_, set) = runs(false, 64 << 20);
+    let loader = ImageLoader::train(set, config.clone()).unwrap();
+    let drawn = epoch(&loader, 0).concat();
+    let (source, set) = runs_of(Runs {
+        runs: vec![0..20, 20..50, 50..60],
+        is_in_memory: false,
+        bytes: 64 << 20,
+        bad: Some(drawn[0]),
+        read: Default::default(),
+    });
+    let loader = ImageLoader::train(set, config).unwrap();
+    source.read.lock().unwrap().clear();
+    let found = epoch(&loader, 0).concat();
+    assert_eq!(found[..2], [drawn[1]; 2]);
+    assert_eq!(found[2..], drawn[2..]);
+    // The substitute is read again for its own turn, before the samples that come later.
+    let read = source.read.lock().unwrap();
+    let mut reads = (0..60).filter(|&at| read[at] == drawn[1]);
+    assert!(reads.nth(1).is_some_and(|at| at < 10), "{read:?}");
 }
 
 /// How often each sample is read in three epochs with a cache.

@@ -65,8 +65,8 @@ struct Reader<'a> {
     /// The samples that have not been read, in the order of reading.
     left: std::vec::IntoIter<u32>,
     read: HashMap<u32, Result<Read<'a>, DataError>>,
-    /// Whether each sample is one of these. Samples of the cache never are, and a substitute of a bad
-    /// image is no more when its own turn comes.
+    /// Whether each sample is still to be taken from these. Samples in the cache are not read, and the
+    /// substitute of a bad image was taken before its own turn.
     is_due: Vec<bool>,
 }
 
