@@ -445,7 +445,7 @@ fn odd_files_are_what_they_are() {
     }
 }
 
-/// A good file of each format.
+/// A good file of each format, and of each kind of JPEG.
 fn good_files() -> Vec<Vec<u8>> {
     let image = RgbImage::from_fn(24, 17, |x, y| {
         Rgb([(9 * x) as u8, (13 * y) as u8, (x * y) as u8])
@@ -463,19 +463,28 @@ fn good_files() -> Vec<Vec<u8>> {
         image.write_to(&mut file, format).unwrap();
         file.into_inner()
     };
-    formats.into_iter().map(file).collect()
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/jpeg_data");
+    let paths = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut jpegs: Vec<_> = paths
+        .filter(|path| path.extension().unwrap() == "jpg")
+        .collect();
+    jpegs.sort();
+    let jpegs = jpegs.into_iter().map(|path| fs::read(path).unwrap());
+    formats.into_iter().map(file).chain(jpegs).collect()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(8_000))]
     #[test]
     fn no_bytes_make_a_decoder_panic_or_take_more_than_its_memory(
-        format in 0usize..6,
+        file in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let files = GOOD.get_or_init(good_files);
-        let mut bytes = files[format].clone();
+        let mut bytes = files[file.index(files.len())].clone();
         for (at, value) in changes {
             let at = at.index(bytes.len());
             bytes[at] = value;

@@ -4,6 +4,7 @@ mod budget;
 mod class_map;
 mod config;
 mod jpeg;
+mod partial;
 mod pixels;
 
 use std::fs;
@@ -92,6 +93,8 @@ pub(crate) struct Header<'a> {
     channels: usize,
     /// Memory that decoding takes, in bytes.
     memory: u64,
+    /// The file, where it is a JPEG.
+    jpeg: Option<jpeg::File<'a>>,
 }
 
 /// Whether `start`, the first bytes of a file, are those of an image file.
@@ -132,7 +135,7 @@ impl Decoder {
             return Err(Failure::bad(format!("not a {FORMATS} file")));
         };
         let header = if format == ImageFormat::Jpeg {
-            jpeg::header(self, bytes)?
+            partial::header(self, bytes)?
         } else {
             self.other_header(bytes, format)?
         };
@@ -173,6 +176,7 @@ impl Decoder {
             memory: decoder
                 .total_bytes()
                 .saturating_add(4 * u64::from(width) * u64::from(height)),
+            jpeg: None,
         })
     }
 }
@@ -209,8 +213,8 @@ impl Header<'_> {
 
     /// Decodes the whole image, with 1 or 3 channels.
     pub fn decode(self, channels: usize) -> Result<Image, Failure> {
-        if self.format == ImageFormat::Jpeg {
-            return jpeg::decode(&self, channels);
+        if let Some(file) = &self.jpeg {
+            return self.decode_jpeg(file, channels);
         }
         let _reserved = self.reserve(self.memory)?;
         let image = self.decode_other()?;
@@ -226,10 +230,9 @@ impl Header<'_> {
         transform: &Transform,
         channels: usize,
     ) -> Result<Image, Failure> {
-        if self.format == ImageFormat::Jpeg {
-            jpeg::decode_transformed(&self, transform, channels)
-        } else {
-            Ok(transform.apply(self.decode(channels)?)?)
+        match &self.jpeg {
+            Some(file) => self.decode_jpeg_transformed(file, transform, channels),
+            None => Ok(transform.apply(self.decode(channels)?)?),
         }
     }
 
