@@ -148,7 +148,7 @@ fn open_data(
         return Ok(splits);
     }
     // All images count, so there is no validation set unless the data have one.
-    let config = settings.data_config();
+    let config = settings.data_config().with_multi_label(card.is_multi_label);
     let known = config.clone().with_classes(Some(card.classes.clone()));
     let splits = match open(data, &known) {
         // Classes that are numbers may be those of the network by their order.

@@ -245,7 +245,16 @@ fn images_of_several_classes_are_learned_from_a_list() {
         message.contains("mean-average-precision, as images have several classes"),
         "{message}"
     );
-    // Images of one class each are other data.
+    // A list whose rows all have one label, or none, is one of several classes to such a network.
+    for (rows, images) in [("0.png,cat\n2.png,dog\n", 2), ("0.png,cat\n3.png,\n", 2)] {
+        let list = format!("path,label\n{rows}");
+        fs::write(path.join("photos/images/one.csv"), list).unwrap();
+        let shown = output(path, &["eval", "run", "--data", "photos/images/one.csv"]);
+        assert!(shown.contains(heading), "{shown}");
+        assert!(shown.contains(&format!(": {images} images")), "{shown}");
+        assert!(shown.contains("mean-average-precision"), "{shown}");
+    }
+    // Images in folders of one class each are other data: what else they show is not known.
     pets(path);
     let message = error(path, &["eval", "run", "--data", "pets"]);
     assert!(message.contains("any number of classes"), "{message}");
