@@ -236,9 +236,19 @@ impl From<cutmix::Error> for Error {
     }
 }
 
+/// The reason of the library why an image is bad, with the program's option in place of the field that
+/// it names.
+pub fn with_option(reason: &str) -> String {
+    reason.replace("`DecodeConfig::memory`", "--decode-memory")
+}
+
 impl From<DataError> for Error {
     fn from(error: DataError) -> Self {
         match error {
+            DataError::NoGoodImage { count, reason } => Self::Data(DataError::NoGoodImage {
+                reason: with_option(&reason),
+                count,
+            }),
             DataError::Argument {
                 argument,
                 value,

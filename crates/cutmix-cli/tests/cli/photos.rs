@@ -282,3 +282,50 @@ fn a_run_that_met_a_bad_image_resumes_without_it() {
     );
     assert!(shown.contains("1 bad image skipped"), "{shown}");
 }
+
+/// Trains on `pets` in steps of one image.
+fn one_by_one<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let options = "train --data pets --size 16 --batch-size 1 --duration 1ep --val-fraction 0.1 \
+                   --save-interval 1ba --device cpu --output";
+    let options = options.split_whitespace().chain([run]);
+    options.chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn images_above_the_memory_for_decoding_are_named_with_the_option() {
+    let folder = scratch();
+    let path = folder.path();
+    let pets = pets(path);
+    image::RgbImage::new(40, 30)
+        .save(pets.join("cat/3.png"))
+        .unwrap();
+    let large = "cat/3.png is an image of 30 x 40 pixels, which takes 8400 bytes to decode: more than \
+                 the 4096 bytes of --decode-memory";
+    let shown = output(path, &["check", "pets", "--decode-memory", "4KiB"]);
+    assert!(shown.contains("bad         1 image\n"), "{shown}");
+    assert!(shown.contains(large), "{shown}");
+    let options = [
+        "check",
+        "pets",
+        "--decode-memory",
+        "4KiB",
+        "--format",
+        "json",
+    ];
+    let json: Value = serde_json::from_str(&output(path, &options)).unwrap();
+    let reason = json["sets"][0]["bad"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains(large), "{reason}");
+    assert!(!output(path, &["check", "pets"]).contains("bad  "));
+
+    let options = one_by_one("run", &["--decode-memory", "4KiB"]);
+    let message = error(path, &options);
+    let large = "cat/3.png: an image of 30 x 40 pixels, which takes 8400 bytes to decode, more than the \
+                 4KiB of --decode-memory";
+    assert!(message.contains(large), "{message}");
+    let options = one_by_one(
+        "skip",
+        &["--decode-memory", "4KiB", "--on-bad-image", "skip"],
+    );
+    let shown = output(path, &options);
+    assert!(shown.contains("4096 bytes of --decode-memory"), "{shown}");
+}
