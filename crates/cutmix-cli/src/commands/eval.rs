@@ -8,7 +8,7 @@ use cutmix_vision::{
     DataError, Dataset, ImageLoader, LoaderConfig, Manifest, OnBadImage, Split, Splits, open,
 };
 
-use super::train::{evaluator, own_splits};
+use super::train::{evaluator, measure, own_splits};
 use crate::data::{self, eval_batch_size};
 use crate::device;
 use crate::error::Error;
@@ -89,7 +89,7 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
         }
     };
     let evaluator = evaluator(&settings, &card, &device);
-    let scores = evaluator.run_observed(&set, &model, &loader, &device, count_batch)?;
+    let scores = measure(&evaluator, &set, &model, &loader, &device, count_batch)?;
     let skipped = loader.skipped();
     let images = loader.num_samples() - skipped.len();
     line(format!("{name}, {title}: {}", count(images, "image")));
@@ -107,7 +107,7 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
             let loader = eval_loader(val.clone(), &settings, &card)?;
             let mut scores = LabelScores::new(card.classes.len());
             let add = |outputs: &Outputs| scores.add(outputs).map_err(cutmix_train::Error::other);
-            evaluator.run_observed("val", &model, &loader, &device, add)?;
+            measure(&evaluator, "val", &model, &loader, &device, add)?;
             scores
         }
         None => labels.clone(),

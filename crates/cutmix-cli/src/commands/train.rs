@@ -9,7 +9,9 @@ use burn::tensor::{Device, Tensor};
 use clap::ArgMatches;
 use cutmix::loss::{BinaryCrossEntropy, CrossEntropy};
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
-use cutmix_train::{Checkpoint, Checkpoints, Evaluator, Event, Fit, State, Stop, Trainer};
+use cutmix_train::{
+    Checkpoint, Checkpoints, Evaluator, Event, Fit, Loader, Outputs, Score, State, Stop, Trainer,
+};
 use cutmix_vision::{
     AnyNetwork, Dataset, ImageLoader, LoaderConfig, Manifest, Normalize, SkippedImage, Splits,
 };
@@ -22,7 +24,7 @@ use crate::data::eval_batch_size;
 use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::picture::FirstBatch;
-use crate::progress::{self, Progress, patiently};
+use crate::progress::{self, Progress, counted, patiently};
 use crate::report::{curves, summary};
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::{Log, Resolved, Settings, in_order};
@@ -269,7 +271,8 @@ impl Prepared {
         }
         let scores = match test {
             Some(test) => {
-                evaluator(&settings, &card, &device).run("test", &fit.model, &test, &device)?
+                let evaluator = evaluator(&settings, &card, &device);
+                measure(&evaluator, "test", &fit.model, &test, &device, |_| Ok(()))?
             }
             None => Vec::new(),
         };
@@ -397,6 +400,25 @@ pub fn evaluator(settings: &Settings, card: &ModelCard, device: &Device) -> Eval
         })
     };
     (settings.metric.iter()).fold(evaluator, |evaluator, metric| metric.add_to(evaluator))
+}
+
+/// The scores of a model on a set. A terminal shows how far it is.
+pub fn measure(
+    evaluator: &Evaluator,
+    set: &str,
+    model: &AnyNetwork,
+    loader: &ImageLoader,
+    device: &Device,
+    mut observe: impl FnMut(&Outputs) -> Result<(), cutmix_train::Error>,
+) -> Result<Vec<Score>, cutmix_train::Error> {
+    let things = format!("images, evaluating {set}");
+    counted(&things, loader.num_samples(), |progress| {
+        evaluator.run_observed(set, model, loader, device, |outputs| {
+            observe(outputs)?;
+            progress(outputs.logits.dims()[0]);
+            Ok(())
+        })
+    })
 }
 
 /// The error of a run, with the command that resumes it.

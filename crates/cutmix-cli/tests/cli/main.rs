@@ -1,5 +1,6 @@
 //! The program, end to end.
 
+mod bars;
 mod bench;
 #[cfg(unix)]
 #[path = "../common/mod.rs"]
