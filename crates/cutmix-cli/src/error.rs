@@ -88,8 +88,11 @@ pub enum Error {
     ChangedData {
         data: String,
         changes: Changes,
-        advice: &'static str,
+        advice: String,
     },
+    /// The data of a run are not where they were.
+    #[error("{} does not exist; give the place where the data of the run are now with --data", .0.display())]
+    NoData(PathBuf),
     #[error("run folder {} is in use by another process", .0.display())]
     InUse(PathBuf),
     #[error(

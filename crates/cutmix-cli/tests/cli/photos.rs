@@ -329,3 +329,46 @@ fn images_above_the_memory_for_decoding_are_named_with_the_option() {
     let shown = output(path, &options);
     assert!(shown.contains("4096 bytes of --decode-memory"), "{shown}");
 }
+
+#[test]
+fn a_bad_image_that_was_removed_is_left_out_of_the_resumed_run() {
+    let folder = scratch();
+    let path = folder.path();
+    let pets = pets(path);
+    let bad = pets.join("cat/3.png");
+    fs::write(&bad, "no image").unwrap();
+    output(path, &one_by_one("whole", &["--on-bad-image", "skip"]));
+    error(path, &one_by_one("run", &[]));
+
+    // A repaired image is another one.
+    image::RgbImage::new(20, 16).save(&bad).unwrap();
+    let message = error(path, &["train", "--resume", "run"]);
+    for part in [
+        "1 image of another size (cat/3.png); a run needs the images that it started with",
+        "move repaired ones elsewhere and leave them out with --on-bad-image skip",
+        "or start a new run",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    fs::remove_file(&bad).unwrap();
+    let message = error(path, &["train", "--resume", "run"]);
+    let advice = "leave out those that are gone with --on-bad-image skip, which keeps the order of the others";
+    assert!(message.contains(advice), "{message}");
+
+    let resume = ["train", "--resume", "run", "--on-bad-image", "skip"];
+    let resumed = cutmix(path, &resume);
+    let warning = String::from_utf8(resumed.stderr).unwrap();
+    assert!(
+        resumed.status.success() && warning.ends_with("(cat/3.png); left out like bad images\n"),
+        "{warning}"
+    );
+    let shown = String::from_utf8(resumed.stdout).unwrap();
+    let skipped = "1 bad image skipped, the first: cat/3.png does not exist";
+    assert!(shown.contains(skipped), "{shown}");
+    // All others came in the order in which they come where the bad image is skipped.
+    assert_eq!(model(path, "run"), model(path, "whole"));
+}
+
+fn model(path: &Path, run: &str) -> Vec<u8> {
+    fs::read(path.join(run).join("model.safetensors")).unwrap()
+}
