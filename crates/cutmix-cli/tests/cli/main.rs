@@ -9,6 +9,7 @@ mod data;
 mod errors;
 mod eval;
 mod extend;
+mod guide;
 mod help;
 mod kill;
 mod photos;
