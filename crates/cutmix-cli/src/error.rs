@@ -88,8 +88,11 @@ pub enum Error {
     ChangedData {
         data: String,
         changes: Changes,
-        advice: &'static str,
+        advice: String,
     },
+    /// The data of a run are not where they were.
+    #[error("{} does not exist; give the place where the data of the run are now with --data", .0.display())]
+    NoData(PathBuf),
     #[error("run folder {} is in use by another process", .0.display())]
     InUse(PathBuf),
     #[error(
@@ -236,9 +239,19 @@ impl From<cutmix::Error> for Error {
     }
 }
 
+/// The reason of the library why an image is bad, with the program's option in place of the field that
+/// it names.
+pub fn with_option(reason: &str) -> String {
+    reason.replace("`DecodeConfig::memory`", "--decode-memory")
+}
+
 impl From<DataError> for Error {
     fn from(error: DataError) -> Self {
         match error {
+            DataError::NoGoodImage { count, reason } => Self::Data(DataError::NoGoodImage {
+                reason: with_option(&reason),
+                count,
+            }),
             DataError::Argument {
                 argument,
                 value,

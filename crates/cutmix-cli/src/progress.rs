@@ -63,18 +63,22 @@ pub fn patiently<T>(what: &str, work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Does something with `total` things, which calls its argument once for each. On a terminal a bar
-/// shows how far it is.
-pub fn counted<T>(things: &str, total: usize, work: impl FnOnce(&(dyn Fn() + Sync)) -> T) -> T {
+/// Does something with `total` things, which calls its argument with the number of those that are
+/// done since the last call. On a terminal a bar shows how far it is.
+pub fn counted<T>(
+    things: &str,
+    total: usize,
+    work: impl FnOnce(&(dyn Fn(usize) + Sync)) -> T,
+) -> T {
     let Some(bar) = bar() else {
-        return work(&|| ());
+        return work(&|_| ());
     };
     let style = ProgressStyle::with_template("{pos}/{len} {msg}  {wide_bar}  {eta} left");
-    let style = style.expect("every check on a terminal tests the template");
+    let style = style.expect("every command on a terminal tests the template");
     bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
     bar.set_length(total as u64);
     bar.set_message(things.to_owned());
-    let result = work(&|| bar.inc(1));
+    let result = work(&|done| bar.inc(done as u64));
     bar.finish_and_clear();
     result
 }

@@ -102,6 +102,33 @@ fn added_and_removed_images_are_named() {
 }
 
 #[test]
+fn an_image_that_is_gone_can_keep_its_place() {
+    let dir = pets();
+    let before = opened(&dir);
+    let manifest = Manifest::of(&before);
+    let gone = before.train.name(2);
+    fs::remove_file(dir.path().join(&gone)).unwrap();
+    let (splits, changes) = manifest.apply_with_gone(&opened(&dir)).unwrap();
+    let named: Vec<_> = changes.iter().cloned().collect();
+    assert_eq!(named, [Change::Removed(vec![gone.clone()])]);
+    for split in [Split::Train, Split::Val, Split::Test] {
+        let sets = [&before, &splits].map(|splits| splits.set(split).unwrap());
+        assert_eq!(names(sets[0]), names(sets[1]));
+        assert!(sets[0].labels().eq(sets[1].labels()));
+    }
+    let error = splits.train.image(2).unwrap_err();
+    assert!(error.is_of_image(), "{error}");
+    assert_eq!(error.to_string(), format!("{gone} does not exist"));
+    assert_eq!(
+        splits.train.image(3).unwrap(),
+        before.train.image(3).unwrap()
+    );
+    // Another change is one.
+    save(dir.path(), "train/dog/z.png", 20);
+    assert!(manifest.apply_with_gone(&opened(&dir)).is_none());
+}
+
+#[test]
 fn an_image_of_another_size_is_named() {
     let resized = changes(|dir| save(dir.path(), "train/dog/a.png", 20));
     assert_eq!(resized, [Change::Resized(strings(&["train/dog/a.png"]))]);

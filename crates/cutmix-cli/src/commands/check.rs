@@ -8,9 +8,9 @@ use cutmix_vision::{Size, SkippedImage, Splits};
 use serde_json::{Value, json};
 
 use crate::data;
-use crate::error::Error;
+use crate::error::{Error, with_option};
 use crate::progress::counted;
-use crate::settings::Settings;
+use crate::settings::{Bytes, Settings};
 use crate::terminal::{count, grouped, line};
 
 /// Look at every image of a data set: what is there, what is bad, and what is there twice.
@@ -18,6 +18,10 @@ use crate::terminal::{count, grouped, line};
 pub struct CheckArgs {
     /// Images, as for `cutmix train --data`
     data: PathBuf,
+    /// Memory that all threads together may take to decode images, as for `cutmix train`; an image
+    /// that takes more by itself is bad
+    #[arg(long, value_name = "BYTES", default_value = "1GiB")]
+    decode_memory: Bytes,
     /// How to print what was found
     #[arg(
         long,
@@ -41,11 +45,15 @@ const LISTED: usize = 10;
 pub fn run(args: CheckArgs) -> Result<(), Error> {
     let mut settings = Settings {
         data: Some(args.data.clone()),
+        decode_memory: args.decode_memory,
         ..Settings::default()
     };
     let splits = settings.open_whole_data()?;
     let total: usize = splits.sets().map(|set| set.len()).sum();
-    let found = counted("images", total, |progress| check(&splits, progress))?;
+    let mut found = counted("images", total, |progress| check(&splits, || progress(1)))?;
+    for image in found.sets.iter_mut().flat_map(|set| &mut set.bad) {
+        image.reason = with_option(&image.reason);
+    }
     if args.format == Format::Json {
         line(as_json(&found, &splits));
     } else {

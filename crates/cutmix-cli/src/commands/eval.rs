@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Int, Tensor};
 use cutmix_train::{LabelScores, Loader, Outputs};
 use cutmix_vision::{
-    DataError, Dataset, ImageLoader, LoaderConfig, Manifest, OnBadImage, Split, Splits, open,
+    Change, Changes, DataError, Dataset, ImageLoader, LoaderConfig, Manifest, OnBadImage, Split,
+    Splits, open,
 };
 
-use super::train::{evaluator, own_splits};
+use super::train::{evaluator, measure, own_splits};
 use crate::data::{self, eval_batch_size};
 use crate::device;
 use crate::error::Error;
@@ -68,7 +69,7 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     }
     let device = chosen.device;
     let (card, model) = folder.load_model(&device, settings.precision)?;
-    let splits = open_data(&args, &mut settings, &folder, &card)?;
+    let Opened { splits, changes } = open_data(&args, &mut settings, &folder, &card)?;
     let (set, title, data) = choose_set(args.split.as_deref(), &splits)?;
     let name = data::name(args.data.as_deref().or(settings.data.as_deref()));
     if data.is_multi_label() != card.is_multi_label && !data.is_empty() {
@@ -89,10 +90,15 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
         }
     };
     let evaluator = evaluator(&settings, &card, &device);
-    let scores = evaluator.run_observed(&set, &model, &loader, &device, count_batch)?;
+    let scores = measure(&evaluator, &set, &model, &loader, &device, count_batch)?;
     let skipped = loader.skipped();
     let images = loader.num_samples() - skipped.len();
     line(format!("{name}, {title}: {}", count(images, "image")));
+    if let Some(changes) = changes {
+        line(format!(
+            "these are not the data of the run, though most are the same: {changes}"
+        ));
+    }
     print_skipped(&skipped);
     line(named_scores(scores.iter()));
     line("");
@@ -107,7 +113,7 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
             let loader = eval_loader(val.clone(), &settings, &card)?;
             let mut scores = LabelScores::new(card.classes.len());
             let add = |outputs: &Outputs| scores.add(outputs).map_err(cutmix_train::Error::other);
-            evaluator.run_observed("val", &model, &loader, &device, add)?;
+            measure(&evaluator, "val", &model, &loader, &device, add)?;
             scores
         }
         None => labels.clone(),
@@ -129,26 +135,34 @@ fn eval_loader(data: Dataset, settings: &Settings, card: &ModelCard) -> Result<I
     Ok(ImageLoader::eval(data, config)?)
 }
 
+/// What is measured.
+struct Opened {
+    splits: Splits,
+    /// The changes from the data of the run, where most of these are there and some are not.
+    changes: Option<Changes>,
+}
+
 /// The data of the run in its own sets, or those of `--data`.
 fn open_data(
     args: &EvalArgs,
     settings: &mut Settings,
     folder: &RunFolder,
     card: &ModelCard,
-) -> Result<Splits, Error> {
+) -> Result<Opened, Error> {
     let manifest = folder.read_manifest()?;
+    let of_run = |splits| Opened {
+        splits,
+        changes: None,
+    };
     let Some(data) = &args.data else {
-        return own_splits(
-            settings,
-            &manifest,
-            "measure the data as they are with --data",
-        );
+        let instead = "measure the data as they are with --data";
+        return own_splits(settings, &manifest, instead).map(of_run);
     };
     if let Some(splits) = moved(settings, &manifest, data) {
-        return Ok(splits);
+        return Ok(of_run(splits));
     }
     // All images count, so there is no validation set unless the data have one.
-    let config = settings.data_config();
+    let config = settings.data_config().with_multi_label(card.is_multi_label);
     let known = config.clone().with_classes(Some(card.classes.clone()));
     let splits = match open(data, &known) {
         // Classes that are numbers may be those of the network by their order.
@@ -160,7 +174,18 @@ fn open_data(
         }
         opened => opened,
     };
-    splits.map_err(|error| Error::from(error).without_advice())
+    let splits = splits.map_err(|error| Error::from(error).without_advice())?;
+    let (_, changes) = manifest.apply(&splits);
+    let changes = Some(changes).filter(|changes| {
+        let changed = changes.iter().map(|change| match change {
+            Change::Removed(names) | Change::Relabelled(names) | Change::Resized(names) => {
+                names.len()
+            }
+            _ => 0,
+        });
+        2 * changed.sum::<usize>() < manifest.samples.len() && !changes.is_empty()
+    });
+    Ok(Opened { splits, changes })
 }
 
 /// The data of the run in its own sets, where they are in `data` now.
@@ -169,7 +194,8 @@ fn moved(settings: &Settings, manifest: &Manifest, data: &Path) -> Option<Splits
         data: Some(data.into()),
         ..settings.clone()
     };
-    own_splits(&mut settings, manifest, "").ok()
+    let (splits, changes) = manifest.apply(&settings.open_whole_data().ok()?);
+    changes.is_empty().then_some(splits)
 }
 
 /// The set that was asked for, or the first one that there is, with its name and its title.

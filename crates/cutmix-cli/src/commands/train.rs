@@ -9,9 +9,12 @@ use burn::tensor::{Device, Tensor};
 use clap::ArgMatches;
 use cutmix::loss::{BinaryCrossEntropy, CrossEntropy};
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
-use cutmix_train::{Checkpoint, Checkpoints, Evaluator, Event, Fit, State, Stop, Trainer};
+use cutmix_train::{
+    Checkpoint, Checkpoints, Evaluator, Event, Fit, Loader, Outputs, Score, State, Stop, Trainer,
+};
 use cutmix_vision::{
-    AnyNetwork, Dataset, ImageLoader, LoaderConfig, Manifest, Normalize, SkippedImage, Splits,
+    AnyNetwork, Change, Changes, DataError, Dataset, ImageLoader, LoaderConfig, Manifest,
+    Normalize, OnBadImage, SkippedImage, Splits,
 };
 use indicatif::ProgressBar;
 
@@ -22,7 +25,7 @@ use crate::data::eval_batch_size;
 use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::picture::FirstBatch;
-use crate::progress::{self, Progress, patiently};
+use crate::progress::{self, Progress, counted, patiently};
 use crate::report::{curves, summary};
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::{Log, Resolved, Settings, in_order};
@@ -119,11 +122,12 @@ fn resume(
     let device = device::choose(&settings.device)?;
     folder.remove_temporary();
     let checkpoint = folder.latest_checkpoint()?;
-    let splits = own_splits(
-        &mut settings,
-        &folder.read_manifest()?,
-        "restore them, or start a new run",
-    )?;
+    let instead = if given.contains_key("data") {
+        "give --data the place where those of the run are now"
+    } else {
+        "start a new run"
+    };
+    let splits = own_splits(&mut settings, &folder.read_manifest()?, instead)?;
     let mut prepared = Prepared::new(settings, splits, device)?;
     if KEPT.iter().any(|setting| given.contains_key(*setting)) {
         let stored = Settings::read(&folder.config())?;
@@ -139,21 +143,59 @@ fn resume(
     prepared.train(folder, checkpoint, view)
 }
 
-/// The data of a run in its own sets. Data that have changed since are refused.
+/// The data of a run in its own sets. Data that have changed since are refused, with `instead` as what
+/// can be done with them. Where bad images are skipped, those that are gone are skipped as well.
 pub fn own_splits(
     settings: &mut Settings,
     manifest: &Manifest,
-    advice: &'static str,
+    instead: &'static str,
 ) -> Result<Splits, Error> {
-    let (splits, changes) = manifest.apply(&settings.open_whole_data()?);
+    let opened = settings.open_whole_data().map_err(|error| match error {
+        Error::Data(DataError::NotFound { path }) if Some(&path) == settings.data.as_ref() => {
+            Error::NoData(path)
+        }
+        error => error,
+    })?;
+    let (splits, changes) = manifest.apply(&opened);
     if changes.is_empty() {
+        return Ok(splits);
+    }
+    if settings.on_bad_image == OnBadImage::Skip
+        && let Some((splits, changes)) = manifest.apply_with_gone(&opened)
+    {
+        warning(format!(
+            "the data in {} have changed since the run started: {changes}; left out like bad images",
+            settings.data_name()
+        ));
         return Ok(splits);
     }
     Err(Error::ChangedData {
         data: settings.data_name(),
+        advice: advice(&changes, instead),
         changes,
-        advice,
     })
+}
+
+/// What to do about data that have changed.
+fn advice(changes: &Changes, instead: &str) -> String {
+    let is_gone = |change: &Change| matches!(change, Change::Removed(_));
+    let is_replaced = |change: &Change| matches!(change, Change::Resized(_));
+    if changes.iter().all(is_gone) {
+        format!(
+            "restore them, or leave out those that are gone with --on-bad-image skip, which keeps the order \
+             of the others, or {instead}"
+        )
+    } else if changes
+        .iter()
+        .all(|change| is_gone(change) || is_replaced(change))
+    {
+        format!(
+            "a run needs the images that it started with: restore them, or move repaired ones elsewhere \
+             and leave them out with --on-bad-image skip, or {instead}"
+        )
+    } else {
+        format!("restore them, or {instead}")
+    }
 }
 
 /// The part of the memory for images that a set may take, by its number of images.
@@ -269,7 +311,8 @@ impl Prepared {
         }
         let scores = match test {
             Some(test) => {
-                evaluator(&settings, &card, &device).run("test", &fit.model, &test, &device)?
+                let evaluator = evaluator(&settings, &card, &device);
+                measure(&evaluator, "test", &fit.model, &test, &device, |_| Ok(()))?
             }
             None => Vec::new(),
         };
@@ -397,6 +440,25 @@ pub fn evaluator(settings: &Settings, card: &ModelCard, device: &Device) -> Eval
         })
     };
     (settings.metric.iter()).fold(evaluator, |evaluator, metric| metric.add_to(evaluator))
+}
+
+/// The scores of a model on a set. A terminal shows how far it is.
+pub fn measure(
+    evaluator: &Evaluator,
+    set: &str,
+    model: &AnyNetwork,
+    loader: &ImageLoader,
+    device: &Device,
+    mut observe: impl FnMut(&Outputs) -> Result<(), cutmix_train::Error>,
+) -> Result<Vec<Score>, cutmix_train::Error> {
+    let things = format!("images, evaluating {set}");
+    counted(&things, loader.num_samples(), |progress| {
+        evaluator.run_observed(set, model, loader, device, |outputs| {
+            observe(outputs)?;
+            progress(outputs.logits.dims()[0]);
+            Ok(())
+        })
+    })
 }
 
 /// The error of a run, with the command that resumes it.

@@ -98,7 +98,7 @@ fn captions<M>(
         named.retain(|(share, _)| **share >= 0.005);
         named.sort_by(|a, b| b.0.total_cmp(a.0));
         match named.as_slice() {
-            [(_, class)] => vec![class.to_string()],
+            [(share, class)] if **share >= 0.995 => vec![class.to_string()],
             named => named
                 .iter()
                 .map(|(share, class)| format!("{share:.2} {class}"))

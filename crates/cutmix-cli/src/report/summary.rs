@@ -5,6 +5,7 @@ use std::path::Path;
 use cutmix_train::{Checkpoint, Event, History, Report, Score};
 use cutmix_vision::{Augment, Dataset, Fit, SkippedImage, Splits};
 
+use crate::error::with_option;
 use crate::settings::{Resolved, Settings, in_order};
 use crate::terminal::{clock, count, grouped, line, quoted, warning};
 
@@ -205,7 +206,8 @@ pub fn print_result(
 pub fn print_skipped(skipped: &[SkippedImage]) {
     if let Some(first) = skipped.first() {
         let number = count(skipped.len(), "bad image");
-        line(format!("{number} skipped, the first: {}", first.reason));
+        let reason = with_option(&first.reason);
+        line(format!("{number} skipped, the first: {reason}"));
     }
 }
 

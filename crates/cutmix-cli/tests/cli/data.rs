@@ -141,6 +141,59 @@ fn unchanged_data_are_resumed_in_the_sets_of_the_run() {
 }
 
 #[test]
+fn data_that_were_moved_are_resumed_and_measured() {
+    let folder = scratch();
+    let path = folder.path();
+    stopped(path);
+    fs::rename(path.join("pets"), path.join("moved")).unwrap();
+    let message = error(path, &["train", "--resume", "run"]);
+    let advice =
+        "pets does not exist; give the place where the data of the run are now with --data";
+    assert!(message.ends_with(advice), "{message}");
+    let shown = output(path, &["train", "--resume", "run", "--data", "moved"]);
+    assert!(
+        shown.contains("moved\n") && shown.contains("18 images to train, 6 to validate"),
+        "{shown}"
+    );
+    // The run has kept the place.
+    let measured = output(path, &["eval", "run"]);
+    assert!(
+        measured.contains("moved, validation set: 6 images"),
+        "{measured}"
+    );
+    fs::rename(path.join("moved"), path.join("again")).unwrap();
+    let again = output(path, &["eval", "run", "--data", "again"]);
+    assert!(
+        again.starts_with("again, validation set: 6 images\n"),
+        "{again}"
+    );
+    assert!(
+        again.lines().skip(1).eq(measured.lines().skip(1)),
+        "{again}"
+    );
+
+    images(&path.join("others/cat"), 3);
+    images(&path.join("others/dog"), 14);
+    let resume = [
+        "train",
+        "--resume",
+        "run",
+        "--duration",
+        "5ba",
+        "--data",
+        "others",
+    ];
+    let message = error(path, &resume);
+    for part in [
+        "others have changed since the run started: 2 images added (dog/12.png, dog/13.png); 9 images \
+         removed (cat/",
+        "; restore them, or give --data the place where those of the run are now",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
 fn a_limit_keeps_its_images_when_the_run_is_resumed_and_evaluated() {
     let folder = scratch();
     let path = folder.path();

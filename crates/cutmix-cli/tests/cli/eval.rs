@@ -137,6 +137,12 @@ fn photographs_train_evaluate_and_predict() {
         shown.starts_with("pets, training set: 26 images"),
         "{shown}"
     );
+    let differ = shown.lines().nth(1).unwrap();
+    assert_eq!(
+        differ,
+        "these are not the data of the run, though most are the same: 2 images added (cat/12.png, \
+         dog/12.png)"
+    );
     let accuracy = format!("accuracy {:.2} %", 100.0 * right as f64 / 26.0);
     assert!(shown.contains(&accuracy), "{accuracy}: {shown}");
 
@@ -176,4 +182,35 @@ fn numbered_folders_keep_their_classes_in_eval() {
         message.starts_with("class `3` in other is not a class of the training set"),
         "{message}"
     );
+}
+
+#[test]
+fn eval_says_how_data_differ_that_are_nearly_those_of_the_run() {
+    let folder = scratch();
+    let path = folder.path();
+    let pets = pets(path);
+    let train =
+        "train --data pets --size 8 --batch-size 8 --duration 1ep --device cpu --output run";
+    output(path, &train.split(' ').collect::<Vec<_>>());
+    let second_line = || {
+        let shown = output(path, &["eval", "run", "--data", "pets"]);
+        shown.lines().nth(1).unwrap().to_string()
+    };
+    assert!(second_line().starts_with("loss "));
+    let nearly = "these are not the data of the run, though most are the same: 1 image";
+    image::RgbImage::new(30, 30)
+        .save(pets.join("cat/1.png"))
+        .unwrap();
+    assert_eq!(
+        second_line(),
+        format!("{nearly} of another size (cat/1.png)")
+    );
+    fs::remove_file(pets.join("cat/1.png")).unwrap();
+    assert_eq!(second_line(), format!("{nearly} removed (cat/1.png)"));
+    // Of data of their own there is nothing to say.
+    fs::rename(pets.join("cat"), path.join("cat")).unwrap();
+    images(&pets.join("cat/more"), 12);
+    images(&pets.join("dog/more"), 12);
+    (0..12).for_each(|at| fs::remove_file(pets.join(format!("dog/{at}.png"))).unwrap());
+    assert!(second_line().starts_with("loss "));
 }

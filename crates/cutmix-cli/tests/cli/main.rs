@@ -1,5 +1,6 @@
 //! The program, end to end.
 
+mod bars;
 mod bench;
 #[cfg(unix)]
 #[path = "../common/mod.rs"]
@@ -8,6 +9,7 @@ mod data;
 mod errors;
 mod eval;
 mod extend;
+mod guide;
 mod help;
 mod kill;
 mod photos;

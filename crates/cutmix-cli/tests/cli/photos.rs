@@ -245,7 +245,16 @@ fn images_of_several_classes_are_learned_from_a_list() {
         message.contains("mean-average-precision, as images have several classes"),
         "{message}"
     );
-    // Images of one class each are other data.
+    // A list whose rows all have one label, or none, is one of several classes to such a network.
+    for (rows, images) in [("0.png,cat\n2.png,dog\n", 2), ("0.png,cat\n3.png,\n", 2)] {
+        let list = format!("path,label\n{rows}");
+        fs::write(path.join("photos/images/one.csv"), list).unwrap();
+        let shown = output(path, &["eval", "run", "--data", "photos/images/one.csv"]);
+        assert!(shown.contains(heading), "{shown}");
+        assert!(shown.contains(&format!(": {images} images")), "{shown}");
+        assert!(shown.contains("mean-average-precision"), "{shown}");
+    }
+    // Images in folders of one class each are other data: what else they show is not known.
     pets(path);
     let message = error(path, &["eval", "run", "--data", "pets"]);
     assert!(message.contains("any number of classes"), "{message}");
@@ -272,4 +281,142 @@ fn a_run_that_met_a_bad_image_resumes_without_it() {
         &["train", "--resume", "run", "--on-bad-image", "skip"],
     );
     assert!(shown.contains("1 bad image skipped"), "{shown}");
+}
+
+/// Trains on `pets` in steps of one image.
+fn one_by_one<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let options = "train --data pets --size 16 --batch-size 1 --duration 1ep --val-fraction 0.1 \
+                   --save-interval 1ba --device cpu --output";
+    let options = options.split_whitespace().chain([run]);
+    options.chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn a_bad_image_that_was_removed_is_left_out_of_the_resumed_run() {
+    let folder = scratch();
+    let path = folder.path();
+    let pets = pets(path);
+    let bad = pets.join("cat/3.png");
+    fs::write(&bad, "no image").unwrap();
+    output(path, &one_by_one("whole", &["--on-bad-image", "skip"]));
+    error(path, &one_by_one("run", &[]));
+
+    // A repaired image is another one.
+    image::RgbImage::new(20, 16).save(&bad).unwrap();
+    let message = error(path, &["train", "--resume", "run"]);
+    for part in [
+        "1 image of another size (cat/3.png); a run needs the images that it started with",
+        "move repaired ones elsewhere and leave them out with --on-bad-image skip",
+        "or start a new run",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    fs::remove_file(&bad).unwrap();
+    let message = error(path, &["train", "--resume", "run"]);
+    let advice = "leave out those that are gone with --on-bad-image skip, which keeps the order of the others";
+    assert!(message.contains(advice), "{message}");
+
+    let resume = ["train", "--resume", "run", "--on-bad-image", "skip"];
+    let resumed = cutmix(path, &resume);
+    let warning = String::from_utf8(resumed.stderr).unwrap();
+    assert!(
+        resumed.status.success() && warning.ends_with("(cat/3.png); left out like bad images\n"),
+        "{warning}"
+    );
+    let shown = String::from_utf8(resumed.stdout).unwrap();
+    let skipped = "1 bad image skipped, the first: cat/3.png does not exist";
+    assert!(shown.contains(skipped), "{shown}");
+    // All others came in the order in which they come where the bad image is skipped.
+    assert_eq!(model(path, "run"), model(path, "whole"));
+}
+
+fn model(path: &Path, run: &str) -> Vec<u8> {
+    fs::read(path.join(run).join("model.safetensors")).unwrap()
+}
+
+#[test]
+fn bad_images_are_skipped_alike_in_runs_of_one_seed() {
+    let folder = scratch();
+    let path = folder.path();
+    let pets = pets(path);
+    fs::write(pets.join("cat/5.png"), "no image").unwrap();
+    let good = fs::read(pets.join("dog/7.png")).unwrap();
+    fs::write(pets.join("dog/7.png"), &good[..good.len() / 2]).unwrap();
+    for run in ["one", "two"] {
+        let options = "train --data pets --size 16 --batch-size 8 --duration 3ep --seed 7 --device cpu \
+                       --on-bad-image skip --output";
+        let options = options.split_whitespace().chain([run]);
+        let shown = output(path, &options.collect::<Vec<_>>());
+        assert!(
+            shown.contains("2 bad images skipped, the first: "),
+            "{shown}"
+        );
+    }
+    assert_eq!(model(path, "one"), model(path, "two"));
+}
+
+#[test]
+fn the_time_spent_waiting_for_images_is_told() {
+    let folder = scratch();
+    let path = folder.path();
+    pets(path);
+    let shown = train(path, "pets", &["--log", "jsonl"]);
+    let share = shown
+        .split(" % of the time waiting for images")
+        .next()
+        .unwrap();
+    assert!(share.len() < shown.len(), "{shown}");
+    let share: f64 = share.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((0.0..=100.0).contains(&share), "{shown}");
+
+    let log = fs::read_to_string(path.join("run/log.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+    let reports: Vec<Value> = lines
+        .filter(|line: &Value| line["kind"] == "report")
+        .collect();
+    assert!(!reports.is_empty(), "{log}");
+    for report in reports {
+        let seconds = |name: &str| report[name].as_f64().unwrap();
+        let (waiting, training) = (seconds("data_seconds"), seconds("train_seconds"));
+        assert!((0.0..=training).contains(&waiting), "{report}");
+    }
+}
+
+#[test]
+fn images_above_the_memory_for_decoding_are_named_with_the_option() {
+    let folder = scratch();
+    let path = folder.path();
+    let pets = pets(path);
+    image::RgbImage::new(40, 30)
+        .save(pets.join("cat/3.png"))
+        .unwrap();
+    let large = "cat/3.png is an image of 30 x 40 pixels, which takes 8400 bytes to decode: more than \
+                 the 4096 bytes of --decode-memory";
+    let shown = output(path, &["check", "pets", "--decode-memory", "4KiB"]);
+    assert!(shown.contains("bad         1 image\n"), "{shown}");
+    assert!(shown.contains(large), "{shown}");
+    let options = [
+        "check",
+        "pets",
+        "--decode-memory",
+        "4KiB",
+        "--format",
+        "json",
+    ];
+    let json: Value = serde_json::from_str(&output(path, &options)).unwrap();
+    let reason = json["sets"][0]["bad"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains(large), "{reason}");
+    assert!(!output(path, &["check", "pets"]).contains("bad  "));
+
+    let options = one_by_one("run", &["--decode-memory", "4KiB"]);
+    let message = error(path, &options);
+    let large = "cat/3.png: an image of 30 x 40 pixels, which takes 8400 bytes to decode, more than the \
+                 4KiB of --decode-memory";
+    assert!(message.contains(large), "{message}");
+    let options = one_by_one(
+        "skip",
+        &["--decode-memory", "4KiB", "--on-bad-image", "skip"],
+    );
+    let shown = output(path, &options);
+    assert!(shown.contains("4096 bytes of --decode-memory"), "{shown}");
 }

@@ -53,6 +53,33 @@ fn preview_shows_every_algorithm_that_changes_images() {
 }
 
 #[test]
+fn preview_shows_all_classes_of_images_that_have_several() {
+    let folder = scratch();
+    let path = folder.path();
+    images(path, 2);
+    // The second preview has images of one class each, all else being equal.
+    let height = |labels: [&str; 2]| {
+        let [first, second] = labels;
+        let list = format!("path,label\n0.png,{first}\n1.png,{second}\n");
+        std::fs::write(path.join("list.csv"), list).unwrap();
+        let algorithm = "cutmix:sampler=min-max:0.5..0.5";
+        let options = [
+            "--data",
+            "list.csv",
+            "--count",
+            "2",
+            "--algorithm",
+            algorithm,
+        ];
+        output(path, &[&["preview"], &options[..]].concat());
+        image::open(path.join("preview.png")).unwrap().height()
+    };
+    let (several, one) = (height(["cat|grass", "dog|snow"]), height(["cat", "dog"]));
+    // A line more below originals and partners, and two below mixed images, which have four classes.
+    assert_eq!(several - one, (1 + 1 + 2) * 18);
+}
+
+#[test]
 fn preview_needs_no_more_than_two_images() {
     let folder = scratch();
     let path = folder.path();

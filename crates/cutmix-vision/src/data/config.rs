@@ -41,6 +41,10 @@ pub struct DataConfig {
     /// Names of the classes, where they are known, such as those of a network. Data may then have
     /// fewer classes, also a single one. Default `None`: those of the data.
     pub classes: Option<Vec<String>>,
+    /// Whether images have any number of classes each, where that is known, such as those of a
+    /// network. A CSV list whose rows all have one label is then one of several classes as well.
+    /// Default `false`: as the rows say.
+    pub multi_label: bool,
     /// Share of the training images, inside (0, 1), that becomes the validation set where the data
     /// have none of their own. Default `None`: no validation set.
     pub val_fraction: Option<f64>,
@@ -63,6 +67,7 @@ impl Default for DataConfig {
             crop_share: 1.0,
             decoding: DecodeConfig::new(),
             classes: None,
+            multi_label: false,
             val_fraction: None,
             seed: 0,
         }
@@ -106,6 +111,14 @@ impl DataConfig {
     /// Sets the names of the classes; `None` takes those of the data.
     pub fn with_classes(self, classes: Option<Vec<String>>) -> Self {
         Self { classes, ..self }
+    }
+
+    /// Sets whether images are known to have any number of classes each.
+    pub fn with_multi_label(self, multi_label: bool) -> Self {
+        Self {
+            multi_label,
+            ..self
+        }
     }
 
     /// Sets the share of the training images that becomes the validation set.

@@ -336,12 +336,21 @@ impl Dataset {
             let value = format!("{} numbers", numbers.len());
             return Err(DataError::argument("numbers", value, expected));
         }
-        let source = self.whole.source.clone();
+        let source = self.shared_source();
         let source = Arc::new(Relabelled { source, numbers });
         let whole = Self::from_source(classes, self.view, source)?;
         Ok(Self {
             decoder: self.decoder.clone(),
             indices: self.indices.clone(),
+            ..whole
+        })
+    }
+
+    /// All samples of another source in the view of this set, decoded in the same way.
+    pub(crate) fn with_source(&self, source: Arc<dyn Source>) -> Result<Self, DataError> {
+        let whole = Self::from_source(self.classes().to_vec(), self.view, source)?;
+        Ok(Self {
+            decoder: self.decoder.clone(),
             ..whole
         })
     }
@@ -407,6 +416,10 @@ impl Dataset {
 
     pub(crate) fn source(&self) -> &dyn Source {
         self.whole.source.as_ref()
+    }
+
+    pub(crate) fn shared_source(&self) -> Arc<dyn Source> {
+        self.whole.source.clone()
     }
 
     /// Samples of the source that this set has, in order.

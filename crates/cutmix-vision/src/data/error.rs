@@ -68,7 +68,7 @@ pub enum DataError {
         reason: String,
     },
     /// An image takes more memory to decode than all images together may take.
-    #[error("{} is {what}: more than the {memory} bytes of memory for decoding", path.display())]
+    #[error("{} is {what}: more than the {memory} bytes of `DecodeConfig::memory`", path.display())]
     TooLarge {
         /// Path of the image file.
         path: PathBuf,

@@ -1,6 +1,7 @@
 //! A record of the samples that a run was trained on.
 
 mod changes;
+mod gone;
 
 use std::collections::HashMap;
 
@@ -131,6 +132,34 @@ impl Manifest {
     /// renamed; an image that is there under another class was relabelled.
     pub fn compare(&self, now: &Self) -> Changes {
         changes::compare(self, now)
+    }
+
+    /// As [`apply`](Self::apply), with images that are gone kept in their places, as images that cannot
+    /// be read: where bad images are skipped, the order of the others is that of the run. `None` where
+    /// something else has changed, or where samples can only be read one after another.
+    pub fn apply_with_gone(&self, opened: &Splits) -> Option<(Splits, Changes)> {
+        let (splits, changes) = self.apply(opened);
+        let is_gone = |change: &Change| matches!(change, Change::Removed(_));
+        if !changes.iter().all(is_gone) || splits.sets().any(|set| set.source().runs().is_some()) {
+            return None;
+        }
+        let complete = |set: &Dataset, split| {
+            let samples = self.samples.iter().filter(|sample| sample.split == split);
+            gone::with_gone(set, samples)
+        };
+        let complete_some = |set: &Option<Dataset>, split| {
+            let set = set.as_ref().map(|set| complete(set, split));
+            set.transpose().ok()
+        };
+        Some((
+            Splits {
+                train: complete(&splits.train, Split::Train).ok()?,
+                val: complete_some(&splits.val, Split::Val)?,
+                test: complete_some(&splits.test, Split::Test)?,
+                ..splits
+            },
+            changes,
+        ))
     }
 
     /// Selects the sets of this manifest from the samples of `opened`, and returns them with the

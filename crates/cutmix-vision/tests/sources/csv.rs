@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cutmix_vision::data::sources::csv;
-use cutmix_vision::data::{DataConfig, DataError, Splits, open};
+use cutmix_vision::data::{DataConfig, DataError, Label, Splits, open};
 use tempfile::{TempDir, tempdir};
 
 use super::{assert_says, classes, color, names, save, several};
@@ -94,6 +94,17 @@ fn known_classes_keep_their_order() {
     let result = csv(dir.path(), &config);
     assert!(matches!(result, Err(DataError::UnknownClass { class, .. }) if class == "x"));
     assert!(matches!(read(dir.path()), Err(DataError::OneClass { class, .. }) if class == "x"));
+}
+
+#[test]
+fn a_list_of_one_label_each_is_of_several_classes_where_that_is_known() {
+    let dir = table("path,label\na.png,x\nb.png,y\nc.png,\n");
+    assert_says(read(dir.path()), &["empty in line 4"]);
+    let config = DataConfig::new().with_multi_label(true);
+    let set = csv(dir.path(), &config).unwrap().train;
+    assert!(set.is_multi_label());
+    let labels = [vec![0], vec![1], vec![]].map(Label::Classes);
+    assert!(set.labels().eq(labels));
 }
 
 #[test]

@@ -64,14 +64,15 @@ impl Cells {
     }
 
     /// The labels of the samples; the number of the first one without a label where each has to have
-    /// one.
-    pub fn tags(self) -> Result<(Vec<Tags>, Vec<u32>), usize> {
+    /// one. Any number of labels is accepted where `multi_label` says so, or where some sample has
+    /// another number than one.
+    pub fn tags(self, multi_label: bool) -> Result<(Vec<Tags>, Vec<u32>), usize> {
         let separator = self.separator();
         let is_single = |cell: &Cell| match cell {
             Cell::Text(_) => separator.is_none(),
             Cell::Flags(flags) => flags.len() == 1,
         };
-        let has_several = !self.cells.values().all(is_single);
+        let has_several = multi_label || !self.cells.values().all(is_single);
         let name = |name: &str| Tag::Name(name.trim().to_owned());
         let (tags, of) = self.cells.map(|cell| {
             let several: Vec<_> = match (&cell, separator) {

@@ -43,6 +43,7 @@ pub(super) const LAYOUT: Layout = Layout {
 /// - A sample has several labels where a cell has a `|` or `;` between them. In a column `labels` or
 ///   `tags`, spaces and commas separate labels as well, unless there are more different parts than
 ///   different cells: those are names such as `air hockey`. An empty cell is a sample of no class.
+///   With [`DataConfig::multi_label`] this holds where no cell has several labels, too.
 /// - In place of a column of labels, all other columns may be 0 or 1, one for each class. Where each
 ///   row has a single 1, samples have one class each.
 /// - A column such as `split`, `set` or `subset` with `train`, `val` and `test`, or other usual
@@ -92,7 +93,7 @@ pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
         known: config.classes.as_deref(),
         path,
     };
-    let tags = cells.tags().map_err(|sample| {
+    let tags = cells.tags(config.multi_label).map_err(|sample| {
         let line = &lines[kept[sample] as usize];
         let found = format!("empty in line {}", line.number);
         DataError::format(
