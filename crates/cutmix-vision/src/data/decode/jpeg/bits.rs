@@ -14,8 +14,8 @@ pub struct Bits<'a> {
     missing: u32,
 }
 
-/// The mark in front of a segment, or of the end of the data.
-const MARK: u8 = 0xff;
+/// The first byte of a marker, which is in front of each segment and behind the data.
+const MARKER: u8 = 0xff;
 
 impl<'a> Bits<'a> {
     pub fn new(bytes: &'a [u8], position: usize) -> Self {
@@ -35,7 +35,7 @@ impl<'a> Bits<'a> {
             (self.bytes.get(self.position..)).and_then(|rest| rest.split_first_chunk())
         {
             let word = u64::from_be_bytes(*word);
-            if !has_mark(word) {
+            if !has_marker(word) {
                 self.buffer |= word >> self.available;
                 self.position += (63 - self.available as usize) >> 3;
                 self.available |= 56;
@@ -53,8 +53,8 @@ impl<'a> Bits<'a> {
         while self.available < 56 {
             let rest = self.bytes.get(self.position..).unwrap_or_default();
             let (byte, length) = match *rest {
-                [MARK, 0, ..] => (MARK, 2),
-                [MARK, ..] | [] => (0, 0),
+                [MARKER, 0, ..] => (MARKER, 2),
+                [MARKER, ..] | [] => (0, 0),
                 [byte, ..] => (byte, 1),
             };
             self.position += length;
@@ -118,17 +118,17 @@ impl<'a> Bits<'a> {
         8 * self.missing > self.available
     }
 
-    /// Where the bytes begin that have not been read, before the next mark.
+    /// Where the bytes begin that have not been read, before the next marker.
     pub fn position(&self) -> usize {
         self.position
     }
 
-    /// Where the next mark is, and its kind.
-    pub fn next_mark(&self) -> Option<(usize, u8)> {
-        next_mark(self.bytes, self.position)
+    /// Where the next marker is, and its kind.
+    pub fn next_marker(&self) -> Option<(usize, u8)> {
+        next_marker(self.bytes, self.position)
     }
 
-    /// Goes on behind a mark.
+    /// Goes on behind a marker.
     pub fn restart(&mut self, position: usize) {
         *self = Self::new(self.bytes, position);
     }
@@ -136,16 +136,16 @@ impl<'a> Bits<'a> {
 
 /// Whether one of the 8 bytes is 255.
 #[inline(always)]
-fn has_mark(word: u64) -> bool {
+fn has_marker(word: u64) -> bool {
     let inverse = !word;
     inverse.wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 != 0
 }
 
-/// Where the next mark in `bytes` is, from `position` on, and its kind.
-pub fn next_mark(bytes: &[u8], mut position: usize) -> Option<(usize, u8)> {
+/// Where the next marker in `bytes` is, from `position` on, and its kind.
+pub fn next_marker(bytes: &[u8], mut position: usize) -> Option<(usize, u8)> {
     loop {
         match *bytes.get(position..)? {
-            [MARK, kind, ..] if kind != 0 && kind != MARK => return Some((position, kind)),
+            [MARKER, kind, ..] if kind != 0 && kind != MARKER => return Some((position, kind)),
             [_, _, ..] => position += 1,
             _ => return None,
         }

@@ -14,7 +14,7 @@ pub const ZIGZAG: [u8; 64] = [
 pub type Block = [i16; 64];
 
 /// Step of each frequency, in the order of [`ZIGZAG`].
-pub type Steps = [i32; 64];
+pub type Quantization = [i32; 64];
 
 /// The largest number of bits of a coefficient.
 const MOST_BITS: u32 = 15;
@@ -33,7 +33,7 @@ pub fn read_difference(bits: &mut Bits, codes: &Huffman) -> Option<i32> {
 pub fn read_rest(
     bits: &mut Bits,
     codes: &Huffman,
-    steps: &Steps,
+    steps: &Quantization,
     last: u32,
     block: &mut Block,
 ) -> Option<u32> {

@@ -1,7 +1,7 @@
 //! The segments of a file and its header (ITU-T T.81, annex B).
 
 use super::Damage;
-use super::bits::next_mark;
+use super::bits::next_marker;
 
 /// What a segment holds.
 pub mod kind {
@@ -12,7 +12,7 @@ pub mod kind {
     pub const START: u8 = 0xd8;
     pub const END: u8 = 0xd9;
     pub const SCAN: u8 = 0xda;
-    pub const STEPS: u8 = 0xdb;
+    pub const QUANTIZATION: u8 = 0xdb;
     pub const INTERVAL: u8 = 0xdd;
     pub const JFIF: u8 = 0xe0;
     pub const EXIF: u8 = 0xe1;
@@ -37,7 +37,7 @@ pub struct Component {
     /// Number of samples in the two directions, in relation to the other components.
     pub horizontal: usize,
     pub vertical: usize,
-    /// Number of its table of steps.
+    /// Number of its quantization table.
     pub steps: usize,
 }
 
@@ -66,7 +66,7 @@ impl<'a> Segments<'a> {
     pub fn next(&mut self) -> Result<(u8, &'a [u8]), Damage> {
         loop {
             let (position, kind) =
-                next_mark(self.bytes, self.position).ok_or(Damage("it ends early"))?;
+                next_marker(self.bytes, self.position).ok_or(Damage("it ends early"))?;
             self.position = position + 2;
             match kind {
                 kind::END => return Ok((kind, &[])),

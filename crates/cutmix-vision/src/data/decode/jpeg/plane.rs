@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::block::{Block, Steps};
+use super::block::{Block, Quantization};
 use super::file::{Component, File};
 use super::idct::{last_frequency, write_block};
 
@@ -26,15 +26,15 @@ pub struct Plane {
     pub side: usize,
     /// The highest frequency that is used, in zigzag order.
     pub last: u32,
-    pub steps: Steps,
+    pub steps: Quantization,
     pub samples: Vec<u8>,
 }
 
 /// A direction of a plane.
 #[derive(Clone, Debug)]
 pub struct Axis {
-    /// Number of blocks of the component in each unit of an interleaved scan.
-    pub group: usize,
+    /// The sampling factor: number of blocks in each minimum coded unit.
+    pub sampling: usize,
     /// Number of blocks that hold the image.
     pub blocks: usize,
     /// The blocks of which samples are made.
@@ -50,23 +50,23 @@ pub struct Axis {
 impl Axis {
     fn new(
         length: usize,
-        group: usize,
+        sampling: usize,
         most: usize,
         side: usize,
         denominator: usize,
         pixels: &Range<usize>,
     ) -> Self {
-        let blocks = (length * group).div_ceil(8 * most);
-        let ratio = (most * 8 / denominator, group * side);
+        let blocks = (length * sampling).div_ceil(8 * most);
+        let ratio = (most * 8 / denominator, sampling * side);
         // One sample more on both sides, for the interpolation of colours.
         let sample = |pixel: usize| pixel * ratio.1 / ratio.0;
         let first = sample(pixels.start).saturating_sub(1) / side;
         let end = (sample(pixels.end - 1) + 2).div_ceil(side).min(blocks);
         Self {
-            group,
+            sampling,
             blocks,
             wanted: first.min(blocks - 1)..end.max(1),
-            length: (length * group * side).div_ceil(8 * most),
+            length: (length * sampling * side).div_ceil(8 * most),
             ratio,
             side,
         }

@@ -15,9 +15,10 @@ pub struct Coefficients {
     columns: usize,
 }
 
-/// The number of blocks of a component, with those beyond the image that a group may have.
+/// The number of blocks of a component, with those beyond the image that a minimum coded unit may
+/// have.
 fn extent(plane: &Plane) -> [usize; 2] {
-    [&plane.down, &plane.across].map(|axis| axis.blocks.next_multiple_of(axis.group))
+    [&plane.down, &plane.across].map(|axis| axis.blocks.next_multiple_of(axis.sampling))
 }
 
 impl Coefficients {

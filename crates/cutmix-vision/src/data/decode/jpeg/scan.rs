@@ -28,7 +28,7 @@ pub struct Member {
 
 /// What reads the blocks of a scan.
 pub trait ReadBlocks {
-    /// Begins anew, at the start and where the scan has a mark.
+    /// Begins anew: at the start and at restart markers.
     fn restart(&mut self);
 
     /// Reads a block of a component. `None` where the data is damaged.
@@ -65,23 +65,23 @@ impl Scan {
 
     /// The order of its blocks.
     pub fn order(&self, planes: &[Plane]) -> Order {
-        // A scan of several components has a group of blocks of each in turn.
+        // A scan of several components has a minimum coded unit of blocks of each in turn.
         let is_interleaved = self.members.len() > 1;
-        let group = |member: &Member| {
+        let unit = |member: &Member| {
             let Plane { down, across, .. } = &planes[member.component];
             if is_interleaved {
-                [down.group, across.group]
+                [down.sampling, across.sampling]
             } else {
                 [1, 1]
             }
         };
-        let groups: Vec<_> = self.members.iter().map(group).collect();
+        let units: Vec<_> = self.members.iter().map(unit).collect();
         let Plane { down, across, .. } = &planes[self.members[0].component];
-        let [high, wide] = groups[0];
+        let [high, wide] = units[0];
         Order {
             rows: down.blocks.div_ceil(high),
             columns: across.blocks.div_ceil(wide),
-            groups,
+            units,
         }
     }
 }
@@ -90,12 +90,13 @@ impl Scan {
 pub struct Order {
     rows: usize,
     columns: usize,
-    /// Number of rows and columns of blocks that each member has in turn.
-    groups: Vec<[usize; 2]>,
+    /// Rows and columns of blocks of each member in a minimum coded unit.
+    units: Vec<[usize; 2]>,
 }
 
 impl Order {
-    /// Reads all blocks. There is a mark after each `interval` groups, where that is above 0.
+    /// Reads all blocks. There is a restart marker after each `interval` units, where that is above
+    /// 0.
     #[inline(always)]
     pub fn read(
         &self,
@@ -104,20 +105,20 @@ impl Order {
         reader: &mut impl ReadBlocks,
     ) -> Result<(), Damage> {
         let mut left = interval;
-        let mut mark = 0;
+        let mut marker = 0;
         reader.restart();
         for row in 0..self.rows {
             for column in 0..self.columns {
                 if interval > 0 {
                     if left == 0 {
-                        restart(bits, mark)?;
+                        restart(bits, marker)?;
                         reader.restart();
-                        mark = (mark + 1) % 8;
+                        marker = (marker + 1) % 8;
                         left = interval;
                     }
                     left -= 1;
                 }
-                for (member, &[high, wide]) in self.groups.iter().enumerate() {
+                for (member, &[high, wide]) in self.units.iter().enumerate() {
                     for down in 0..high {
                         for across in 0..wide {
                             let (row, column) = (high * row + down, wide * column + across);
@@ -134,12 +135,12 @@ impl Order {
     }
 }
 
-/// Goes on behind the mark with this number.
+/// Goes on behind the restart marker with this number.
 #[cold]
 #[inline(never)]
 fn restart(bits: &mut Bits<'_>, number: u8) -> Result<(), Damage> {
     let next = bits
-        .next_mark()
+        .next_marker()
         .filter(|&(_, kind)| kind == kind::RESTART + number);
     let (position, _) = next
         .filter(|_| !bits.is_beyond_end())

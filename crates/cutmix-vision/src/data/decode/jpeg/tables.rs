@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use super::Damage;
-use super::block::Steps;
+use super::block::Quantization;
 use super::file::kind;
 use super::huffman::Huffman;
 
 /// The tables as they are at one place of a file.
 #[derive(Default)]
 pub struct Tables {
-    steps: [Option<Steps>; 4],
+    steps: [Option<Quantization>; 4],
     dc: [Option<Rc<Huffman>>; 4],
     ac: [Option<Rc<Huffman>>; 4],
     /// Number of units between two marks of a scan; 0 for none.
@@ -21,9 +21,9 @@ impl Tables {
     /// Takes what a segment gives, if it gives tables.
     pub fn update(&mut self, kind: u8, content: &[u8]) -> Result<(), Damage> {
         match kind {
-            kind::STEPS => self
-                .read_steps(content)
-                .ok_or(Damage("a table of steps is broken")),
+            kind::QUANTIZATION => self
+                .read_quantization(content)
+                .ok_or(Damage("a quantization table is broken")),
             kind::HUFFMAN => self
                 .read_codes(content)
                 .ok_or(Damage("a Huffman table is broken")),
@@ -38,7 +38,7 @@ impl Tables {
         }
     }
 
-    fn read_steps(&mut self, mut content: &[u8]) -> Option<()> {
+    fn read_quantization(&mut self, mut content: &[u8]) -> Option<()> {
         while let Some((&head, rest)) = content.split_first() {
             let steps = self.steps.get_mut(usize::from(head & 15))?.insert([0; 64]);
             let width = if head >> 4 == 0 { 1 } else { 2 };
@@ -67,10 +67,10 @@ impl Tables {
         Some(())
     }
 
-    pub fn steps(&self, number: usize) -> Result<&Steps, Damage> {
+    pub fn steps(&self, number: usize) -> Result<&Quantization, Damage> {
         self.steps[number]
             .as_ref()
-            .ok_or(Damage("a table of steps is missing"))
+            .ok_or(Damage("a quantization table is missing"))
     }
 
     pub fn dc(&self, number: usize) -> Result<&Huffman, Damage> {
