@@ -156,7 +156,11 @@ fn ycbcr_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let red = y + ((91_881 * cr + half) >> 16);
     let green = y + ((-22_554 * cb - 46_802 * cr + half) >> 16);
     let blue = y + ((116_130 * cb + half) >> 16);
-    [red, green, blue].map(|value| value.clamp(0, 255) as u8)
+    [
+        red.clamp(0, 255) as u8,
+        green.clamp(0, 255) as u8,
+        blue.clamp(0, 255) as u8,
+    ]
 }
 
 /// Number of pixels that are converted at a time.
@@ -164,25 +168,26 @@ const GROUP: usize = 32;
 
 #[inline(always)]
 fn from_ycbcr(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
-    let groups = y
-        .as_chunks::<GROUP>()
-        .0
-        .iter()
-        .zip(cb.as_chunks::<GROUP>().0);
-    let groups = groups.zip(cr.as_chunks::<GROUP>().0);
-    for (((y, cb), cr), out) in groups.zip(out.chunks_exact_mut(3 * GROUP)) {
-        let mut rgb = [[0; GROUP]; 3];
+    let count = y.len().min(cb.len()).min(cr.len()).min(out.len() / 3);
+    let mut done = 0;
+    // A pixel is written with a byte behind it, which the next one has.
+    while done + GROUP < count {
+        let mut pixels = [0u32; GROUP];
+        let (y, cb, cr) = (
+            &y[done..][..GROUP],
+            &cb[done..][..GROUP],
+            &cr[done..][..GROUP],
+        );
         for index in 0..GROUP {
             let [red, green, blue] = ycbcr_to_rgb([y[index], cb[index], cr[index]]);
-            rgb[0][index] = red;
-            rgb[1][index] = green;
-            rgb[2][index] = blue;
+            pixels[index] = u32::from(red) | u32::from(green) << 8 | u32::from(blue) << 16;
         }
-        for (index, pixel) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            *pixel = [rgb[0][index], rgb[1][index], rgb[2][index]];
+        let out = &mut out[3 * done..][..3 * GROUP + 1];
+        for (index, pixel) in pixels.iter().enumerate() {
+            out[3 * index..][..4].copy_from_slice(&pixel.to_le_bytes());
         }
+        done += GROUP;
     }
-    let done = y.len() / GROUP * GROUP;
     let rest = out[3 * done..].as_chunks_mut::<3>().0.iter_mut();
     for (((pixel, &y), &cb), &cr) in rest.zip(&y[done..]).zip(&cb[done..]).zip(&cr[done..]) {
         *pixel = ycbcr_to_rgb([y, cb, cr]);

@@ -7,7 +7,7 @@ const SHORT: u32 = 9;
 /// Coefficients whose code and value together have up to this number of bits are looked up.
 const VALUE: u32 = 11;
 /// Blocks are skipped by this number of bits at a time.
-const SKIP: u32 = 12;
+const SKIP: u32 = 13;
 
 /// One table of codes.
 pub struct Huffman {

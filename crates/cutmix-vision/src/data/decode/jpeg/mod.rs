@@ -124,7 +124,7 @@ fn decode(file: &File<'_>, part: &Part) -> Result<Vec<u8>, Damage> {
         }
         segments.position = bits.position();
     }
-    for (plane, coefficients) in planes.iter_mut().zip(&coefficients) {
+    for (plane, coefficients) in planes.iter_mut().zip(&mut coefficients) {
         if !plane.samples.is_empty() {
             coefficients.write(plane);
         }

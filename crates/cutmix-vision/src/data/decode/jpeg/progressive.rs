@@ -10,9 +10,18 @@ use super::tables::Tables;
 
 /// The coefficients of a component.
 pub struct Coefficients {
-    blocks: Vec<Block>,
+    blocks: Vec<Progress>,
     /// Number of blocks in a row.
     columns: usize,
+}
+
+/// A block, as far as it has been read.
+#[derive(Clone)]
+struct Progress {
+    /// The coefficients from low to high frequencies.
+    values: Block,
+    /// A bit for each coefficient behind the first one that is not 0, the lowest frequency lowest.
+    others: u64,
 }
 
 /// The number of blocks of a component, with those beyond the image that a minimum coded unit may
@@ -24,8 +33,12 @@ fn extent(plane: &Plane) -> [usize; 2] {
 impl Coefficients {
     pub fn new(plane: &Plane) -> Self {
         let [rows, columns] = extent(plane);
+        let empty = Progress {
+            values: [0; 64],
+            others: 0,
+        };
         Self {
-            blocks: vec![[0; 64]; rows * columns],
+            blocks: vec![empty; rows * columns],
             columns,
         }
     }
@@ -33,25 +46,40 @@ impl Coefficients {
     /// Number of bytes that they take.
     pub fn size(plane: &Plane) -> usize {
         let [rows, columns] = extent(plane);
-        rows * columns * size_of::<Block>()
+        rows * columns * size_of::<Progress>()
+    }
+
+    #[inline(always)]
+    fn block(&mut self, row: usize, column: usize) -> &mut Progress {
+        &mut self.blocks[row * self.columns + column]
     }
 
     /// Makes the samples of the plane.
     #[inline(always)]
-    pub fn write(&self, plane: &mut Plane) {
-        let mut steps = [0; 64];
-        for (&place, &step) in ZIGZAG.iter().zip(&plane.steps) {
-            steps[usize::from(place)] = step;
-        }
+    pub fn write(&mut self, plane: &mut Plane) {
+        let mut block = [0; 64];
         for row in plane.down.wanted.clone() {
             for column in plane.across.wanted.clone() {
-                let block = &self.blocks[row * self.columns + column];
-                let highest = u32::from(block[1..].iter().any(|&value| value != 0));
-                let block = std::array::from_fn(|at| (i32::from(block[at]) * steps[at]) as i16);
-                plane.write(row, column, &block, highest);
+                let Progress { values, others } = self.block(row, column);
+                for place in places(*others | 1) {
+                    let value = i32::from(values[place]) * plane.steps[place];
+                    block[usize::from(ZIGZAG[place])] = value as i16;
+                }
+                plane.write(row, column, &block, others.checked_ilog2().unwrap_or(0));
+                block = [0; 64];
             }
         }
     }
+}
+
+/// The places of the bits that are 1, the lowest one first.
+#[inline(always)]
+fn places(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = bits.trailing_zeros();
+        bits &= bits.wrapping_sub(1);
+        (place < 64).then_some(place as usize)
+    })
 }
 
 /// Reads a scan.
@@ -134,8 +162,7 @@ impl ReadBlocks for First<'_> {
         let value = &mut self.values[member];
         *value = value.wrapping_add(read_difference(bits, self.codes[member])?);
         let coefficients = &mut self.coefficients[self.scan.members[member].component];
-        let block = &mut coefficients.blocks[row * coefficients.columns + column];
-        block[0] = value.wrapping_shl(self.scan.low) as i16;
+        coefficients.block(row, column).values[0] = value.wrapping_shl(self.scan.low) as i16;
         Some(())
     }
 }
@@ -158,8 +185,7 @@ impl ReadBlocks for FirstRefined<'_> {
         column: usize,
     ) -> Option<()> {
         let coefficients = &mut self.coefficients[self.scan.members[member].component];
-        let block = &mut coefficients.blocks[row * coefficients.columns + column];
-        block[0] |= i16::from(bits.bit()) << self.scan.low;
+        coefficients.block(row, column).values[0] |= i16::from(bits.bit()) << self.scan.low;
         Some(())
     }
 }
@@ -181,7 +207,7 @@ impl ReadBlocks for Rest<'_> {
 
     #[inline(always)]
     fn read(&mut self, bits: &mut Bits<'_>, _: usize, row: usize, column: usize) -> Option<()> {
-        let block = &mut self.blocks.blocks[row * self.blocks.columns + column];
+        let block = self.blocks.block(row, column);
         if self.is_refined {
             return refine(bits, self.codes, self.scan, &mut self.left, block);
         }
@@ -189,18 +215,18 @@ impl ReadBlocks for Rest<'_> {
             self.left -= 1;
             return Some(());
         }
-        let mut place = self.scan.first as u32;
-        while place <= self.scan.last as u32 {
+        let mut place = self.scan.first;
+        while place <= self.scan.last {
             bits.need(32);
             let symbol = self.codes.symbol(bits)?;
             let (run, size) = (symbol >> 4, symbol & 15);
             if size > 0 {
-                place += run;
-                if place > self.scan.last as u32 {
+                place += run as usize;
+                if place > self.scan.last {
                     return None;
                 }
-                block[usize::from(ZIGZAG[place as usize])] =
-                    (bits.signed(size) << self.scan.low) as i16;
+                block.values[place] = (bits.signed(size) << self.scan.low) as i16;
+                block.others |= 1 << place;
                 place += 1;
             } else if run == 15 {
                 place += 16;
@@ -220,48 +246,55 @@ fn refine(
     codes: &Huffman,
     scan: &Scan,
     left: &mut u32,
-    block: &mut Block,
+    block: &mut Progress,
 ) -> Option<()> {
     let step = 1i16 << scan.low;
-    let mut places = ZIGZAG[scan.first..=scan.last]
-        .iter()
-        .map(|&place| usize::from(place));
+    let Progress { values, others } = block;
     let add_bit = |bits: &mut Bits<'_>, value: &mut i16| {
         if bits.bit() && *value & step == 0 {
             *value = value.wrapping_add(if *value < 0 { -step } else { step });
         }
     };
-    while *left == 0 && places.len() > 0 {
+    let mut place = scan.first;
+    while *left == 0 && place <= scan.last {
         bits.need(32);
         let symbol = codes.symbol(bits)?;
-        let (mut run, size) = (symbol >> 4, symbol & 15);
+        let (mut run, size) = (symbol as usize >> 4, symbol & 15);
         let mut new = 0;
         match (size, run) {
             (1, _) => new = if bits.bit() { step } else { -step },
             (0, 15) => {}
             (0, _) => {
-                *left = (1 << run) + bits.take(run);
+                *left = (1 << run) + bits.take(run as u32);
                 break;
             }
             _ => return None,
         }
-        for place in places.by_ref() {
-            let value = &mut block[place];
-            if *value != 0 {
-                add_bit(bits, value);
-            } else if run == 0 {
-                *value = new;
+        // It comes behind `run` coefficients that are 0, and those between them that are not.
+        loop {
+            let zeros = (*others >> place).trailing_zeros() as usize;
+            if run < zeros || place + zeros > scan.last {
+                place += run.min(zeros);
                 break;
-            } else {
-                run -= 1;
+            }
+            place += zeros;
+            run -= zeros;
+            add_bit(bits, &mut values[place]);
+            place += 1;
+            if place > scan.last {
+                break;
             }
         }
+        if new != 0 && place <= scan.last {
+            values[place] = new;
+            *others |= 1 << place;
+        }
+        place += 1;
     }
     if *left > 0 {
-        for place in places {
-            if block[place] != 0 {
-                add_bit(bits, &mut block[place]);
-            }
+        let rest = u64::MAX << place & u64::MAX >> (63 - scan.last);
+        for place in places(*others & rest) {
+            add_bit(bits, &mut values[place]);
         }
         *left -= 1;
     }

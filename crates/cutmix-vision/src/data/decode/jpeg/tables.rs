@@ -1,5 +1,6 @@
 //! The tables that a file gives between its scans.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::Damage;
@@ -55,13 +56,12 @@ impl Tables {
 
     fn read_codes(&mut self, mut content: &[u8]) -> Option<()> {
         while let Some((&head, rest)) = content.split_first() {
-            let (counts, rest) = rest.split_first_chunk::<16>()?;
-            let count = counts.iter().map(|&count| usize::from(count)).sum();
-            let (symbols, rest) = rest.split_at_checked(count)?;
+            let counts = rest.first_chunk::<16>()?;
+            let symbols: usize = counts.iter().map(|&count| usize::from(count)).sum();
+            let (codes, rest) = rest.split_at_checked(16 + symbols)?;
             let is_ac = head >> 4 == 1;
             let tables = if is_ac { &mut self.ac } else { &mut self.dc };
-            let table = Huffman::new(counts, symbols, is_ac)?;
-            *tables.get_mut(usize::from(head & 15))? = Some(Rc::new(table));
+            *tables.get_mut(usize::from(head & 15))? = Some(recent(codes, is_ac)?);
             content = rest;
         }
         Some(())
@@ -84,4 +84,40 @@ impl Tables {
             .as_deref()
             .ok_or(Damage("a Huffman table is missing"))
     }
+}
+
+/// Number of tables that a thread keeps.
+const RECENT: usize = 16;
+
+/// A table, with the bytes that it was made of.
+struct Known {
+    codes: Box<[u8]>,
+    is_ac: bool,
+    table: Rc<Huffman>,
+}
+
+thread_local! {
+    /// The last tables. Most files have the same four, which the standard suggests.
+    static TABLES: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The table of these numbers of codes and symbols.
+fn recent(codes: &[u8], is_ac: bool) -> Option<Rc<Huffman>> {
+    TABLES.with_borrow_mut(|tables| {
+        let is_same = |known: &&Known| *known.codes == *codes && known.is_ac == is_ac;
+        if let Some(known) = tables.iter().find(is_same) {
+            return Some(known.table.clone());
+        }
+        let (counts, symbols) = codes.split_first_chunk()?;
+        let table = Rc::new(Huffman::new(counts, symbols, is_ac)?);
+        if tables.len() == RECENT {
+            tables.remove(0);
+        }
+        tables.push(Known {
+            codes: codes.into(),
+            is_ac,
+            table: table.clone(),
+        });
+        Some(table)
+    })
 }
