@@ -127,7 +127,7 @@ fn wrong_files_are_errors_that_name_the_column() {
 #[test]
 fn a_page_larger_than_the_memory_is_refused() {
     let config = DataConfig::new();
-    let decoding = config.decoding.clone().with_memory(100);
+    let decoding = config.decoding.clone().with_memory(200);
     let config = config.with_decoding(decoding);
     for name in [
         "odd_parquet/several.parquet",
@@ -137,7 +137,7 @@ fn a_page_larger_than_the_memory_is_refused() {
         let set = parquet(odd(name), &config).map(|splits| splits.train);
         assert_says(
             set.and_then(|set| set.image(0)),
-            &["a page has more than 100 bytes"],
+            &["a page has more than 200 bytes"],
         );
     }
 }

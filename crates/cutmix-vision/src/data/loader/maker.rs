@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Device;
 use cutmix::plan::Stream;
@@ -50,29 +50,42 @@ pub(super) struct Made {
     pub positions: usize,
 }
 
-/// One epoch, while its batches are made.
+/// One epoch, while its batches are drawn.
 pub(super) struct Epoch<'a> {
     maker: &'a BatchMaker,
     number: u64,
     /// The samples in order, each with the number of times that it has come before.
-    samples: Vec<(u32, u32)>,
+    samples: Arc<[(u32, u32)]>,
     position: usize,
     reader: Option<Reader<'a>>,
 }
+
+/// A batch that has been drawn and, where that has an order of its own, read.
+pub(super) struct Drawn<'a> {
+    maker: &'a BatchMaker,
+    epoch: u64,
+    samples: Arc<[(u32, u32)]>,
+    /// Its places among the samples.
+    places: Range<usize>,
+    read: Vec<MaybeRead<'a>>,
+}
+
+/// What has been read of a sample, where that was done beforehand.
+type MaybeRead<'a> = Option<Result<Read<'a>, DataError>>;
 
 /// Samples that are read one after another, in another order than they are handed out.
 struct Reader<'a> {
     /// The samples that have not been read, in the order of reading.
     left: std::vec::IntoIter<u32>,
     read: HashMap<u32, Result<Read<'a>, DataError>>,
-    /// Whether each sample is still to be taken from these. Samples in the cache are not read, and the
-    /// substitute of a bad image was taken before its own turn.
+    /// Whether each sample is among these. Samples in the cache are not read, and those of balanced
+    /// drawing once.
     is_due: Vec<bool>,
 }
 
 impl<'a> Reader<'a> {
     /// Reads on until `sample` has been read; `None` where it is not due.
-    fn take(&mut self, sample: u32, dataset: &'a Dataset) -> Option<Result<Read<'a>, DataError>> {
+    fn take(&mut self, sample: u32, dataset: &'a Dataset) -> MaybeRead<'a> {
         if !std::mem::take(&mut self.is_due[sample as usize]) {
             return None;
         }
@@ -163,6 +176,7 @@ impl BatchMaker {
         };
         let mut samples = numbered(order.samples, self.dataset.len());
         samples.truncate(self.num_samples());
+        let samples: Arc<[_]> = samples.into();
         let position = skip.min(samples.len());
         let reader = order.reading.map(|mut reading| {
             let mut is_due = vec![false; self.dataset.len()];
@@ -191,7 +205,7 @@ impl BatchMaker {
         &self,
         (epoch, repetitions): (u64, u32),
         index: usize,
-        read: Option<Result<Read<'_>, DataError>>,
+        read: MaybeRead<'_>,
     ) -> Result<Image, DataError> {
         let dataset = &self.dataset;
         let read = || read.unwrap_or_else(|| dataset.content(index));
@@ -244,36 +258,56 @@ impl BatchMaker {
     }
 }
 
-impl Epoch<'_> {
-    /// Makes the next batch for a device; `None` at the end of the epoch.
-    ///
-    /// Bad images are left out where they may be. Where all images of a batch are bad, it is empty in
-    /// evaluation; in training, which needs one, the next good one of the epoch stands in for them.
-    pub fn next(&mut self, device: &Device) -> Option<Result<Made, DataError>> {
+impl<'a> Epoch<'a> {
+    /// Whether samples are read while batches are drawn.
+    pub fn is_read_in_order(&self) -> bool {
+        self.reader.is_some()
+    }
+
+    /// Draws the next batch; `None` at the end of the epoch.
+    pub fn next(&mut self) -> Option<Drawn<'a>> {
         let end = (self.position + self.maker.batch_size).min(self.samples.len());
-        let own = self.position..end;
-        if own.is_empty() {
+        let places = self.position..end;
+        if places.is_empty() {
             return None;
         }
         self.position = end;
-        let positions = own.len();
-        let made = self.make(own.clone(), device).and_then(|mut made| {
-            let others = (end..self.samples.len()).chain(0..own.start);
-            let mut others = others.take_while(|_| self.maker.training.is_some());
-            while made.1.is_empty() {
-                match others.next() {
-                    Some(other) => made = self.make(other..other + 1, device)?,
-                    None if self.maker.training.is_some() => return Err(self.no_good_image()),
-                    None => break,
-                }
-            }
-            Ok(made)
+        let samples = self.samples[places.clone()].iter();
+        let read = samples.map(|&(sample, _)| {
+            let reader = self.reader.as_mut()?;
+            reader.take(sample, &self.maker.dataset)
         });
-        Some(made.map(|(images, labels)| Made {
+        Some(Drawn {
+            maker: self.maker,
+            epoch: self.number,
+            read: read.collect(),
+            samples: self.samples.clone(),
+            places,
+        })
+    }
+}
+
+impl Drawn<'_> {
+    /// Makes the batch for a device.
+    ///
+    /// Bad images are left out where they may be. Where all images of a batch are bad, it is empty in
+    /// evaluation; in training, which needs one, the next good one of the epoch stands in for them.
+    pub fn make(mut self, device: &Device) -> Result<Made, DataError> {
+        let read = std::mem::take(&mut self.read);
+        let mut made = self.good_ones(self.places.clone(), read, device)?;
+        if self.maker.training.is_some() {
+            let mut others = (self.places.end..self.samples.len()).chain(0..self.places.start);
+            while made.1.is_empty() {
+                let other = others.next().ok_or_else(|| self.no_good_image())?;
+                made = self.good_ones(other..other + 1, vec![None], device)?;
+            }
+        }
+        let (images, labels) = made;
+        Ok(Made {
             images,
             labels,
-            positions,
-        }))
+            positions: self.places.len(),
+        })
     }
 
     fn no_good_image(&self) -> DataError {
@@ -285,22 +319,18 @@ impl Epoch<'_> {
     }
 
     /// The good ones of the samples at these places of the epoch.
-    fn make(
-        &mut self,
+    fn good_ones(
+        &self,
         places: Range<usize>,
+        read: Vec<MaybeRead<'_>>,
         device: &Device,
     ) -> Result<(Images, Vec<Label>), DataError> {
         let maker = self.maker;
         let samples = &self.samples[places];
-        let mut inputs = Vec::with_capacity(samples.len());
-        for &(sample, repetitions) in samples {
-            let read = self.reader.as_mut();
-            let read = read.and_then(|reader| reader.take(sample, &maker.dataset));
-            inputs.push((sample as usize, repetitions, read));
-        }
+        let inputs = samples.iter().zip(read).collect();
         let mut images = Images::new(samples.len() * maker.uploader.len(), device);
-        let made = images.fill(&maker.uploader, inputs, |(index, repetitions, read)| {
-            maker.image((self.number, repetitions), index, read)
+        let made = images.fill(&maker.uploader, inputs, |(&(sample, repetitions), read)| {
+            maker.image((self.epoch, repetitions), sample as usize, read)
         });
         let mut good = Vec::with_capacity(samples.len());
         for (at, (&(index, _), result)) in samples.iter().zip(made).enumerate() {

@@ -1,25 +1,31 @@
 //! Batches that a thread makes ahead.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use cutmix_train::{Batch, LoaderError};
+use rayon::Scope;
 
-use super::maker::{BatchMaker, Made};
+use super::maker::{BatchMaker, Epoch, Made};
 use crate::data::{DataError, Label};
 
-/// Number of batches that are made ahead of the one in use.
+/// Number of batches that wait for their turn, besides the one in use and the one that is drawn next.
+/// All of them are made at the same time, so that the last image of one keeps no thread waiting.
 const AHEAD: usize = 2;
 
-/// A thread that makes the batches of an epoch, and then those of the next one.
+/// A batch, once it is made.
+type Coming = Receiver<Result<Made, DataError>>;
+
+/// A thread that draws the batches of an epoch, and then those of the next one. The threads of the
+/// pool make them.
 #[derive(Debug)]
 struct Worker {
     /// The epoch of its next batch, and the number of that batch's first sample in it.
     next: (u64, usize),
     device: Device,
-    made: Receiver<Result<Made, DataError>>,
+    batches: Receiver<Coming>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -29,7 +35,7 @@ impl Worker {
         (epoch, skip): (u64, usize),
         device: &Device,
     ) -> std::io::Result<Self> {
-        let (sender, made) = sync_channel(AHEAD);
+        let (sender, batches) = sync_channel(AHEAD);
         let target = device.clone();
         let thread = std::thread::Builder::new()
             .name("image loader".into())
@@ -37,36 +43,57 @@ impl Worker {
         Ok(Self {
             next: (epoch, skip),
             device: device.clone(),
-            made,
+            batches,
             thread: Some(thread),
         })
     }
 }
 
-/// Makes batches until one fails or nobody takes them.
+/// Has batches made until nobody takes them.
 fn work(
     maker: &BatchMaker,
     (mut number, mut skip): (u64, usize),
     device: &Device,
-    sender: &SyncSender<Result<Made, DataError>>,
+    sender: &SyncSender<Coming>,
 ) {
-    loop {
-        let mut epoch = maker.epoch(number, skip);
-        while let Some(made) = epoch.next(device) {
-            let has_failed = made.is_err();
-            if sender.send(made).is_err() || has_failed {
+    rayon::in_place_scope(|all| {
+        loop {
+            let epoch = maker.epoch(number, skip);
+            let is_over = if epoch.is_read_in_order() {
+                // What its batches leave in the cache is not read again.
+                rayon::in_place_scope(|scope| draw(epoch, scope, device, sender))
+            } else {
+                draw(epoch, all, device, sender)
+            };
+            if is_over.is_err() {
                 return;
             }
+            (number, skip) = (maker.after(number), 0);
         }
-        (number, skip) = (maker.after(number), 0);
+    });
+}
+
+/// Has the batches of an epoch made; an error where nobody takes them.
+fn draw<'a>(
+    mut epoch: Epoch<'a>,
+    scope: &Scope<'a>,
+    device: &'a Device,
+    sender: &SyncSender<Coming>,
+) -> Result<(), SendError<Coming>> {
+    while let Some(drawn) = epoch.next() {
+        let (done, made) = sync_channel(1);
+        sender.send(made)?;
+        // Where the worker ends, nobody takes it.
+        scope.spawn(move |_| drop(done.send(drawn.make(device))));
     }
+    Ok(())
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         // Without a receiver the worker ends at its next batch, so the join is short.
         let (_, none) = sync_channel(0);
-        drop(std::mem::replace(&mut self.made, none));
+        drop(std::mem::replace(&mut self.batches, none));
         if let Some(thread) = self.thread.take() {
             // `next` reports a panic of the worker.
             let _ = thread.join();
@@ -200,7 +227,7 @@ impl Iterator for EpochBatches<'_> {
             Ok(worker) => worker?,
             Err(error) => return Some(Err(error.into())),
         };
-        match worker.made.recv() {
+        match worker.batches.recv().and_then(|batch| batch.recv()) {
             Ok(Ok(made)) => {
                 self.count(made.positions);
                 if made.labels.is_empty() {
@@ -217,7 +244,7 @@ impl Iterator for EpochBatches<'_> {
             }
             Err(_) => {
                 self.stage = Stage::End;
-                Some(Err("the thread of the image loader panicked".into()))
+                Some(Err("a thread of the image loader panicked".into()))
             }
         }
     }

@@ -46,7 +46,8 @@ impl Images {
         inputs: Vec<T>,
         make: impl Fn(T) -> Result<I, E> + Sync,
     ) -> Vec<Result<(), E>> {
-        let (len, inputs) = (uploader.len(), inputs.into_par_iter());
+        // One takes longer than another by far.
+        let (len, inputs) = (uploader.len(), inputs.into_par_iter().with_max_len(1));
         match self {
             Self::Normalized(values) => (inputs.zip(values.par_chunks_exact_mut(len)))
                 .map(|(input, values)| {
