@@ -2,7 +2,6 @@
 """Times the loaders of torchvision and timm beside this project's, on the same files and in one run.
 
     python scripts/make_photos.py --out photos
-    cargo bench -p cutmix-vision --bench loader --no-run
     python scripts/compare_loaders.py --data photos --json docs/loading.json
 
 Every loader reads the same folder of JPEG files, cuts a random region out of each picture (8 % to 100 % of its area),
@@ -22,7 +21,6 @@ disturbs all alike; medians of the rounds are printed, with the ratio to the fas
 Needs torch, torchvision, timm and Pillow.
 """
 import argparse
-import glob
 import json
 import os
 import statistics
@@ -43,7 +41,7 @@ STD = (0.229, 0.224, 0.225)
 SIDE, BATCH, AREA = 224, 32, (0.08, 1.0)
 PEERS = ("pillow", "tensor", "timm", "prefetch")
 # Images in a round.
-IMAGES = {"small": 1280, "large": 64}
+IMAGES = {"small": 1280, "large": 128}
 
 
 class Repeated(Dataset):
@@ -141,21 +139,24 @@ def compare(program, folder, images, count, rounds):
     }
 
 
-def newest(pattern):
-    found = [path for path in glob.glob(pattern) if not path.endswith(".d")]
-    return max(found, key=os.path.getmtime)
+def built():
+    """The bench `loader`, built where it is not."""
+    command = ["cargo", "bench", "-p", "cutmix-vision", "--bench", "loader", "--no-run", "--message-format", "json"]
+    lines = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+    messages = map(json.loads, lines)
+    return next(path for path in (message.get("executable") for message in messages) if path)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder that make_photos.py made")
-    parser.add_argument("--program", help="the bench `loader` [default: the newest one in target/]")
+    parser.add_argument("--program", help="the bench `loader` [default: it is built]")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--json", help="file to write")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    program = options.program or newest("target/release/deps/loader-*")
+    program = options.program or built()
     versions = {"torch": torch.__version__, "torchvision": torchvision.__version__, "timm": timm.__version__}
     result = {"versions": versions, "rounds": options.rounds, "photographs": {}}
     print("| photographs | processes | " + " | ".join(PEERS) + " | cutmix | ratio to the fastest peer |")

@@ -17,7 +17,7 @@ use crate::precision::Precision;
 use crate::report::summary::{named_scores, print_skipped};
 use crate::report::table::{ClassTable, label_table};
 use crate::run_folder::{ModelCard, RunFolder};
-use crate::settings::Settings;
+use crate::settings::{Bytes, Settings};
 use crate::terminal::{alternatives, count, line, warning};
 
 /// Measure a trained network: loss, accuracy, and accuracy of each class.
@@ -36,6 +36,9 @@ pub struct EvalArgs {
     /// [default: as the run did]
     #[arg(long, value_name = "fail|skip", hide_possible_values = true)]
     on_bad_image: Option<OnBadImage>,
+    /// Memory that all threads together may take to decode images [default: as the run did]
+    #[arg(long, value_name = "BYTES")]
+    decode_memory: Option<Bytes>,
     /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
     #[arg(long, default_value = "auto")]
     device: String,
@@ -55,6 +58,9 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     let mut settings = Settings::read(&folder.config())?;
     if let Some(what) = args.on_bad_image {
         settings.on_bad_image = what;
+    }
+    if let Some(memory) = args.decode_memory {
+        settings.decode_memory = memory;
     }
     // Scores are those of the training only in its own type.
     let precision = settings.precision;

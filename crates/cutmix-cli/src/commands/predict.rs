@@ -12,6 +12,7 @@ use crate::device;
 use crate::error::Error;
 use crate::precision::Precision;
 use crate::run_folder::{ModelCard, RunFolder};
+use crate::settings::Bytes;
 use crate::terminal::{self, line};
 
 /// Predict the classes of image files.
@@ -25,6 +26,9 @@ pub struct PredictArgs {
     /// Number of classes to show for each image, most likely first
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
     top: u32,
+    /// Memory that all threads together may take to decode images [default: as the run did]
+    #[arg(long, value_name = "BYTES")]
+    decode_memory: Option<Bytes>,
     /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
     #[arg(long, default_value = "auto")]
     device: String,
@@ -35,7 +39,10 @@ pub struct PredictArgs {
 pub fn run(args: PredictArgs) -> Result<(), Error> {
     let device = device::choose(&args.device)?.device;
     let folder = RunFolder::open(&args.run)?;
-    let (card, model) = folder.load_model(&device, Precision::F32)?;
+    let (mut card, model) = folder.load_model(&device, Precision::F32)?;
+    if let Some(memory) = args.decode_memory {
+        card.decoding.memory = memory.0;
+    }
     let top = (args.top as usize).min(card.classes.len());
     let mut failed = 0;
     for path in &args.images {

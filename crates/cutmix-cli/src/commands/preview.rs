@@ -15,7 +15,7 @@ use cutmix_vision::{
 
 use crate::error::Error;
 use crate::picture::{Grid, Row, Tile, tiles};
-use crate::settings::{AlgorithmSpec, Settings, parse_algorithm, parse_augment};
+use crate::settings::{AlgorithmSpec, Bytes, Settings, parse_algorithm, parse_augment};
 use crate::terminal::{alternatives, line};
 use crate::{data, device};
 
@@ -39,6 +39,9 @@ pub struct PreviewArgs {
     /// Random changes to images, as for `cutmix train --augment` [default: none]
     #[arg(long, value_name = "LIST", value_parser = parse_augment)]
     augment: Option<Augment>,
+    /// Memory that all threads together may take to decode images
+    #[arg(long, value_name = "BYTES", default_value = "1GiB")]
+    decode_memory: Bytes,
     /// Seed by which the images are chosen and the changes are drawn
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -65,6 +68,7 @@ fn draw(args: &PreviewArgs) -> Result<(), Error> {
     let mut settings = Settings {
         data: args.data.clone(),
         size: args.size,
+        decode_memory: args.decode_memory,
         ..Settings::default()
     };
     settings.data_config().check()?;

@@ -419,4 +419,21 @@ fn images_above_the_memory_for_decoding_are_named_with_the_option() {
     );
     let shown = output(path, &options);
     assert!(shown.contains("4096 bytes of --decode-memory"), "{shown}");
+
+    // The option that raises it is one of every command that decodes.
+    let commands = [
+        &["predict", "skip", "pets/cat/3.png"][..],
+        &["eval", "skip", "--split", "train", "--on-bad-image", "fail"],
+        &["preview", "--data", "pets", "--size", "8", "--count", "20"],
+    ];
+    for command in commands {
+        let with = |memory| [command, &["--decode-memory", memory]].concat();
+        let failed = cutmix(path, &with("4KiB"));
+        let message = String::from_utf8(failed.stderr).unwrap();
+        assert!(
+            !failed.status.success() && message.contains("of --decode-memory"),
+            "{command:?}: {message}"
+        );
+        output(path, &with("1MiB"));
+    }
 }
