@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes small JPEG files of many kinds and what libjpeg makes of them, for the tests of the decoder.
 
-    python3 scripts/make_jpeg_golden.py      # needs Pillow, numpy, and jpegtran of libjpeg-turbo
+    python3 scripts/make_jpeg_golden.py      # needs Pillow, numpy, and cjpeg and jpegtran of libjpeg-turbo
 
 crates/cutmix-vision/tests/jpeg_data has then NAME.jpg and NAME.png, the same image as Pillow decodes it, for each kind.
 """

@@ -12,11 +12,12 @@ use crate::data::{ClassMap, DataError, Size};
 const MEMORY: usize = 1 << 30;
 
 /// Reads a map of classes from the PNG file `path`: the values of a grey image, of 1 to 16 bits, or
-/// the numbers of the colours of an image with a palette, as in Pascal VOC. `ignored` is the value of
-/// pixels without a class, usually 255.
+/// the numbers of the colours of an image with a palette, as in Pascal VOC. `ignored` is the value
+/// of pixels without a class, usually 255.
 ///
 /// # Errors
-/// [`DataError::NotFound`] and [`DataError::Io`]; [`DataError::Image`] where the file is no such PNG.
+/// [`DataError::NotFound`] and [`DataError::Io`]; [`DataError::Image`] where the file is no such
+/// PNG.
 pub fn load_class_map(path: impl AsRef<Path>, ignored: u16) -> Result<ClassMap, DataError> {
     let path = path.as_ref();
     let bad = |error: png::DecodingError| DataError::image(path, error);

@@ -15,9 +15,10 @@ pub struct DecodeConfig {
     pub background: [u8; 3],
     /// Number of bits that the values of 16-bit files use. Default [`Depth::Auto`].
     pub depth: Depth,
-    /// Number of bytes that all threads together may take to decode images, and as many again for the
-    /// files of these images. An image or a file that takes more by itself is an error. Files that wait
-    /// for their turn, where a source has [runs](crate::Source::runs), come on top. Default 1 GiB.
+    /// Number of bytes that all threads together may take to decode images, and as many again for
+    /// the files of these images. An image or a file that takes more by itself is an error. Files
+    /// that wait for their turn, where a source has [runs](crate::Source::runs), come on top.
+    /// Default 1 GiB.
     pub memory: u64,
 }
 

@@ -77,10 +77,13 @@ impl Failure {
 pub(crate) struct Decoder {
     config: DecodeConfig,
     budget: Budget,
-    /// The memory of the files. It is another budget since a thread waits for the memory to decode a file
-    /// while it holds the file, and must not wait for those that wait for it.
+    /// The memory of the files. It is another budget since a thread waits for the memory to decode
+    /// a file while it holds the file, and must not wait for those that wait for it.
     files: Budget,
 }
+
+/// An image, and the memory that it took to decode it, which is free again when this is dropped.
+type Decoded<'a> = (Image, Reservation<'a>);
 
 /// An image file of which only the header has been read.
 pub(crate) struct Header<'a> {
@@ -91,7 +94,7 @@ pub(crate) struct Header<'a> {
     stored: Size,
     orientation: Orientation,
     channels: usize,
-    /// Memory that decoding takes, in bytes.
+    /// Memory that decoding takes, in bytes, where it is no JPEG.
     memory: u64,
     /// The file, where it is a JPEG.
     jpeg: Option<jpeg::File<'a>>,
@@ -143,7 +146,17 @@ impl Decoder {
         if height.max(width) <= Size::MAX_SIDE {
             return Ok(header);
         }
-        drop(header.reserve(header.memory)?);
+        // What takes too much memory is said first.
+        let memory = match &header.jpeg {
+            Some(file) => file.memory(&partial::whole(header.stored, header.channels)),
+            None => header.memory,
+        };
+        if memory > self.config.memory {
+            return Err(Failure::TooLarge {
+                size: header.stored,
+                bytes: memory,
+            });
+        }
         let most = Size::MAX_SIDE;
         Err(Failure::bad(format!(
             "it has {height} x {width} pixels, and sides of up to {most} are read"
@@ -213,27 +226,32 @@ impl Header<'_> {
 
     /// Decodes the whole image, with 1 or 3 channels.
     pub fn decode(self, channels: usize) -> Result<Image, Failure> {
-        if let Some(file) = &self.jpeg {
-            return self.decode_jpeg(file, channels);
-        }
-        let _reserved = self.reserve(self.memory)?;
-        let image = self.decode_other()?;
-        let image = pixels::to_eight_bits(image, self.decoder.config.depth);
-        let image = pixels::flatten(image, self.decoder.config.background, channels)?;
-        Ok(upright(image, self.orientation))
+        Ok(self.decode_whole(channels)?.0)
     }
 
-    /// Decodes the image and transforms it. Where the transform makes a JPEG much smaller, a smaller version
-    /// of it is decoded.
+    /// Decodes the image and transforms it. Where the transform makes a JPEG much smaller, a
+    /// smaller version of it is decoded.
     pub fn decode_transformed(
         self,
         transform: &Transform,
         channels: usize,
     ) -> Result<Image, Failure> {
-        match &self.jpeg {
-            Some(file) => self.decode_jpeg_transformed(file, transform, channels),
-            None => Ok(transform.apply(self.decode(channels)?)?),
+        if let Some(file) = &self.jpeg {
+            return self.decode_jpeg_transformed(file, transform, channels);
         }
+        let (image, _reserved) = self.decode_whole(channels)?;
+        Ok(transform.apply(image)?)
+    }
+
+    fn decode_whole(&self, channels: usize) -> Result<Decoded<'_>, Failure> {
+        if let Some(file) = &self.jpeg {
+            return self.decode_jpeg(file, channels);
+        }
+        let reserved = self.reserve(self.memory)?;
+        let image = self.decode_other()?;
+        let image = pixels::to_eight_bits(image, self.decoder.config.depth);
+        let image = pixels::flatten(image, self.decoder.config.background, channels)?;
+        Ok((upright(image, self.orientation), reserved))
     }
 
     fn decode_other(&self) -> Result<DynamicImage, Failure> {
@@ -296,7 +314,8 @@ fn upright(image: Image, orientation: Orientation) -> Image {
 ///
 /// # Errors
 /// [`DataError::NotFound`], [`DataError::Io`], [`DataError::Image`] and [`DataError::TooLarge`]
-/// where the file cannot be read or decoded, [`DataError::Argument`] where the view is out of range.
+/// where the file cannot be read or decoded, [`DataError::Argument`] where the view is out of
+/// range.
 pub fn load_image(
     path: impl AsRef<Path>,
     view: &View,

@@ -4,12 +4,12 @@ use image::ImageFormat;
 use image::metadata::Orientation;
 
 use super::jpeg::{Damage, File, Part};
-use super::{Decoder, Failure, Header};
+use super::{Decoded, Decoder, Failure, Header};
 use crate::data::augment::{Rect, Transform, resize_part};
 use crate::data::{Image, Size};
 
-/// Denominators of the scales at which a decoder makes fewer pixels, the smallest scale first. 8 x 8
-/// coefficients become a block of 1, 2 or 4 pixels a side.
+/// Denominators of the scales at which a decoder makes fewer pixels, the smallest scale first. 8 x
+/// 8 coefficients become a block of 1, 2 or 4 pixels a side.
 const DENOMINATORS: [usize; 3] = [8, 4, 2];
 
 impl From<Damage> for Failure {
@@ -32,9 +32,14 @@ pub fn header<'a>(decoder: &'a Decoder, bytes: &'a [u8]) -> Result<Header<'a>, F
             .and_then(Orientation::from_exif_chunk)
             .unwrap_or(Orientation::NoTransforms),
         channels,
-        memory: file.memory(&part(Rect::whole(stored), 1, channels)),
+        memory: 0,
         jpeg: Some(file),
     })
+}
+
+/// All pixels of an image.
+pub fn whole(size: Size, channels: usize) -> Part {
+    part(Rect::whole(size), 1, channels)
 }
 
 /// The pixels of a smaller image in which this region of the stored one is seen.
@@ -50,17 +55,25 @@ fn part(region: Rect, denominator: usize, channels: usize) -> Part {
 }
 
 impl Header<'_> {
-    /// Decodes a part of a JPEG as it is stored.
-    fn decode_part(&self, file: &File<'_>, part: &Part) -> Result<Image, Failure> {
-        let _reserved = self.reserve(file.memory(part))?;
+    /// Decodes a part of a JPEG, and turns it as its file says.
+    fn decode_part(&self, file: &File<'_>, part: &Part) -> Result<Decoded<'_>, Failure> {
         let size = Size::new(part.rows.len(), part.columns.len());
-        Image::new(size, part.channels, file.decode(part)?).map_err(Failure::bad)
+        let turned = match self.orientation {
+            Orientation::NoTransforms => 0,
+            _ => (size.area() * part.channels) as u64,
+        };
+        let reserved = self.reserve(file.memory(part) + turned)?;
+        let image = Image::new(size, part.channels, file.decode(part)?).map_err(Failure::bad)?;
+        Ok((super::upright(image, self.orientation), reserved))
     }
 
     /// Decodes a whole JPEG.
-    pub(super) fn decode_jpeg(&self, file: &File<'_>, channels: usize) -> Result<Image, Failure> {
-        let image = self.decode_part(file, &part(Rect::whole(self.stored), 1, channels))?;
-        Ok(super::upright(image, self.orientation))
+    pub(super) fn decode_jpeg(
+        &self,
+        file: &File<'_>,
+        channels: usize,
+    ) -> Result<Decoded<'_>, Failure> {
+        self.decode_part(file, &whole(self.stored, channels))
     }
 
     /// Decodes and transforms a JPEG: at a scale at which it is still as large as what is wanted,
@@ -75,10 +88,13 @@ impl Header<'_> {
         let (region, to) = match *transform {
             Transform::Crop { region, to } => (region, to),
             Transform::Resize { to, .. } => (Rect::whole(self.size()), to),
-            _ => return Ok(transform.apply(self.decode_jpeg(file, channels)?)?),
+            _ => {
+                let (image, _reserved) = self.decode_jpeg(file, channels)?;
+                return Ok(transform.apply(image)?);
+            }
         };
-        // What is cut out of an image that is turned is another part of the file, and so is the border
-        // where its last pixels do not fill a smaller one.
+        // What is cut out of an image that is turned is another part of the file, and so is the
+        // border where its last pixels do not fill a smaller one.
         let is_upright = self.orientation == Orientation::NoTransforms;
         let fits = |denominator: &usize| {
             let Size { height, width } = self.stored;
@@ -94,7 +110,7 @@ impl Header<'_> {
             _ => Rect::whole(self.stored),
         };
         let part = part(seen, denominator, channels);
-        let image = super::upright(self.decode_part(file, &part)?, self.orientation);
+        let (image, _reserved) = self.decode_part(file, &part)?;
         // The first pixel that was decoded.
         let [top, left] = if is_upright {
             [part.rows.start, part.columns.start]

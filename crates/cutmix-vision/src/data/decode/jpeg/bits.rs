@@ -1,7 +1,7 @@
 //! The bits of the compressed data.
 
-#[derive(Clone, Copy)]
 /// Reads bits, the first ones highest, from data in which a zero byte follows each byte 255.
+#[derive(Clone, Copy)]
 pub struct Bits<'a> {
     bytes: &'a [u8],
     /// Where the bytes begin that have not been read.

@@ -91,7 +91,7 @@ impl Skip {
 
 impl Huffman {
     /// The table of these symbols, with the number of codes of each length from 1 to 16. `None`
-    /// where there are more codes than bits can say.
+    /// where there are more codes of a length than there can be.
     pub fn new(counts: &[u8; 16], symbols: &[u8], is_ac: bool) -> Option<Self> {
         let mut table = Self {
             short: Box::new([0; 1 << SHORT]),

@@ -22,7 +22,7 @@ const fn fixed(value: f64) -> Int {
     Wrapping((value * 8192.0 + 0.5) as i32)
 }
 
-/// The number of frequencies, in zigzag order, that a transform to `side` pixels uses.
+/// The last frequency, in zigzag order, that a transform to `side` pixels uses.
 pub fn last_frequency(side: usize) -> u32 {
     match side {
         8 => 63,

@@ -100,8 +100,13 @@ fn decode(file: &File<'_>, part: &Part) -> Result<Vec<u8>, Damage> {
         let (kind, content) = segments.next()?;
         tables.update(kind, content)?;
         match kind {
-            kind::END if is_read.contains(&false) => return Err(Damage("a part of it is missing")),
-            kind::END => break,
+            kind::END
+                if coefficients.iter().all(Coefficients::are_whole)
+                    && !is_read.contains(&false) =>
+            {
+                break;
+            }
+            kind::END => return Err(Damage("a part of it is missing")),
             kind::SCAN => {}
             _ => continue,
         }

@@ -1,5 +1,7 @@
 //! Files that refine their blocks from scan to scan (ITU-T T.81, annex G).
 
+use std::rc::Rc;
+
 use super::Damage;
 use super::bits::Bits;
 use super::block::{Block, ZIGZAG, read_difference};
@@ -13,6 +15,8 @@ pub struct Coefficients {
     blocks: Vec<Progress>,
     /// Number of blocks in a row.
     columns: usize,
+    /// The lowest bit that has been read of each frequency; `None` before any.
+    lowest: [Option<u32>; 64],
 }
 
 /// A block, as far as it has been read.
@@ -20,7 +24,7 @@ pub struct Coefficients {
 struct Progress {
     /// The coefficients from low to high frequencies.
     values: Block,
-    /// A bit for each coefficient behind the first one that is not 0, the lowest frequency lowest.
+    /// A bit for each coefficient but the first, which is 1 where the coefficient is not 0.
     others: u64,
 }
 
@@ -40,7 +44,26 @@ impl Coefficients {
         Self {
             blocks: vec![empty; rows * columns],
             columns,
+            lowest: [None; 64],
         }
+    }
+
+    /// Whether all bits of all frequencies have been read.
+    pub fn are_whole(&self) -> bool {
+        self.lowest == [Some(0); 64]
+    }
+
+    /// Takes note of the bits that a scan adds. `None` where they do not follow those before them.
+    fn follow(&mut self, scan: &Scan) -> Option<()> {
+        let before = (scan.high > 0).then_some(scan.high);
+        let has_first = scan.first == 0 || self.lowest[0].is_some();
+        for lowest in &mut self.lowest[scan.first..=scan.last] {
+            if *lowest != before || !has_first {
+                return None;
+            }
+            *lowest = Some(scan.low);
+        }
+        Some(())
     }
 
     /// Number of bytes that they take.
@@ -99,6 +122,10 @@ pub fn read_scan(
     if !is_valid || !in_range || (scan.high > 0 && scan.high != scan.low + 1) {
         return Err(Damage("the header of a scan is broken"));
     }
+    for member in &scan.members {
+        let follows = coefficients[member.component].follow(scan);
+        follows.ok_or(Damage("a part of it is missing"))?;
+    }
     let order = scan.order(planes);
     let values = vec![0; scan.members.len()];
     match (scan.first, scan.high) {
@@ -140,7 +167,7 @@ pub fn read_scan(
 /// Reads the first coefficients of the blocks.
 struct First<'a> {
     scan: &'a Scan,
-    codes: Vec<&'a Huffman>,
+    codes: Vec<Rc<Huffman>>,
     /// The first coefficient of the last block of each member.
     values: Vec<i32>,
     coefficients: &'a mut [Coefficients],
@@ -160,7 +187,7 @@ impl ReadBlocks for First<'_> {
         column: usize,
     ) -> Option<()> {
         let value = &mut self.values[member];
-        *value = value.wrapping_add(read_difference(bits, self.codes[member])?);
+        *value = value.wrapping_add(read_difference(bits, &self.codes[member])?);
         let coefficients = &mut self.coefficients[self.scan.members[member].component];
         coefficients.block(row, column).values[0] = value.wrapping_shl(self.scan.low) as i16;
         Some(())
@@ -193,7 +220,7 @@ impl ReadBlocks for FirstRefined<'_> {
 /// Reads other coefficients, or adds a bit to them.
 struct Rest<'a> {
     scan: &'a Scan,
-    codes: &'a Huffman,
+    codes: Rc<Huffman>,
     blocks: &'a mut Coefficients,
     /// Number of blocks, from the next one on, without new coefficients.
     left: u32,
@@ -209,7 +236,7 @@ impl ReadBlocks for Rest<'_> {
     fn read(&mut self, bits: &mut Bits<'_>, _: usize, row: usize, column: usize) -> Option<()> {
         let block = self.blocks.block(row, column);
         if self.is_refined {
-            return refine(bits, self.codes, self.scan, &mut self.left, block);
+            return refine(bits, &self.codes, self.scan, &mut self.left, block);
         }
         if self.left > 0 {
             self.left -= 1;

@@ -77,10 +77,10 @@ impl Scan {
         };
         let units: Vec<_> = self.members.iter().map(unit).collect();
         let Plane { down, across, .. } = &planes[self.members[0].component];
-        let [high, wide] = units[0];
+        let [rows, columns] = units[0];
         Order {
-            rows: down.blocks.div_ceil(high),
-            columns: across.blocks.div_ceil(wide),
+            rows: down.blocks.div_ceil(rows),
+            columns: across.blocks.div_ceil(columns),
             units,
         }
     }
@@ -118,10 +118,10 @@ impl Order {
                     }
                     left -= 1;
                 }
-                for (member, &[high, wide]) in self.units.iter().enumerate() {
-                    for down in 0..high {
-                        for across in 0..wide {
-                            let (row, column) = (high * row + down, wide * column + across);
+                for (member, &[rows, columns]) in self.units.iter().enumerate() {
+                    for down in 0..rows {
+                        for across in 0..columns {
+                            let (row, column) = (rows * row + down, columns * column + across);
                             reader.read(bits, member, row, column).ok_or(DAMAGED)?;
                         }
                     }

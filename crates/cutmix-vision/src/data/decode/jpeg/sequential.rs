@@ -1,5 +1,7 @@
 //! Files that hold each block once.
 
+use std::rc::Rc;
+
 use super::Damage;
 use super::bits::Bits;
 use super::block::{Block, read_difference, read_rest, skip_rest};
@@ -39,17 +41,17 @@ pub fn read_scan(
     )
 }
 
-struct Member<'a> {
+struct Member {
     component: usize,
     is_wanted: bool,
-    dc: &'a Huffman,
-    ac: &'a Huffman,
+    dc: Rc<Huffman>,
+    ac: Rc<Huffman>,
     /// The first coefficient of the last block.
     value: i32,
 }
 
 struct Reader<'a> {
-    members: Vec<Member<'a>>,
+    members: Vec<Member>,
     planes: &'a mut [Plane],
     /// All 0 between two blocks.
     block: Block,
@@ -71,12 +73,14 @@ impl ReadBlocks for Reader<'_> {
         column: usize,
     ) -> Option<()> {
         let member = &mut self.members[member];
-        member.value = member.value.wrapping_add(read_difference(bits, member.dc)?);
+        member.value = member
+            .value
+            .wrapping_add(read_difference(bits, &member.dc)?);
         let plane = &mut self.planes[member.component];
         if !member.is_wanted || !plane.wants(row, column) {
-            return skip_rest(bits, member.ac, 0);
+            return skip_rest(bits, &member.ac, 0);
         }
-        let highest = read_rest(bits, member.ac, &plane.steps, plane.last, &mut self.block)?;
+        let highest = read_rest(bits, &member.ac, &plane.steps, plane.last, &mut self.block)?;
         self.block[0] = member.value.wrapping_mul(plane.steps[0]) as i16;
         plane.write(row, column, &self.block, highest);
         if highest > 0 {

@@ -10,17 +10,18 @@ use super::huffman::Huffman;
 
 /// The tables as they are at one place of a file.
 #[derive(Default)]
-pub struct Tables {
+pub struct Tables<'a> {
     steps: [Option<Quantization>; 4],
-    dc: [Option<Rc<Huffman>>; 4],
-    ac: [Option<Rc<Huffman>>; 4],
-    /// Number of units between two marks of a scan; 0 for none.
+    /// The bytes of the Huffman tables. Tables are made of those that a scan uses.
+    dc: [Option<&'a [u8]>; 4],
+    ac: [Option<&'a [u8]>; 4],
+    /// Number of minimum coded units between two restart markers; 0 where there are none.
     pub interval: usize,
 }
 
-impl Tables {
+impl<'a> Tables<'a> {
     /// Takes what a segment gives, if it gives tables.
-    pub fn update(&mut self, kind: u8, content: &[u8]) -> Result<(), Damage> {
+    pub fn update(&mut self, kind: u8, content: &'a [u8]) -> Result<(), Damage> {
         match kind {
             kind::QUANTIZATION => self
                 .read_quantization(content)
@@ -31,7 +32,7 @@ impl Tables {
             kind::INTERVAL => {
                 let interval = content
                     .first_chunk()
-                    .ok_or(Damage("an interval is broken"))?;
+                    .ok_or(Damage("a restart interval is broken"))?;
                 self.interval = u16::from_be_bytes(*interval).into();
                 Ok(())
             }
@@ -54,14 +55,14 @@ impl Tables {
         Some(())
     }
 
-    fn read_codes(&mut self, mut content: &[u8]) -> Option<()> {
+    fn read_codes(&mut self, mut content: &'a [u8]) -> Option<()> {
         while let Some((&head, rest)) = content.split_first() {
             let counts = rest.first_chunk::<16>()?;
             let symbols: usize = counts.iter().map(|&count| usize::from(count)).sum();
             let (codes, rest) = rest.split_at_checked(16 + symbols)?;
             let is_ac = head >> 4 == 1;
             let tables = if is_ac { &mut self.ac } else { &mut self.dc };
-            *tables.get_mut(usize::from(head & 15))? = Some(recent(codes, is_ac)?);
+            *tables.get_mut(usize::from(head & 15))? = Some(codes);
             content = rest;
         }
         Some(())
@@ -73,17 +74,18 @@ impl Tables {
             .ok_or(Damage("a quantization table is missing"))
     }
 
-    pub fn dc(&self, number: usize) -> Result<&Huffman, Damage> {
-        self.dc[number]
-            .as_deref()
-            .ok_or(Damage("a Huffman table is missing"))
+    pub fn dc(&self, number: usize) -> Result<Rc<Huffman>, Damage> {
+        table(self.dc[number], false)
     }
 
-    pub fn ac(&self, number: usize) -> Result<&Huffman, Damage> {
-        self.ac[number]
-            .as_deref()
-            .ok_or(Damage("a Huffman table is missing"))
+    pub fn ac(&self, number: usize) -> Result<Rc<Huffman>, Damage> {
+        table(self.ac[number], true)
     }
+}
+
+fn table(codes: Option<&[u8]>, is_ac: bool) -> Result<Rc<Huffman>, Damage> {
+    let codes = codes.ok_or(Damage("a Huffman table is missing"))?;
+    recent(codes, is_ac).ok_or(Damage("a Huffman table is broken"))
 }
 
 /// Number of tables that a thread keeps.
@@ -97,16 +99,17 @@ struct Known {
 }
 
 thread_local! {
-    /// The last tables. Most files have the same four, which the standard suggests.
+    /// The tables that were used last, the very last one at the end. Most files have the same four, which the standard suggests.
     static TABLES: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The table of these numbers of codes and symbols.
 fn recent(codes: &[u8], is_ac: bool) -> Option<Rc<Huffman>> {
     TABLES.with_borrow_mut(|tables| {
-        let is_same = |known: &&Known| *known.codes == *codes && known.is_ac == is_ac;
-        if let Some(known) = tables.iter().find(is_same) {
-            return Some(known.table.clone());
+        let is_same = |known: &Known| *known.codes == *codes && known.is_ac == is_ac;
+        if let Some(at) = tables.iter().position(is_same) {
+            tables[at..].rotate_left(1);
+            return tables.last().map(|known| known.table.clone());
         }
         let (counts, symbols) = codes.split_first_chunk()?;
         let table = Rc::new(Huffman::new(counts, symbols, is_ac)?);
