@@ -28,6 +28,6 @@ pub use data::fashion_mnist;
 pub use data::{
     Augment, Change, Changes, ClassMap, Content, DataConfig, DataError, Dataset, DecodeConfig,
     Depth, Fit, Image, ImageLoader, Label, LoaderConfig, Manifest, Normalize, OnBadImage, Sampler,
-    Size, SkippedImage, Source, Split, Splits, View, load_image, open, to_tensor,
+    Size, SkippedImage, Source, Split, Splits, View, load_image, open, to_targets, to_tensor,
 };
 pub use models::{AnyNetwork, ModelConfig, ModelError, ResNet, ResNetConfig};

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use clap::value_parser;
-use cutmix::Targets;
 use cutmix::plan::Stream;
 use cutmix_train::algorithms::ALGORITHMS;
 use cutmix_train::{Batch, Event, State};
 use cutmix_vision::{
     AnyNetwork, Augment, Dataset, Image, ImageLoader, LoaderConfig, ModelConfig, Normalize,
-    to_tensor,
+    to_targets, to_tensor,
 };
 
 use crate::error::Error;
@@ -188,7 +187,8 @@ fn changes(
         .with_channels(channels)
         .init(&device)?;
     let images = to_tensor(images, normalize, &device)?;
-    let targets = targets(samples, &device);
+    let labels: Vec<_> = samples.labels().collect();
+    let targets = to_targets(&labels, classes, samples.is_multi_label(), &device);
     let original = values(&images)?;
     for position in 0..BATCHES {
         let batch = Batch {
@@ -210,24 +210,6 @@ fn changes(
         }
     }
     Ok(changes)
-}
-
-/// The targets of samples: their class, or 1 for each of their classes where they have any number.
-fn targets(samples: &Dataset, device: &Device) -> Targets {
-    let count = samples.len();
-    if !samples.is_multi_label() {
-        let classes_of = samples
-            .labels()
-            .map(|label| label.classes().first().copied());
-        let classes: Vec<_> = classes_of.map(|class| class.unwrap_or(0) as i64).collect();
-        return Tensor::<1, Int>::from_data(TensorData::new(classes, [count]), device).into();
-    }
-    let classes = samples.classes().len();
-    let mut dense = vec![0.0f32; count * classes];
-    for (row, label) in dense.chunks_exact_mut(classes).zip(samples.labels()) {
-        label.classes().iter().for_each(|&class| row[class] = 1.0);
-    }
-    Tensor::<2>::from_data(TensorData::new(dense, [count, classes]), device).into()
 }
 
 /// The number of samples that show both images of which they are mixed.

@@ -29,7 +29,9 @@ pub use decode::{DecodeConfig, Depth, load_class_map, load_image};
 pub use error::DataError;
 pub use loader::{ImageLoader, LoaderConfig, Sampler};
 pub use manifest::{Change, Changes, Manifest, Sample, Split};
-pub use normalize::{IMAGENET_MEAN, IMAGENET_STD, Normalize, maps_to_tensor, to_tensor};
+pub use normalize::{
+    IMAGENET_MEAN, IMAGENET_STD, Normalize, maps_to_tensor, to_targets, to_tensor,
+};
 pub use pixels::{ClassMap, Image, Size};
 pub use source::{Content, Label, Source};
 #[cfg(feature = "fashion-mnist")]

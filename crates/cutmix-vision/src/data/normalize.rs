@@ -1,12 +1,13 @@
 //! From pixels to the numbers that a network sees.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use cutmix::Targets;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::augment::Fit;
 use super::loader::{Images, Uploader};
-use super::{ClassMap, DataError, Dataset, Image};
+use super::{ClassMap, DataError, Dataset, Image, Label};
 
 /// Largest number of samples from which [`Normalize::of`] computes its statistics.
 const SAMPLES: usize = 10_000;
@@ -191,4 +192,26 @@ pub fn maps_to_tensor(maps: &[ClassMap], device: &Device) -> Result<Tensor<3, In
     let classes: Vec<_> = classes.map(|&class| i32::from(class)).collect();
     let shape = [maps.len(), size.height, size.width];
     Ok(Tensor::from_data(TensorData::new(classes, shape), device))
+}
+
+/// The targets of samples: `[N]` class indices or, where samples have any number of `classes` classes
+/// (`is_multi_label`), `[N, classes]` numbers that are 1 for the classes of a sample and 0 for others.
+///
+/// The class of a sample without one is 0.
+pub fn to_targets(
+    labels: &[Label],
+    classes: usize,
+    is_multi_label: bool,
+    device: &Device,
+) -> Targets {
+    if !is_multi_label {
+        let of = |label: &Label| label.class().unwrap_or(0) as i32;
+        let indices = TensorData::new(labels.iter().map(of).collect(), [labels.len()]);
+        return Tensor::<1, Int>::from_data(indices, device).into();
+    }
+    let mut values = vec![0.0f32; labels.len() * classes];
+    for (row, label) in values.chunks_exact_mut(classes).zip(labels) {
+        label.classes().iter().for_each(|&class| row[class] = 1.0);
+    }
+    Tensor::<2>::from_data(TensorData::new(values, [labels.len(), classes]), device).into()
 }

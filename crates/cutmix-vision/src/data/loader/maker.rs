@@ -1,7 +1,9 @@
 //! How a batch is made of its samples.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Device;
@@ -60,7 +62,7 @@ pub(super) struct Epoch<'a> {
     reader: Option<Reader<'a>>,
 }
 
-/// A batch that has been drawn and, where that has an order of its own, read.
+/// A batch that has been drawn and, where samples are read in order, read.
 pub(super) struct Drawn<'a> {
     maker: &'a BatchMaker,
     epoch: u64,
@@ -78,8 +80,7 @@ struct Reader<'a> {
     /// The samples that have not been read, in the order of reading.
     left: std::vec::IntoIter<u32>,
     read: HashMap<u32, Result<Read<'a>, DataError>>,
-    /// Whether each sample is among these. Samples in the cache are not read, and those of balanced
-    /// drawing once.
+    /// Whether each sample is among these. Those in the cache are not read.
     is_due: Vec<bool>,
 }
 
@@ -95,7 +96,8 @@ impl<'a> Reader<'a> {
             }
             let next = self.left.next()?;
             let read = dataset.content(next as usize);
-            // The buffer may hold more than the memory for files, and this thread would wait for itself.
+            // The buffer may hold more than the memory for files, and this thread would wait for
+            // itself.
             let read = read.map(|(content, _)| (content, None));
             self.read.insert(next, read);
         }
@@ -290,16 +292,19 @@ impl<'a> Epoch<'a> {
 impl Drawn<'_> {
     /// Makes the batch for a device.
     ///
-    /// Bad images are left out where they may be. Where all images of a batch are bad, it is empty in
-    /// evaluation; in training, which needs one, the next good one of the epoch stands in for them.
-    pub fn make(mut self, device: &Device) -> Result<Made, DataError> {
+    /// Bad images are left out where they may be. Where all images of a batch are bad, it is empty
+    /// in evaluation; in training, which needs one, the next good one of the epoch stands in for
+    /// them.
+    ///
+    /// It is no batch any more where `is_over`, which ends the work at the next image.
+    pub fn make(mut self, device: &Device, is_over: &AtomicBool) -> Result<Made, DataError> {
         let read = std::mem::take(&mut self.read);
-        let mut made = self.good_ones(self.places.clone(), read, device)?;
+        let mut made = self.good_ones(self.places.clone(), read, device, is_over)?;
         if self.maker.training.is_some() {
             let mut others = (self.places.end..self.samples.len()).chain(0..self.places.start);
             while made.1.is_empty() {
                 let other = others.next().ok_or_else(|| self.no_good_image())?;
-                made = self.good_ones(other..other + 1, vec![None], device)?;
+                made = self.good_ones(other..other + 1, vec![None], device, is_over)?;
             }
         }
         let (images, labels) = made;
@@ -324,14 +329,22 @@ impl Drawn<'_> {
         places: Range<usize>,
         read: Vec<MaybeRead<'_>>,
         device: &Device,
+        is_over: &AtomicBool,
     ) -> Result<(Images, Vec<Label>), DataError> {
         let maker = self.maker;
         let samples = &self.samples[places];
         let inputs = samples.iter().zip(read).collect();
         let mut images = Images::new(samples.len() * maker.uploader.len(), device);
         let made = images.fill(&maker.uploader, inputs, |(&(sample, repetitions), read)| {
+            if is_over.load(Ordering::Relaxed) {
+                return Err(interrupted());
+            }
             maker.image((self.epoch, repetitions), sample as usize, read)
         });
+        if is_over.load(Ordering::Relaxed) {
+            // Its images are no bad ones.
+            return Err(interrupted());
+        }
         let mut good = Vec::with_capacity(samples.len());
         for (at, (&(index, _), result)) in samples.iter().zip(made).enumerate() {
             match result {
@@ -343,6 +356,11 @@ impl Drawn<'_> {
         let label = |&at: &usize| maker.dataset.label(samples[at].0 as usize);
         Ok((images, good.iter().map(label).collect()))
     }
+}
+
+/// The error of a batch that nobody takes.
+fn interrupted() -> DataError {
+    DataError::io("batch".as_ref(), ErrorKind::Interrupted.into())
 }
 
 /// Each sample with the number of times that it has come before.

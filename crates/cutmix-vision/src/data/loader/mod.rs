@@ -1,4 +1,4 @@
-//! Batches for training and evaluation, made on their own thread.
+//! Batches for training and evaluation, made ahead of their use.
 
 mod cache;
 mod maker;
@@ -106,9 +106,9 @@ impl LoaderConfig {
 /// A loader for training yields the samples in a new order in each epoch. Order and augmentation
 /// are a function of the seed, the epoch and the sample alone.
 ///
-/// Batches are made by a thread that keeps two ahead and starts with the first call of `next`; at
-/// the end of an epoch it goes on with the next one. Only the upload to the device is done by the
-/// caller. Batches that are skipped are never made. An image that cannot be read is an error item
+/// A thread draws batches, from the first call of `next` on and beyond the end of an epoch, and the
+/// threads of rayon's pool make them, three at a time. Only the upload to the device is done by the
+/// caller, who waits for the pool: it must have another thread where the caller is one of it. Batches that are skipped are never made. An image that cannot be read is an error item
 /// with a [`DataError`] that names it, and the last item; or, with [`OnBadImage::Skip`], it is left
 /// out, which makes its batch smaller.
 ///

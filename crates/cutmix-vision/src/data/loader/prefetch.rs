@@ -1,18 +1,19 @@
-//! Batches that a thread makes ahead.
+//! Batches that are made ahead.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use cutmix_train::{Batch, LoaderError};
 use rayon::Scope;
 
 use super::maker::{BatchMaker, Epoch, Made};
-use crate::data::{DataError, Label};
+use crate::data::{DataError, to_targets};
 
-/// Number of batches that wait for their turn, besides the one in use and the one that is drawn next.
-/// All of them are made at the same time, so that the last image of one keeps no thread waiting.
+/// Number of batches that wait for their turn. Together with the next one they are made at the same
+/// time, so that the last image of one keeps no thread waiting.
 const AHEAD: usize = 2;
 
 /// A batch, once it is made.
@@ -26,6 +27,8 @@ struct Worker {
     next: (u64, usize),
     device: Device,
     batches: Receiver<Coming>,
+    /// Set when nobody takes the batches any more.
+    is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,13 +40,16 @@ impl Worker {
     ) -> std::io::Result<Self> {
         let (sender, batches) = sync_channel(AHEAD);
         let target = device.clone();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let flag = is_over.clone();
         let thread = std::thread::Builder::new()
             .name("image loader".into())
-            .spawn(move || work(&maker, (epoch, skip), &target, &sender))?;
+            .spawn(move || work(&maker, (epoch, skip), &target, &sender, &flag))?;
         Ok(Self {
             next: (epoch, skip),
             device: device.clone(),
             batches,
+            is_over,
             thread: Some(thread),
         })
     }
@@ -55,17 +61,18 @@ fn work(
     (mut number, mut skip): (u64, usize),
     device: &Device,
     sender: &SyncSender<Coming>,
+    is_over: &AtomicBool,
 ) {
     rayon::in_place_scope(|all| {
         loop {
             let epoch = maker.epoch(number, skip);
-            let is_over = if epoch.is_read_in_order() {
+            let drawn = if epoch.is_read_in_order() {
                 // What its batches leave in the cache is not read again.
-                rayon::in_place_scope(|scope| draw(epoch, scope, device, sender))
+                rayon::in_place_scope(|scope| draw(epoch, scope, device, sender, is_over))
             } else {
-                draw(epoch, all, device, sender)
+                draw(epoch, all, device, sender, is_over)
             };
-            if is_over.is_err() {
+            if drawn.is_err() {
                 return;
             }
             (number, skip) = (maker.after(number), 0);
@@ -79,19 +86,22 @@ fn draw<'a>(
     scope: &Scope<'a>,
     device: &'a Device,
     sender: &SyncSender<Coming>,
+    is_over: &'a AtomicBool,
 ) -> Result<(), SendError<Coming>> {
     while let Some(drawn) = epoch.next() {
         let (done, made) = sync_channel(1);
         sender.send(made)?;
         // Where the worker ends, nobody takes it.
-        scope.spawn(move |_| drop(done.send(drawn.make(device))));
+        scope.spawn(move |_| drop(done.send(drawn.make(device, is_over))));
     }
     Ok(())
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Without a receiver the worker ends at its next batch, so the join is short.
+        // Without a receiver the worker ends at its next batch, and no other image is made, so the
+        // join is short.
+        self.is_over.store(true, Ordering::Relaxed);
         let (_, none) = sync_channel(0);
         drop(std::mem::replace(&mut self.batches, none));
         if let Some(thread) = self.thread.take() {
@@ -191,60 +201,43 @@ impl<'a> EpochBatches<'a> {
     }
 
     fn upload(&self, made: Made) -> Batch {
-        let maker = self.maker;
-        let count = made.labels.len();
-        let targets = if maker.dataset.is_multi_label() {
-            dense(&made.labels, maker.dataset.classes().len(), &self.device).into()
-        } else {
-            let classes = made
-                .labels
-                .iter()
-                .map(|label| label.class().unwrap_or(0) as i32);
-            let classes = TensorData::new(classes.collect(), [count]);
-            Tensor::<1, Int>::from_data(classes, &self.device).into()
-        };
+        let Made { images, labels, .. } = made;
+        let (dataset, uploader) = (&self.maker.dataset, &self.maker.uploader);
+        let classes = dataset.classes().len();
         Batch {
-            images: maker.uploader.upload(made.images, count, &self.device),
-            targets,
+            images: uploader.upload(images, labels.len(), &self.device),
+            targets: to_targets(&labels, classes, dataset.is_multi_label(), &self.device),
         }
     }
-}
-
-/// A row for each sample with 1 in the columns of its classes.
-fn dense(labels: &[Label], classes: usize, device: &Device) -> Tensor<2> {
-    let mut values = vec![0.0f32; labels.len() * classes];
-    for (row, label) in values.chunks_exact_mut(classes).zip(labels) {
-        label.classes().iter().for_each(|&class| row[class] = 1.0);
-    }
-    Tensor::from_data(TensorData::new(values, [labels.len(), classes]), device)
 }
 
 impl Iterator for EpochBatches<'_> {
     type Item = Result<Batch, LoaderError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let worker = match self.worker() {
-            Ok(worker) => worker?,
-            Err(error) => return Some(Err(error.into())),
-        };
-        match worker.batches.recv().and_then(|batch| batch.recv()) {
-            Ok(Ok(made)) => {
-                self.count(made.positions);
-                if made.labels.is_empty() {
-                    // All images of a batch of an evaluation are bad.
-                    return self.next();
+        loop {
+            let worker = match self.worker() {
+                Ok(worker) => worker?,
+                Err(error) => return Some(Err(error.into())),
+            };
+            match worker.batches.recv().and_then(|batch| batch.recv()) {
+                Ok(Ok(made)) => {
+                    self.count(made.positions);
+                    // All images of a batch of an evaluation may be bad.
+                    if !made.labels.is_empty() {
+                        // Uploads happen on the caller's thread: the device would keep a stream for
+                        // each thread.
+                        return Some(Ok(self.upload(made)));
+                    }
                 }
-                // Uploads happen on the caller's thread: the device would keep a stream for each
-                // thread.
-                Some(Ok(self.upload(made)))
-            }
-            Ok(Err(error)) => {
-                self.stage = Stage::End;
-                Some(Err(error.into()))
-            }
-            Err(_) => {
-                self.stage = Stage::End;
-                Some(Err("a thread of the image loader panicked".into()))
+                Ok(Err(error)) => {
+                    self.stage = Stage::End;
+                    return Some(Err(error.into()));
+                }
+                Err(_) => {
+                    self.stage = Stage::End;
+                    return Some(Err("a thread of the image loader panicked".into()));
+                }
             }
         }
     }

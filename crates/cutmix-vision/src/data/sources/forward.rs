@@ -42,7 +42,8 @@ struct Runs<R> {
     order: VecDeque<usize>,
     /// Number of bytes of the kept samples.
     bytes: usize,
-    /// The damaged runs: the first sample of each, and the one whose reading met the damage.
+    /// The damaged runs: the first sample of each, and the one that was asked for when the damage was
+    /// met.
     damaged: HashMap<usize, usize>,
 }
 
@@ -70,8 +71,8 @@ impl<R: Run> Reading<R> {
     /// place before the sample where the run is open; where there is none, it is opened.
     ///
     /// `None` where the run is damaged before the sample: it is not unpacked again for each sample behind
-    /// the damage. Only the sample that met the damage is tried again, as the error may have been one of
-    /// the moment.
+    /// the damage. Only the sample that was asked for then is tried again, as the error may have been
+    /// one of the moment.
     pub fn get(
         &self,
         sample: usize,
@@ -126,7 +127,7 @@ impl<R: Run> Runs<R> {
             let bytes = current.run.read();
             current.left.start += 1;
             if current.run.is_lost() {
-                self.damaged.insert(samples.start, at);
+                self.damaged.insert(samples.start, sample);
                 return if at == sample {
                     bytes.map(Some)
                 } else {
