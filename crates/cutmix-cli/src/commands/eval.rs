@@ -102,7 +102,7 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     line(format!("{name}, {title}: {}", count(images, "image")));
     if let Some(changes) = changes {
         line(format!(
-            "these are not the data of the run, though most are the same: {changes}"
+            "these are not the data of the run, though most of its images are among them: {changes}"
         ));
     }
     print_skipped(&skipped);

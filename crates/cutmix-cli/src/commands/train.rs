@@ -171,13 +171,16 @@ pub fn own_splits(
     }
     Err(Error::ChangedData {
         data: settings.data_name(),
-        advice: advice(&changes, instead),
+        advice: advice(&changes, &opened, instead),
         changes,
     })
 }
 
 /// What to do about data that have changed.
-fn advice(changes: &Changes, instead: &str) -> String {
+fn advice(changes: &Changes, opened: &Splits, instead: &str) -> String {
+    if opened.sets().any(Dataset::is_read_in_order) {
+        return format!("restore them, or {instead}");
+    }
     let is_gone = |change: &Change| matches!(change, Change::Removed(_));
     let is_replaced = |change: &Change| matches!(change, Change::Resized(_));
     if changes.iter().all(is_gone) {

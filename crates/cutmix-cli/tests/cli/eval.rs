@@ -140,7 +140,7 @@ fn photographs_train_evaluate_and_predict() {
     let differ = shown.lines().nth(1).unwrap();
     assert_eq!(
         differ,
-        "these are not the data of the run, though most are the same: 2 images added (cat/12.png, \
+        "these are not the data of the run, though most of its images are among them: 2 images added (cat/12.png, \
          dog/12.png)"
     );
     let accuracy = format!("accuracy {:.2} %", 100.0 * right as f64 / 26.0);
@@ -197,7 +197,8 @@ fn eval_says_how_data_differ_that_are_nearly_those_of_the_run() {
         shown.lines().nth(1).unwrap().to_string()
     };
     assert!(second_line().starts_with("loss "));
-    let nearly = "these are not the data of the run, though most are the same: 1 image";
+    let nearly =
+        "these are not the data of the run, though most of its images are among them: 1 image";
     image::RgbImage::new(30, 30)
         .save(pets.join("cat/1.png"))
         .unwrap();

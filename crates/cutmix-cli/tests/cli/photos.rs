@@ -355,6 +355,31 @@ fn bad_images_are_skipped_alike_in_runs_of_one_seed() {
     assert_eq!(model(path, "one"), model(path, "two"));
 }
 
+/// The main thread is one of the pool that makes the batches.
+#[test]
+fn the_number_of_threads_changes_no_weights() {
+    let folder = scratch();
+    let path = folder.path();
+    pets(path);
+    let train = |threads: &str| {
+        let options = "train --data pets --size 16 --batch-size 5 --duration 3ep --device cpu \
+                       --augment strong --cache 0 --output";
+        let options = options.split_whitespace().chain([threads]);
+        let program = assert_cmd::Command::new(env!("CARGO_BIN_EXE_cutmix"))
+            .args(options)
+            .current_dir(path)
+            .env("RAYON_NUM_THREADS", threads)
+            .output();
+        let program = program.unwrap();
+        assert!(program.status.success(), "{program:?}");
+        model(path, threads)
+    };
+    let alone = train("1");
+    for threads in ["2", "3", "8"] {
+        assert!(train(threads) == alone, "{threads} threads");
+    }
+}
+
 #[test]
 fn the_time_spent_waiting_for_images_is_told() {
     let folder = scratch();

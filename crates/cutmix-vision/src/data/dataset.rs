@@ -192,6 +192,11 @@ impl Dataset {
         !matches!(self.content(0), Ok((Content::Image(_), _)))
     }
 
+    /// Whether samples can only be read one after another, as those of compressed shards.
+    pub fn is_read_in_order(&self) -> bool {
+        self.source().runs().is_some()
+    }
+
     /// Label of sample `index`.
     ///
     /// # Panics

@@ -140,7 +140,7 @@ impl Manifest {
     pub fn apply_with_gone(&self, opened: &Splits) -> Option<(Splits, Changes)> {
         let (splits, changes) = self.apply(opened);
         let is_gone = |change: &Change| matches!(change, Change::Removed(_));
-        if !changes.iter().all(is_gone) || splits.sets().any(|set| set.source().runs().is_some()) {
+        if !changes.iter().all(is_gone) || splits.sets().any(Dataset::is_read_in_order) {
             return None;
         }
         let complete = |set: &Dataset, split| {

@@ -78,6 +78,10 @@ impl Source for WithGone {
         }
     }
 
+    fn is_in_memory(&self) -> bool {
+        self.source.is_in_memory()
+    }
+
     fn path(&self, index: usize) -> PathBuf {
         match self.gone(index) {
             Some(sample) => sample.name.clone().into(),
