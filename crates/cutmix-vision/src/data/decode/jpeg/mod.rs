@@ -41,17 +41,13 @@ const MOST_SCANS: usize = 200;
 impl File<'_> {
     /// Number of bytes that [`File::decode`] takes.
     pub fn memory(&self, part: &Part) -> u64 {
-        let pixels = part.rows.len() * part.columns.len() * part.channels;
         let planes = Plane::all(self, part);
-        let planes = planes.iter().map(|plane| {
-            plane.size()
-                + if self.is_progressive {
-                    Coefficients::size(plane)
-                } else {
-                    0
-                }
-        });
-        (pixels + planes.sum::<usize>()) as u64
+        let mut bytes = part.rows.len() * part.columns.len() * part.channels;
+        bytes += planes.iter().map(Plane::size).sum::<usize>();
+        if self.is_progressive {
+            bytes += planes.iter().map(Coefficients::size).sum::<usize>();
+        }
+        bytes as u64
     }
 
     /// Decodes a part of the image: rows of pixels.
@@ -80,12 +76,9 @@ fn decode(file: &File<'_>, part: &Part) -> Result<Vec<u8>, Damage> {
     let mut planes = Plane::all(file, part);
     let is_wanted = |component| color::is_wanted(file.color, part.channels, component);
     let is_wanted: Vec<_> = (0..planes.len()).map(is_wanted).collect();
-    for (plane, _) in planes
-        .iter_mut()
-        .zip(&is_wanted)
-        .filter(|&(_, &is_wanted)| is_wanted)
-    {
-        plane.samples = vec![0; plane.size()];
+    for (plane, &is_wanted) in planes.iter_mut().zip(&is_wanted) {
+        let size = if is_wanted { plane.size() } else { 0 };
+        plane.samples = vec![0; size];
     }
     let mut coefficients = Vec::new();
     if file.is_progressive {
@@ -101,8 +94,7 @@ fn decode(file: &File<'_>, part: &Part) -> Result<Vec<u8>, Damage> {
         tables.update(kind, content)?;
         match kind {
             kind::END
-                if coefficients.iter().all(Coefficients::are_whole)
-                    && !is_read.contains(&false) =>
+                if file.is_progressive && coefficients.iter().all(Coefficients::are_whole) =>
             {
                 break;
             }
