@@ -13,7 +13,10 @@ use crate::data::{DataError, Image, Size};
 pub(super) struct Cache {
     /// Number of bytes that are left.
     left: AtomicU64,
-    samples: Vec<OnceLock<Box<[u8]>>>,
+    /// Number of samples.
+    len: usize,
+    /// The samples. There is room for them from the first one on that is kept.
+    samples: OnceLock<Vec<OnceLock<Box<[u8]>>>>,
 }
 
 impl std::fmt::Debug for Cache {
@@ -27,10 +30,10 @@ impl std::fmt::Debug for Cache {
 impl Cache {
     /// A cache for `len` samples, of `limit` bytes.
     pub fn new(len: usize, limit: u64) -> Self {
-        let len = if limit == 0 { 0 } else { len };
         Self {
             left: limit.into(),
-            samples: (0..len).map(|_| OnceLock::new()).collect(),
+            len: if limit == 0 { 0 } else { len },
+            samples: OnceLock::new(),
         }
     }
 
@@ -73,12 +76,13 @@ impl Cache {
     }
 
     fn get(&self, index: usize) -> Option<&[u8]> {
-        self.samples.get(index)?.get().map(|bytes| &**bytes)
+        self.samples.get()?.get(index)?.get().map(|bytes| &**bytes)
     }
 
     /// Keeps a copy of `bytes` where it fits.
     fn keep(&self, index: usize, bytes: &[u8]) {
-        let Some(sample) = self.samples.get(index) else {
+        let room = || (0..self.len).map(|_| OnceLock::new()).collect();
+        let Some(sample) = self.samples.get_or_init(room).get(index) else {
             return;
         };
         let len = bytes.len() as u64;

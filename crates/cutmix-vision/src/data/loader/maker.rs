@@ -57,7 +57,7 @@ pub(super) struct Epoch<'a> {
     maker: &'a BatchMaker,
     number: u64,
     /// The samples in order, each with the number of times that it has come before.
-    samples: Arc<[(u32, u32)]>,
+    samples: Arc<Vec<(u32, u32)>>,
     position: usize,
     reader: Option<Reader<'a>>,
 }
@@ -66,7 +66,7 @@ pub(super) struct Epoch<'a> {
 pub(super) struct Drawn<'a> {
     maker: &'a BatchMaker,
     epoch: u64,
-    samples: Arc<[(u32, u32)]>,
+    samples: Arc<Vec<(u32, u32)>>,
     /// Its places among the samples.
     places: Range<usize>,
     read: Vec<MaybeRead<'a>>,
@@ -178,7 +178,7 @@ impl BatchMaker {
         };
         let mut samples = numbered(order.samples, self.dataset.len());
         samples.truncate(self.num_samples());
-        let samples: Arc<[_]> = samples.into();
+        let samples = Arc::new(samples);
         let position = skip.min(samples.len());
         let reader = order.reading.map(|mut reading| {
             let mut is_due = vec![false; self.dataset.len()];
