@@ -1,5 +1,7 @@
 //! Image files, good and bad.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +14,8 @@ use cutmix_vision::{
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
 use proptest::prelude::*;
 use tempfile::tempdir;
+
+use common::{jpeg_files, set_of};
 
 fn load(path: impl AsRef<Path>, size: usize, channels: usize) -> Result<Image, DataError> {
     let view = View::new([channels, size, size]);
@@ -463,15 +467,7 @@ fn good_files() -> Vec<Vec<u8>> {
         image.write_to(&mut file, format).unwrap();
         file.into_inner()
     };
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/jpeg_data");
-    let paths = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut jpegs: Vec<_> = paths
-        .filter(|path| path.extension().unwrap() == "jpg")
-        .collect();
-    jpegs.sort();
-    let jpegs = jpegs.into_iter().map(|path| fs::read(path).unwrap());
+    let jpegs = jpeg_files().into_iter().map(|path| fs::read(path).unwrap());
     formats.into_iter().map(file).chain(jpegs).collect()
 }
 
@@ -518,28 +514,6 @@ fn in_pixels(image: Image) -> Dataset {
 }
 
 fn one(content: Content<'static>) -> Dataset {
-    #[derive(Debug)]
-    struct One(Content<'static>);
-
-    impl Source for One {
-        fn len(&self) -> usize {
-            1
-        }
-
-        fn name(&self, _: usize) -> String {
-            "file".into()
-        }
-
-        fn label(&self, _: usize) -> Label {
-            Label::Class(0)
-        }
-
-        fn content(&self, _: usize) -> Result<Content<'_>, DataError> {
-            Ok(self.0.clone())
-        }
-    }
-
-    let view = View::new([3, 8, 8]);
-    let set = Dataset::from_source(vec!["a".into()], view, Arc::new(One(content))).unwrap();
+    let set = set_of(content, View::new([3, 8, 8]));
     set.with_decoding(DecodeConfig::new().with_memory(16 << 20))
 }

@@ -1,27 +1,23 @@
 //! The decoder of JPEG files, on the files and pixels that `scripts/make_jpeg_golden.py` made with
 //! libjpeg.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use cutmix_vision::{
-    Content, DataError, Dataset, DecodeConfig, Image, ImageLoader, Label, LoaderConfig, Normalize,
-    Size, Source, View, load_image,
+    Content, DataError, DecodeConfig, Image, ImageLoader, LoaderConfig, Normalize, Size, View,
+    load_image,
 };
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageReader, Rgb, RgbImage};
 
+use common::{jpeg_files, set_of};
+
 /// The kinds of files: the paths of all of them, and what libjpeg makes of each.
 fn kinds() -> Vec<(PathBuf, Image)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/jpeg_data");
-    let paths = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut paths: Vec<_> = paths
-        .filter(|path| path.extension().unwrap() == "jpg")
-        .collect();
-    paths.sort();
+    let paths = jpeg_files();
     assert_eq!(paths.len(), 45);
     let kind = |path: PathBuf| {
         let pixels = ImageReader::open(path.with_extension("png")).unwrap();
@@ -187,30 +183,4 @@ fn the_memory_of_a_progressive_file_counts() {
         let error = load(name, memory - 1).unwrap_err();
         assert!(matches!(error, DataError::TooLarge { .. }), "{error}");
     }
-}
-
-/// A set of one image.
-fn set_of(content: Content<'static>, view: View) -> Dataset {
-    #[derive(Debug)]
-    struct One(Content<'static>);
-
-    impl Source for One {
-        fn len(&self) -> usize {
-            1
-        }
-
-        fn name(&self, _: usize) -> String {
-            "file".into()
-        }
-
-        fn label(&self, _: usize) -> Label {
-            Label::Class(0)
-        }
-
-        fn content(&self, _: usize) -> Result<Content<'_>, DataError> {
-            Ok(self.0.clone())
-        }
-    }
-
-    Dataset::from_source(vec!["a".into()], view, Arc::new(One(content))).unwrap()
 }
