@@ -265,10 +265,7 @@ impl Dataset {
         if bytes == 0 || source.is_in_memory() {
             return Ok((source.content(at)?, None));
         }
-        let Some(reserved) = self.decoder.reserve_file(bytes) else {
-            let memory = self.decoder.config().memory;
-            return Err(DataError::large_file(source.path(at), bytes, memory));
-        };
+        let reserved = self.decoder.reserve_file(bytes, || source.path(at))?;
         Ok((source.content(at)?, Some(reserved)))
     }
 

@@ -123,9 +123,14 @@ impl Decoder {
         &self.config
     }
 
-    /// Waits for the memory of a file of so many bytes; `None` where it is larger than all memory.
-    pub fn reserve_file(&self, bytes: u64) -> Option<Reservation<'_>> {
-        self.files.reserve(bytes)
+    /// Waits for the memory of a file of so many bytes.
+    pub fn reserve_file(
+        &self,
+        bytes: u64,
+        path: impl FnOnce() -> PathBuf,
+    ) -> Result<Reservation<'_>, DataError> {
+        let reserved = self.files.reserve(bytes);
+        reserved.ok_or_else(|| DataError::large_file(path(), bytes, self.config.memory))
     }
 
     /// Reads the header of an image file.
@@ -326,13 +331,7 @@ pub fn load_image(
     let decoder = Decoder::new(config.clone());
     let failed = |failure: Failure| failure.of(path.into(), decoder.config());
     let bytes = fs::metadata(path).map_err(|error| DataError::io(path, error))?;
-    if bytes.len() > config.memory {
-        return Err(DataError::large_file(
-            path.into(),
-            bytes.len(),
-            config.memory,
-        ));
-    }
+    let _reserved = decoder.reserve_file(bytes.len(), || path.into())?;
     let Content::File(bytes) = read_image(path)? else {
         unreachable!("a file is not decoded yet");
     };

@@ -111,12 +111,8 @@ impl Header<'_> {
         };
         let part = part(seen, denominator, channels);
         let (image, _reserved) = self.decode_part(file, &part)?;
-        // The first pixel that was decoded.
-        let [top, left] = if is_upright {
-            [part.rows.start, part.columns.start]
-        } else {
-            [0, 0]
-        };
+        // The first pixel that was decoded; of an image that is turned, all were.
+        let (top, left) = (part.rows.start, part.columns.start);
         if denominator == 1 {
             return Ok(match *transform {
                 Transform::Crop { region, to } => {

@@ -108,9 +108,10 @@ impl LoaderConfig {
 ///
 /// A thread draws batches, from the first call of `next` on and beyond the end of an epoch, and the
 /// threads of rayon's pool make them, three at a time. Only the upload to the device is done by the
-/// caller, who waits for the pool: it must have another thread where the caller is one of it. Batches that are skipped are never made. An image that cannot be read is an error item
-/// with a [`DataError`] that names it, and the last item; or, with [`OnBadImage::Skip`], it is left
-/// out, which makes its batch smaller.
+/// caller, who waits for the pool: where the caller is one of its threads, it must have another.
+/// Batches that are skipped are never made. An image that cannot be read is an error item with a
+/// [`DataError`] that names it, and the last item; or, with [`OnBadImage::Skip`], it is left out,
+/// which makes its batch smaller.
 ///
 /// ```
 /// use burn::tensor::Device;

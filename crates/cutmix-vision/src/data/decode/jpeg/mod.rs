@@ -74,11 +74,10 @@ impl WithSimd for Decode<'_> {
 #[inline(always)]
 fn decode(file: &File<'_>, part: &Part) -> Result<Vec<u8>, Damage> {
     let mut planes = Plane::all(file, part);
-    let is_wanted = |component| color::is_wanted(file.color, part.channels, component);
-    let is_wanted: Vec<_> = (0..planes.len()).map(is_wanted).collect();
-    for (plane, &is_wanted) in planes.iter_mut().zip(&is_wanted) {
-        let size = if is_wanted { plane.size() } else { 0 };
-        plane.samples = vec![0; size];
+    for (component, plane) in planes.iter_mut().enumerate() {
+        if color::is_wanted(file.color, part.channels, component) {
+            plane.samples = vec![0; plane.size()];
+        }
     }
     let mut coefficients = Vec::new();
     if file.is_progressive {
@@ -117,7 +116,7 @@ fn decode(file: &File<'_>, part: &Part) -> Result<Vec<u8>, Damage> {
         if file.is_progressive {
             progressive::read_scan(&scan, &mut bits, &tables, &planes, &mut coefficients)?;
         } else {
-            sequential::read_scan(&scan, &mut bits, &tables, &mut planes, &is_wanted)?;
+            sequential::read_scan(&scan, &mut bits, &tables, &mut planes)?;
         }
         segments.position = bits.position();
     }

@@ -14,7 +14,7 @@ pub struct Part {
     /// Rows and columns of the smaller image.
     pub rows: Range<usize>,
     pub columns: Range<usize>,
-    /// 1 for grey, 3 for RGB.
+    /// Number of channels: 1 for grey, 3 for RGB.
     pub channels: usize,
 }
 
@@ -27,6 +27,7 @@ pub struct Plane {
     /// The highest frequency that is used, in zigzag order.
     pub last: u32,
     pub steps: Quantization,
+    /// The samples, none where the component is not wanted.
     pub samples: Vec<u8>,
 }
 
@@ -84,17 +85,17 @@ impl Axis {
         pixels.is_multiple_of(samples).then(|| pixels / samples)
     }
 
-    /// Number of samples.
+    /// Number of samples that are made.
     pub fn samples(&self) -> usize {
         self.wanted.len() * self.side
     }
 
-    /// The first sample.
+    /// Number of the first sample that is made.
     pub fn start(&self) -> usize {
         self.wanted.start * self.side
     }
 
-    /// The last sample that holds a part of the image.
+    /// Number of the last one that holds a part of the image.
     pub fn last(&self) -> usize {
         (self.wanted.end * self.side).min(self.length) - 1
     }
@@ -151,7 +152,9 @@ impl Plane {
     /// Whether samples are made of this block.
     #[inline(always)]
     pub fn wants(&self, row: usize, column: usize) -> bool {
-        self.down.wanted.contains(&row) && self.across.wanted.contains(&column)
+        self.down.wanted.contains(&row)
+            && self.across.wanted.contains(&column)
+            && !self.samples.is_empty()
     }
 
     /// Makes the samples of a block that is wanted.

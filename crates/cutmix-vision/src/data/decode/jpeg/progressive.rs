@@ -127,11 +127,11 @@ pub fn read_scan(
         follows.ok_or(Damage("a part of it is missing"))?;
     }
     let order = scan.order(planes);
-    let values = vec![0; scan.members.len()];
     match (scan.first, scan.high) {
         (0, 0) => {
             let codes = scan.members.iter().map(|member| tables.dc(member.dc));
             let codes = codes.collect::<Result<_, _>>()?;
+            let values = vec![0; scan.members.len()];
             order.read(
                 bits,
                 tables.interval,

@@ -95,8 +95,8 @@ pub struct Order {
 }
 
 impl Order {
-    /// Reads all blocks. There is a restart marker after each `interval` units, where that is above
-    /// 0.
+    /// Reads all blocks. There is a restart marker after each `interval` units, or none where that
+    /// is 0.
     #[inline(always)]
     pub fn read(
         &self,

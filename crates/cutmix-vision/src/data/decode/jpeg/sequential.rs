@@ -17,12 +17,10 @@ pub fn read_scan(
     bits: &mut Bits<'_>,
     tables: &Tables,
     planes: &mut [Plane],
-    is_wanted: &[bool],
 ) -> Result<(), Damage> {
     let members = scan.members.iter().map(|member| {
         Ok(Member {
             component: member.component,
-            is_wanted: is_wanted[member.component],
             dc: tables.dc(member.dc)?,
             ac: tables.ac(member.ac)?,
             value: 0,
@@ -43,7 +41,6 @@ pub fn read_scan(
 
 struct Member {
     component: usize,
-    is_wanted: bool,
     dc: Rc<Huffman>,
     ac: Rc<Huffman>,
     /// The first coefficient of the last block.
@@ -77,7 +74,7 @@ impl ReadBlocks for Reader<'_> {
             .value
             .wrapping_add(read_difference(bits, &member.dc)?);
         let plane = &mut self.planes[member.component];
-        if !member.is_wanted || !plane.wants(row, column) {
+        if !plane.wants(row, column) {
             return skip_rest(bits, &member.ac, 0);
         }
         let highest = read_rest(bits, &member.ac, &plane.steps, plane.last, &mut self.block)?;
