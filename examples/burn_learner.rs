@@ -18,7 +18,7 @@ use burn::train::{InferenceStep, ItemLazy, Learner, SupervisedTraining, TrainOut
 use cutmix::functional::cutmix_batch;
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::Stream;
-use cutmix_train::{Batch, Network};
+use cutmix_train::Batch;
 use cutmix_vision::{AnyNetwork, Dataset, Image, ModelConfig, Normalize, fashion_mnist, to_tensor};
 
 #[derive(Module, Debug)]

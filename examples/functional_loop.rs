@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use cutmix::functional::cutmix_batch;
 use cutmix::loss::CrossEntropy;
 use cutmix::plan::Stream;
-use cutmix_train::{Loader, Network};
+use cutmix_train::Loader;
 use cutmix_vision::{ImageLoader, LoaderConfig, ModelConfig, Normalize, fashion_mnist};
 
 fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

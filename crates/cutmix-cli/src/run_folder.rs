@@ -5,9 +5,10 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::store::{ModuleSnapshot, SafetensorsStore};
+use burn::store::{ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
 use burn::tensor::{Device, FloatDType};
 use cutmix_train::{AtomicFile, Checkpoint, FolderLock};
+use cutmix_vision::weights::to_safetensors;
 use cutmix_vision::{AnyNetwork, DecodeConfig, Manifest, ModelConfig, ModelError, Normalize, View};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -240,14 +241,8 @@ impl RunFolder {
     pub fn save_model(&self, model: &AnyNetwork, card: &ModelCard) -> Result<(), Error> {
         let path = self.model();
         let card = serde_json::to_string(card).expect("texts and numbers are JSON");
-        let mut store = SafetensorsStore::from_bytes(None)
-            .clear_metadata()
-            .metadata(CARD, card);
-        // `valid` brings running statistics up to date, and a clone would share them.
-        let model = cast(model.valid(), FloatDType::F32);
-        let bytes = model.save_into(&mut store).and_then(|()| store.get_bytes());
-        let bytes =
-            bytes.map_err(|error| Error::write(&path, io::Error::other(error.to_string())))?;
+        let bytes = to_safetensors(&cast(model.valid(), FloatDType::F32), CARD, &card);
+        let bytes = bytes.map_err(|error| Error::write(&path, io::Error::other(error)))?;
         write_whole(&path, &bytes)
     }
 
@@ -269,7 +264,8 @@ impl RunFolder {
         let card: ModelCard = serde_json::from_str(card).map_err(|e| damaged(e.to_string()))?;
         (card.view.check()).map_err(|e| damaged(e.to_string()))?;
         let mut model = card.network(device).map_err(|e| damaged(e.to_string()))?;
-        let mut store = SafetensorsStore::from_bytes(Some(bytes));
+        let mut store =
+            SafetensorsStore::from_bytes(Some(bytes)).with_from_adapter(PyTorchToBurnAdapter);
         model
             .load_from(&mut store)
             .map_err(|e| damaged(e.to_string()))?;

@@ -5,7 +5,7 @@
 //! - [`ImageLoader`] makes normalised and augmented batches, ahead of time and on its own thread.
 //! - [`Manifest`] records what a run was trained on and names what has changed since.
 //! - [`models`] makes a network from its name ([`ModelConfig`]) or from its own configuration
-//!   ([`ResNetConfig`]).
+//!   ([`ResNetConfig`]); [`weights`] are read and written as PyTorch names them.
 //!
 //! Everything random is a function of a seed that the caller gives. Everything wrong with the data
 //! is a [`DataError`] that names the file or argument and what is accepted.
@@ -22,6 +22,7 @@ struct TrainerGuide;
 
 pub mod data;
 pub mod models;
+pub mod weights;
 
 #[cfg(feature = "fashion-mnist")]
 pub use data::fashion_mnist;
@@ -30,4 +31,4 @@ pub use data::{
     Depth, Fit, Image, ImageLoader, Label, LoaderConfig, Manifest, Normalize, OnBadImage, Sampler,
     Size, SkippedImage, Source, Split, Splits, View, load_image, open, to_targets, to_tensor,
 };
-pub use models::{AnyNetwork, ModelConfig, ModelError, ResNet, ResNetConfig};
+pub use models::{AnyNetwork, Classifier, ModelConfig, ModelError, ResNet, ResNetConfig};

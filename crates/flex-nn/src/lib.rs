@@ -61,5 +61,5 @@ pub mod host;
 
 #[cfg(feature = "flex")]
 pub use backend::{ConvState, Maybe, NnGradients, NnOps, NormState};
-pub use modules::{BatchNorm, Conv2d, MaxPool2d, global_mean, subsample};
+pub use modules::{BatchNorm, Conv2d, MaxPool2d, conv2d, global_mean, subsample};
 pub use sgd::{Sgd, SgdState};

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use burn::tensor::activation::{sigmoid, softmax};
 use clap::value_parser;
-use cutmix_train::Network;
 use cutmix_vision::{AnyNetwork, load_image, to_tensor};
 
 use crate::device;

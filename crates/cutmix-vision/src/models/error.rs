@@ -44,4 +44,14 @@ impl ModelError {
             None => Ok(()),
         }
     }
+
+    /// Checks the probability of [`ModelConfig::stochastic_depth`](super::ModelConfig).
+    pub(super) fn check_stochastic_depth(probability: f64) -> Result<(), Self> {
+        if (0.0..1.0).contains(&probability) {
+            Ok(())
+        } else {
+            let expected = "0 or more and below 1";
+            Err(Self::argument("stochastic_depth", probability, expected))
+        }
+    }
 }

@@ -4,11 +4,14 @@
 //! names, each with its training [`Recipe`]s. A program that always trains the same network makes it
 //! from its own configuration, such as [`ResNetConfig`].
 
+mod classifier;
 mod error;
+mod layers;
 mod recipe;
 mod registry;
 mod resnet;
 
+pub use classifier::{Classifier, Features};
 pub use error::ModelError;
 pub use recipe::{Optimizer, Recipe, Scaling};
 pub use registry::{AnyNetwork, Architecture, ModelConfig, architectures, find, names};

@@ -1,14 +1,16 @@
-//! The networks by name. A new family is a file with a module that implements [`Network`] and a
+//! The networks by name. A new family is a file with a module that implements [`Classifier`] and a
 //! list `ARCHITECTURES`, and a line in the call of `families!` below.
 
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
 };
+use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
-use cutmix_train::Network;
 use serde::{Deserialize, Serialize};
 
-use super::{ModelError, Optimizer, Recipe};
+use super::classifier::network;
+use super::layers::draw;
+use super::{Classifier, Features, ModelError, Optimizer, Recipe};
 
 /// A network with a name, and how it is trained.
 #[derive(Debug)]
@@ -17,14 +19,19 @@ pub struct Architecture {
     pub name: &'static str,
     /// What the network is for, in a few words.
     pub about: &'static str,
+    /// Name of the head: what the names of its parameters begin with.
+    pub head: &'static str,
     /// Optimizer that is used unless another is asked for.
     pub optimizer: Optimizer,
     /// Recipe for SGD.
     pub sgd: Recipe,
     /// Recipe for AdamW.
     pub adamw: Recipe,
-    pub(super) init: fn(&ModelConfig, &Device) -> Result<AnyNetwork, ModelError>,
+    /// Makes the network; its weights are drawn when they are first used.
+    pub(super) build: Build,
 }
+
+pub(super) type Build = fn(&ModelConfig, &Device) -> Result<AnyNetwork, ModelError>;
 
 impl Architecture {
     /// The recipe for an optimizer.
@@ -63,7 +70,6 @@ pub fn find(name: &str) -> Result<&'static Architecture, ModelError> {
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
-/// use cutmix_train::Network;
 /// use cutmix_vision::ModelConfig;
 ///
 /// let device = Device::default();
@@ -73,7 +79,7 @@ pub fn find(name: &str) -> Result<&'static Architecture, ModelError> {
 /// assert_eq!(logits.dims(), [2, 10]);
 /// # Ok::<(), cutmix_vision::ModelError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ModelConfig {
     /// Name of the network, one of [`names`].
@@ -83,6 +89,14 @@ pub struct ModelConfig {
     /// Number of channels of the images: 1 for grey, 3 for RGB. Default 3.
     #[serde(default = "rgb")]
     pub channels: usize,
+    /// Probability that the last block is left out for a sample of training, 0 or more and below 1:
+    /// see [`ResNetConfig::stochastic_depth`](super::ResNetConfig::stochastic_depth). Default 0.
+    #[serde(default)]
+    pub stochastic_depth: f64,
+    /// Whether a ResNet blurs images in front of layers with a stride: see
+    /// [`ResNetConfig::blur_pool`](super::ResNetConfig::blur_pool). Default false.
+    #[serde(default)]
+    pub blur_pool: bool,
 }
 
 fn rgb() -> usize {
@@ -96,6 +110,8 @@ impl ModelConfig {
             name: name.into(),
             num_classes,
             channels: rgb(),
+            stochastic_depth: 0.0,
+            blur_pool: false,
         }
     }
 
@@ -104,14 +120,33 @@ impl ModelConfig {
         Self { channels, ..self }
     }
 
+    /// Sets the stochastic depth.
+    pub fn with_stochastic_depth(self, stochastic_depth: f64) -> Self {
+        Self {
+            stochastic_depth,
+            ..self
+        }
+    }
+
+    /// Sets whether a ResNet blurs images in front of layers with a stride.
+    pub fn with_blur_pool(self, blur_pool: bool) -> Self {
+        Self { blur_pool, ..self }
+    }
+
     /// Makes the network with random weights from the random numbers of `device`: a call of
     /// `device.seed(seed)` before it makes them repeatable.
     ///
     /// # Errors
     /// [`ModelError::Unknown`] where no network has this name, [`ModelError::Argument`] where a
-    /// number is 0.
+    /// number is 0 or out of range, or the network does not have an option.
     pub fn init(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
-        (find(&self.name)?.init)(self, device)
+        self.build(device).map(draw)
+    }
+
+    /// Makes the network, whose weights are drawn when they are first used: to look at its parameters,
+    /// or to load them.
+    pub(crate) fn build(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
+        (find(&self.name)?.build)(self, device)
     }
 }
 
@@ -140,13 +175,33 @@ macro_rules! families {
             }
         )+
 
-        impl Network for AnyNetwork {
-            fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        impl Classifier for AnyNetwork {
+            fn features(&self, images: Tensor<4>) -> Features {
                 match self {
-                    $(Self::$network(network) => Network::forward(network, images),)+
+                    $(Self::$network(network) => network.features(images),)+
+                }
+            }
+
+            fn pool(&self, features: Features) -> Tensor<2> {
+                match self {
+                    $(Self::$network(network) => network.pool(features),)+
+                }
+            }
+
+            fn head(&self) -> &Linear {
+                match self {
+                    $(Self::$network(network) => network.head(),)+
+                }
+            }
+
+            fn set_head(&mut self, head: Linear) {
+                match self {
+                    $(Self::$network(network) => network.set_head(head),)+
                 }
             }
         }
+
+        network!(AnyNetwork);
 
         // Burn's derive would put the name of the variant before the names of the parameters.
         impl Module for AnyNetwork {

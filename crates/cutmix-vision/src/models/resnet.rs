@@ -2,61 +2,88 @@
 
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::conv::Conv2dConfig;
 use burn::nn::pool::MaxPool2dConfig;
-use burn::nn::{BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{Initializer, Linear, PaddingConfig2d};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use cutmix_train::Network;
 use flex_nn::{BatchNorm, Conv2d, MaxPool2d, global_mean, subsample};
 use serde::{Deserialize, Serialize};
 
-use super::{AnyNetwork, Architecture, ModelConfig, ModelError, Optimizer, Recipe, Scaling};
+use super::classifier::network;
+use super::layers::{DropPath, blur, conv, draw, linear, norm};
+use super::registry::Build;
+use super::{
+    AnyNetwork, Architecture, Classifier, Features, ModelConfig, ModelError, Optimizer, Recipe,
+    Scaling,
+};
 
 /// The members of the family that have a name.
 pub(super) const ARCHITECTURES: &[Architecture] = &[
     small(
         "resnet8",
         "8 layers and 75 thousand parameters, for images of 28 to 64 pixels",
-        |config, device| init(ResNetConfig::resnet8, config, device),
+        |config, device| build(ResNetConfig::resnet8, config, device),
     ),
     small(
         "resnet20",
         "20 layers and 270 thousand parameters, for images of 28 to 64 pixels",
-        |config, device| init(ResNetConfig::resnet20, config, device),
+        |config, device| build(ResNetConfig::resnet20, config, device),
     ),
     large(
         "resnet18",
         "18 layers and 12 million parameters, for images of about 224 pixels",
-        |config, device| init(ResNetConfig::resnet18, config, device),
+        |config, device| build(ResNetConfig::resnet18, config, device),
     ),
     large(
         "resnet34",
         "34 layers and 22 million parameters, for images of about 224 pixels",
-        |config, device| init(ResNetConfig::resnet34, config, device),
+        |config, device| build(ResNetConfig::resnet34, config, device),
     ),
     large(
         "resnet50",
         "50 layers and 26 million parameters, for images of about 224 pixels",
-        |config, device| init(ResNetConfig::resnet50, config, device),
+        |config, device| build(ResNetConfig::resnet50, config, device),
+    ),
+    large(
+        "resnet101",
+        "101 layers and 45 million parameters, for images of about 224 pixels",
+        |config, device| build(ResNetConfig::resnet101, config, device),
+    ),
+    large(
+        "resnet152",
+        "152 layers and 60 million parameters, for images of about 224 pixels",
+        |config, device| build(ResNetConfig::resnet152, config, device),
+    ),
+    large(
+        "wide-resnet50-2",
+        "ResNet-50 with blocks twice as wide inside, 69 million parameters",
+        |config, device| build(ResNetConfig::wide_resnet50_2, config, device),
+    ),
+    large(
+        "resnext50-32x4d",
+        "ResNet-50 with convolutions in 32 groups, 25 million parameters",
+        |config, device| build(ResNetConfig::resnext50_32x4d, config, device),
     ),
 ];
 
-type Init = fn(&ModelConfig, &Device) -> Result<AnyNetwork, ModelError>;
-
-fn init(
+fn build(
     resnet: fn(usize) -> ResNetConfig,
     config: &ModelConfig,
     device: &Device,
 ) -> Result<AnyNetwork, ModelError> {
-    let resnet = resnet(config.num_classes).with_channels(config.channels);
-    Ok(resnet.init(device)?.into())
+    let resnet = resnet(config.num_classes)
+        .with_channels(config.channels)
+        .with_stochastic_depth(config.stochastic_depth)
+        .with_blur_pool(config.blur_pool);
+    Ok(resnet.build(device)?.into())
 }
 
 /// A network for small images.
-const fn small(name: &'static str, about: &'static str, init: Init) -> Architecture {
+const fn small(name: &'static str, about: &'static str, build: Build) -> Architecture {
     Architecture {
         name,
         about,
+        head: HEAD,
         optimizer: Optimizer::Sgd,
         // Chosen for runs of a few epochs, by validation of ResNet-8: see the note on the learning
         // rate in docs/decisions. He et al. use 0.1 for batches of 128 over 160 epochs. In
@@ -73,15 +100,16 @@ const fn small(name: &'static str, about: &'static str, init: Init) -> Architect
             scaling: Scaling::SquareRoot,
             weight_decay: 0.05,
         },
-        init,
+        build,
     }
 }
 
 /// A network for photographs.
-const fn large(name: &'static str, about: &'static str, init: Init) -> Architecture {
+const fn large(name: &'static str, about: &'static str, build: Build) -> Architecture {
     Architecture {
         name,
         about,
+        head: HEAD,
         optimizer: Optimizer::Sgd,
         // He et al., section 3.4, and torchvision's reference.
         sgd: Recipe {
@@ -96,9 +124,12 @@ const fn large(name: &'static str, about: &'static str, init: Init) -> Architect
             scaling: Scaling::SquareRoot,
             weight_decay: 0.05,
         },
-        init,
+        build,
     }
 }
+
+/// The name of the head.
+const HEAD: &str = "fc";
 
 /// The layers in front of the blocks of a [`ResNet`], and the shortcuts that go with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -119,7 +150,7 @@ pub enum ResNetBlock {
     /// Two 3 x 3 convolutions.
     Basic,
     /// A 1 x 1, a 3 x 3 and a 1 x 1 convolution; the last one has four times as many channels as the
-    /// others. The 3 x 3 convolution has the stride (known as version 1.5), as in torchvision.
+    /// stage is wide. The 3 x 3 convolution has the stride (known as version 1.5), as in torchvision.
     Bottleneck,
 }
 
@@ -133,8 +164,8 @@ impl ResNetBlock {
     }
 }
 
-/// Configuration of a [`ResNet`]. The constructors [`resnet8`](Self::resnet8) to
-/// [`resnet50`](Self::resnet50) make the published ones.
+/// Configuration of a [`ResNet`]. The constructors from [`resnet8`](Self::resnet8) to
+/// [`resnext50_32x4d`](Self::resnext50_32x4d) make the published ones.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -151,7 +182,7 @@ impl ResNetBlock {
 pub struct ResNetConfig {
     /// Number of classes.
     pub num_classes: usize,
-    /// Number of blocks in each stage, for 1 to 8 stages. Each stage after the first one halves
+    /// Number of blocks in each stage, for 1 to 4 stages. Each stage after the first one halves
     /// height and width and doubles the channels.
     pub blocks: Vec<usize>,
     /// Number of channels of the images: 1 for grey, 3 for RGB.
@@ -166,25 +197,44 @@ pub struct ResNetConfig {
     /// Channels of the first stage, inside its blocks.
     #[config(default = 16)]
     pub width: usize,
+    /// How many times as wide as the stage the 3 x 3 convolution of a bottleneck is.
+    #[config(default = 1)]
+    pub widening: usize,
+    /// Number of groups of the 3 x 3 convolution of a bottleneck (Xie et al., arXiv:1611.05431).
+    #[config(default = 1)]
+    pub groups: usize,
     /// Whether the last normalisation of each block starts with the factor 0 instead of 1, so that
     /// the block starts as its shortcut (Goyal et al., arXiv:1706.02677). This helps deep networks
     /// in long runs and costs accuracy in short ones. As in torchvision it is off by default.
     #[config(default = false)]
     pub zero_init_residual: bool,
+    /// Probability that the last block is left out for a sample of training, 0 or more and below 1. The
+    /// probabilities rise in equal steps from 0 at the first block (Huang et al., arXiv:1603.09382).
+    #[config(default = 0.0)]
+    pub stochastic_depth: f64,
+    /// Whether images are blurred in front of each convolution that has a stride and at least 16 input
+    /// channels, and between the two halves of the max pooling, as in Composer (Zhang,
+    /// arXiv:1904.11486).
+    #[config(default = false)]
+    pub blur_pool: bool,
 }
 
 /// A residual network, made by a [`ResNetConfig`]. It takes images of any height and width.
 ///
 /// `resnet8` and `resnet20` are built as the networks for CIFAR-10 in section 4.2 of the paper, the
-/// others as those for ImageNet in its table 1.
+/// others as those for ImageNet in its table 1. Parameters have the names of torchvision.
 ///
 /// Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", arXiv:1512.03385.
 #[derive(Module, Debug)]
 pub struct ResNet {
-    stem: ConvNorm,
-    pool: Option<MaxPool2d>,
-    blocks: Vec<Block>,
-    classifier: Linear,
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    pool: Pool,
+    layer1: Vec<Block>,
+    layer2: Vec<Block>,
+    layer3: Vec<Block>,
+    layer4: Vec<Block>,
+    fc: Linear,
 }
 
 impl ResNetConfig {
@@ -214,6 +264,30 @@ impl ResNetConfig {
         Self::large(num_classes, vec![3, 4, 6, 3]).with_block(ResNetBlock::Bottleneck)
     }
 
+    /// 101 layers with bottlenecks, for photographs: 44,549,160 parameters for 3 channels and 1000
+    /// classes.
+    pub fn resnet101(num_classes: usize) -> Self {
+        Self::large(num_classes, vec![3, 4, 23, 3]).with_block(ResNetBlock::Bottleneck)
+    }
+
+    /// 152 layers with bottlenecks, for photographs: 60,192,808 parameters for 3 channels and 1000
+    /// classes.
+    pub fn resnet152(num_classes: usize) -> Self {
+        Self::large(num_classes, vec![3, 8, 36, 3]).with_block(ResNetBlock::Bottleneck)
+    }
+
+    /// [`resnet50`](Self::resnet50) with 3 x 3 convolutions twice as wide (Zagoruyko, Komodakis,
+    /// arXiv:1605.07146): 68,883,240 parameters for 3 channels and 1000 classes.
+    pub fn wide_resnet50_2(num_classes: usize) -> Self {
+        Self::resnet50(num_classes).with_widening(2)
+    }
+
+    /// [`resnet50`](Self::resnet50) with 3 x 3 convolutions twice as wide in 32 groups (Xie et al.,
+    /// arXiv:1611.05431): 25,028,904 parameters for 3 channels and 1000 classes.
+    pub fn resnext50_32x4d(num_classes: usize) -> Self {
+        Self::resnet50(num_classes).with_widening(2).with_groups(32)
+    }
+
     fn large(num_classes: usize, blocks: Vec<usize>) -> Self {
         Self::new(num_classes, blocks)
             .with_input(ResNetInput::Large)
@@ -225,43 +299,44 @@ impl ResNetConfig {
     /// (normal, fan out).
     ///
     /// # Errors
-    /// [`ModelError::Argument`] where a number is 0, or there are not 1 to 8 stages.
+    /// [`ModelError::Argument`] where a number is 0, there are not 1 to 4 stages, the channels do not
+    /// divide into the groups, or the stochastic depth is out of range.
     pub fn init(&self, device: &Device) -> Result<ResNet, ModelError> {
+        self.build(device).map(draw)
+    }
+
+    /// Makes the network, whose weights are drawn when they are first used.
+    fn build(&self, device: &Device) -> Result<ResNet, ModelError> {
         self.check()?;
         let (kernel, stride) = match self.input {
             ResNetInput::Small => (3, 1),
             ResNetInput::Large => (7, 2),
         };
-        let stem = ConvNorm::new([self.channels, self.width], kernel, stride, device);
-        let pool = match self.input {
-            ResNetInput::Small => None,
-            ResNetInput::Large => {
-                let pool = MaxPool2dConfig::new([3, 3])
-                    .with_strides([2, 2])
-                    .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
-                Some(pool.init().into())
-            }
-        };
-        let mut channels = self.width;
-        let mut blocks = Vec::new();
-        for (stage, &count) in self.blocks.iter().enumerate() {
-            for index in 0..count {
-                let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                let block = Block::new(self, channels, self.width << stage, stride, device);
-                channels = block.channels;
-                blocks.push(block);
-            }
-        }
-        let classifier = LinearConfig::new(channels, self.num_classes).init(device);
-        // Burn draws a parameter when it is first used. Drawing it now makes the weights depend on
-        // the seed alone and not on what else is drawn between making and using the network.
-        classifier.weight.val();
-        classifier.bias.as_ref().map(|bias| bias.val());
+        let total = self.blocks.iter().sum();
+        let (mut input, mut index) = (self.width, 0);
+        let mut stages = (0..4).map(|stage| {
+            let count = self.blocks.get(stage).copied().unwrap_or(0);
+            let blocks = (0..count).map(|first| {
+                let stride = if stage > 0 && first == 0 { 2 } else { 1 };
+                let drop_path = DropPath::of_block(self.stochastic_depth, index, total);
+                let block = Block::new(self, input, self.width << stage, stride, drop_path, device);
+                (input, index) = (block.channels, index + 1);
+                block
+            });
+            blocks.collect()
+        });
+        let mut stage = || stages.next().expect("there are four");
+        let [layer1, layer2, layer3, layer4] = [stage(), stage(), stage(), stage()];
+        drop(stages);
         Ok(ResNet {
-            stem,
-            pool,
-            blocks,
-            classifier,
+            conv1: conv([self.channels, self.width], kernel, stride, 1, device),
+            bn1: norm(self.width, device),
+            pool: Pool::new(self),
+            layer1,
+            layer2,
+            layer3,
+            layer4,
+            fc: linear(input, self.num_classes, device),
         })
     }
 
@@ -270,54 +345,108 @@ impl ResNetConfig {
             ("num_classes", self.num_classes),
             ("channels", self.channels),
             ("width", self.width),
+            ("widening", self.widening),
+            ("groups", self.groups),
         ])?;
-        if (1..=8).contains(&self.blocks.len()) && !self.blocks.contains(&0) {
+        ModelError::check_stochastic_depth(self.stochastic_depth)?;
+        if !(self.width * self.widening).is_multiple_of(self.groups) {
+            let expected = format!("a divisor of {}", self.width * self.widening);
+            return Err(ModelError::argument("groups", self.groups, expected));
+        }
+        if (1..=4).contains(&self.blocks.len()) && !self.blocks.contains(&0) {
             Ok(())
         } else {
             let value = format!("{:?}", self.blocks);
-            let expected = "1 to 8 numbers of at least 1";
+            let expected = "1 to 4 numbers of at least 1";
             Err(ModelError::argument("blocks", value, expected))
         }
     }
 }
 
 impl ResNet {
-    /// Logits `[N, K]` of images `[N, C, H, W]`.
-    ///
-    /// # Panics
-    /// Where `C` is not the number of channels that the network was made for.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = (self.blocks.iter()).fold(self.enter(images), |x, block| block.forward(x));
-        self.classifier.forward(global_mean(x))
+    /// The blocks of each stage.
+    fn stages(&self) -> [&[Block]; 4] {
+        [&self.layer1, &self.layer2, &self.layer3, &self.layer4].map(Vec::as_slice)
     }
 
     /// Applies the layers in front of the blocks.
     fn enter(&self, images: Tensor<4>) -> Tensor<4> {
-        let x = self.stem.forward_relu(images);
-        match &self.pool {
-            Some(pool) => pool.forward(x),
-            None => x,
-        }
+        let x = self.conv1.forward_norm_relu(images, &self.bn1);
+        self.pool.forward(x)
     }
 }
 
-impl Network for ResNet {
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        Self::forward(self, images)
+impl Classifier for ResNet {
+    fn features(&self, images: Tensor<4>) -> Features {
+        let blocks = self.stages().into_iter().flatten();
+        let map = blocks.fold(self.enter(images), |x, block| block.forward(x));
+        map.into()
+    }
+
+    fn pool(&self, features: Features) -> Tensor<2> {
+        global_mean(features.map)
+    }
+
+    fn head(&self) -> &Linear {
+        &self.fc
+    }
+
+    fn set_head(&mut self, head: Linear) {
+        self.fc = head;
+    }
+}
+
+network!(ResNet);
+
+/// The pooling between the first convolution and the blocks.
+#[derive(Module, Debug)]
+struct Pool {
+    max: Option<MaxPool2d>,
+    is_blurred: bool,
+}
+
+impl Pool {
+    fn new(config: &ResNetConfig) -> Self {
+        let stride = if config.blur_pool { 1 } else { 2 };
+        let max = MaxPool2dConfig::new([3, 3])
+            .with_strides([stride, stride])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
+        Self {
+            max: (config.input == ResNetInput::Large).then(|| max.init().into()),
+            is_blurred: config.blur_pool,
+        }
+    }
+
+    fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        match &self.max {
+            None => images,
+            Some(max) if self.is_blurred => blur(max.forward(images), 2),
+            Some(max) => max.forward(images),
+        }
     }
 }
 
 /// Convolutions, and a shortcut around them.
 #[derive(Module, Debug)]
 struct Block {
-    /// The convolutions, in order.
-    body: Vec<ConvNorm>,
-    /// Convolution of the shortcut, where it has one.
-    projection: Option<ConvNorm>,
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+    /// The third layer of a bottleneck.
+    conv3: Option<Conv2d>,
+    bn3: Option<BatchNorm>,
+    /// The layer of the shortcut, where it has one.
+    downsample: Option<(Conv2d, BatchNorm)>,
+    drop_path: Option<DropPath>,
+    blur_pool: bool,
     stride: usize,
     /// Number of channels that come out.
     channels: usize,
 }
+
+/// The least number of input channels of a convolution in front of which images are blurred.
+const LEAST_BLURRED: usize = 16;
 
 impl Block {
     fn new(
@@ -325,76 +454,82 @@ impl Block {
         input: usize,
         width: usize,
         stride: usize,
+        drop_path: Option<DropPath>,
         device: &Device,
     ) -> Self {
         let output = config.block.channels(width);
-        let conv = |channels, kernel, stride| ConvNorm::new(channels, kernel, stride, device);
-        let mut body = match config.block {
-            ResNetBlock::Basic => {
-                vec![conv([input, width], 3, stride), conv([width, output], 3, 1)]
-            }
-            ResNetBlock::Bottleneck => vec![
-                conv([input, width], 1, 1),
-                conv([width, width], 3, stride),
-                conv([width, output], 1, 1),
-            ],
+        let inner = match config.block {
+            ResNetBlock::Basic => width,
+            ResNetBlock::Bottleneck => width * config.widening,
         };
-        if let (true, Some(last)) = (config.zero_init_residual, body.last_mut()) {
-            last.norm.gamma = Initializer::Zeros.init([output], device);
-        }
-        let has_projection = config.input == ResNetInput::Large && (input != output || stride != 1);
+        let (conv1, conv2, conv3) = match config.block {
+            ResNetBlock::Basic => (
+                conv([input, inner], 3, stride, 1, device),
+                conv([inner, output], 3, 1, 1, device),
+                None,
+            ),
+            ResNetBlock::Bottleneck => (
+                conv([input, inner], 1, 1, 1, device),
+                conv([inner, inner], 3, stride, config.groups, device),
+                Some(conv([inner, output], 1, 1, 1, device)),
+            ),
+        };
+        let last_norm = || {
+            let mut norm = norm(output, device);
+            if config.zero_init_residual {
+                norm.gamma = Initializer::Zeros.init([output], device);
+            }
+            norm
+        };
+        let is_bottleneck = conv3.is_some();
+        let has_downsample = config.input == ResNetInput::Large && (input != output || stride != 1);
         Self {
-            body,
-            projection: has_projection.then(|| conv([input, output], 1, stride)),
+            conv1,
+            bn1: norm(inner, device),
+            conv2,
+            bn2: if is_bottleneck {
+                norm(inner, device)
+            } else {
+                last_norm()
+            },
+            conv3,
+            bn3: is_bottleneck.then(last_norm),
+            downsample: has_downsample.then(|| {
+                (
+                    conv([input, output], 1, stride, 1, device),
+                    norm(output, device),
+                )
+            }),
+            drop_path,
+            blur_pool: config.blur_pool,
             stride,
             channels: output,
         }
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let shortcut = match &self.projection {
-            Some(projection) => projection.forward(input.clone()),
+        let shortcut = match &self.downsample {
+            Some((conv, norm)) => conv.forward_norm(self.blurred(input.clone(), conv), norm),
             None => subsample(input.clone(), [self.stride; 2], self.channels),
         };
-        let (last, first) = self.body.split_last().expect("a block has convolutions");
-        let x = first.iter().fold(input, |x, layer| layer.forward_relu(x));
-        last.conv.forward_norm_add_relu(x, &last.norm, shortcut)
-    }
-}
-
-/// A convolution without bias, padded by half its kernel, and the normalisation of its output.
-#[derive(Module, Debug)]
-struct ConvNorm {
-    conv: Conv2d,
-    norm: BatchNorm,
-}
-
-impl ConvNorm {
-    fn new(channels: [usize; 2], kernel: usize, stride: usize, device: &Device) -> Self {
-        let pad = kernel / 2;
-        let conv = Conv2dConfig::new(channels, [kernel, kernel])
-            .with_stride([stride, stride])
-            .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
-            .with_bias(false)
-            .with_initializer(Initializer::KaimingNormal {
-                gain: std::f64::consts::SQRT_2,
-                fan_out_only: true,
-            })
-            .init(device);
-        // Drawn now, as `ResNetConfig::init` explains.
-        conv.weight.val();
-        Self {
-            conv: conv.into(),
-            norm: BatchNormConfig::new(channels[1]).init(device).into(),
+        let x = self.blurred(input, &self.conv1);
+        let x = self.conv1.forward_norm_relu(x, &self.bn1);
+        let x = self.blurred(x, &self.conv2);
+        let (x, last, norm) = match (&self.conv3, &self.bn3) {
+            (Some(conv3), Some(bn3)) => (self.conv2.forward_norm_relu(x, &self.bn2), conv3, bn3),
+            _ => (x, &self.conv2, &self.bn2),
+        };
+        match &self.drop_path {
+            None => last.forward_norm_add_relu(x, norm, shortcut),
+            Some(drop_path) => relu(drop_path.forward(last.forward_norm(x, norm)) + shortcut),
         }
     }
 
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.conv.forward_norm(input, &self.norm)
-    }
-
-    fn forward_relu(&self, input: Tensor<4>) -> Tensor<4> {
-        self.conv.forward_norm_relu(input, &self.norm)
+    /// The input of a convolution, blurred where the network has that.
+    fn blurred(&self, images: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
+        let is_blurred =
+            self.blur_pool && conv.stride != [1, 1] && images.dims()[1] >= LEAST_BLURRED;
+        if is_blurred { blur(images, 1) } else { images }
     }
 }
 
@@ -419,15 +554,22 @@ mod tests {
             (ResNetConfig::resnet34(10), 224, &plain),
             (ResNetConfig::resnet50(10), 224, &bottleneck),
         ] {
-            let model = config.init(&device).unwrap();
-            let mut x = model.enter(Tensor::zeros([1, 3, size, size], &device));
-            let mut blocks = model.blocks.iter();
-            assert_eq!(config.blocks.len(), stages.len());
-            for (&count, stage) in config.blocks.iter().zip(stages) {
-                x = (blocks.by_ref().take(count)).fold(x, |x, block| block.forward(x));
-                assert_eq!(x.dims()[1..], stage[..], "{config}");
+            for blur_pool in [false, true] {
+                let config = config.clone().with_blur_pool(blur_pool);
+                let model = config.init(&device).unwrap();
+                let mut x = model.enter(Tensor::zeros([1, 3, size, size], &device));
+                let blocks = model
+                    .stages()
+                    .into_iter()
+                    .filter(|blocks| !blocks.is_empty());
+                let mut found = Vec::new();
+                for stage in blocks {
+                    x = stage.iter().fold(x, |x, block| block.forward(x));
+                    let [_, channels, height, width] = x.dims();
+                    found.push([channels, height, width]);
+                }
+                assert_eq!(found, stages, "{config}");
             }
-            assert!(blocks.next().is_none());
         }
     }
 }

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::{self, PaddingConfig2d};
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
+use burn::tensor::module;
 use burn::tensor::ops::ConvOptions;
 #[cfg(feature = "flex")]
 use burn::{backend::Dispatch, tensor::DType};
@@ -56,15 +56,8 @@ impl Conv2d {
     /// Where the shapes do not match or the kernel does not fit into the images, as Burn does.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let options = self.options(&images);
-        let weight = self.weight.val();
         let bias = self.bias.as_ref().map(|bias| bias.val());
-        #[cfg(feature = "flex")]
-        if self.has_kernels(&images) {
-            let bias = bias.map(Tensor::into_dispatch).into();
-            let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
-            return Tensor::from_dispatch(Dispatch::fast_conv2d(images, weight, bias, options));
-        }
-        conv2d(images, weight, bias, options)
+        conv2d(images, self.weight.val(), bias, options)
     }
 
     /// Convolves images and normalises the result, which for inference is one pass.
@@ -108,7 +101,9 @@ impl Conv2d {
         has_relu: bool,
     ) -> Tensor<4> {
         #[cfg(feature = "flex")]
-        if self.has_kernels(&images) && norm.is_plain(&images, residual.as_ref()) && self.is_plain()
+        if has_conv_kernels(&images, &self.weight.val(), self.groups)
+            && norm.is_plain(&images, residual.as_ref())
+            && self.is_plain()
         {
             let options = self.options(&images);
             let conv = crate::flex::conv(images.dims(), self.weight.dims(), &options);
@@ -145,14 +140,35 @@ impl Conv2d {
         let padding = padding(&self.padding, size, self.kernel_size, self.stride);
         ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups)
     }
+}
 
-    /// Whether the kernels of this crate can run and are faster: a group has enough output channels for
-    /// a vector, or each channel is convolved by itself.
+/// Convolves images `[N, C, H, W]` with weights `[O, C / groups, h, w]` to `[N, O, H', W']`, and adds a
+/// number to each output channel.
+///
+/// # Panics
+///
+/// Where the shapes do not match or the kernel does not fit into the images, as Burn does.
+pub fn conv2d(
+    images: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    fn has_kernels(&self, images: &Tensor<4>) -> bool {
-        let [outputs, of_group, ..] = self.weight.dims();
-        let is_depthwise = of_group == 1 && outputs == self.groups;
-        let fills_vectors = self.groups == 1 || outputs / self.groups >= 8 || is_depthwise;
-        fills_vectors && self.weight.dtype() == DType::F32 && has_kernels(images)
+    if has_conv_kernels(&images, &weight, options.groups) {
+        let bias = bias.map(Tensor::into_dispatch).into();
+        let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
+        return Tensor::from_dispatch(Dispatch::fast_conv2d(images, weight, bias, options));
     }
+    module::conv2d(images, weight, bias, options)
+}
+
+/// Whether the kernels of this crate can run and are faster: a group has enough output channels for
+/// a vector, or each channel is convolved by itself.
+#[cfg(feature = "flex")]
+fn has_conv_kernels(images: &Tensor<4>, weight: &Tensor<4>, groups: usize) -> bool {
+    let [outputs, of_group, ..] = weight.dims();
+    let is_depthwise = of_group == 1 && outputs == groups;
+    let fills_vectors = groups == 1 || outputs / groups >= 8 || is_depthwise;
+    fills_vectors && weight.dtype() == DType::F32 && has_kernels(images)
 }

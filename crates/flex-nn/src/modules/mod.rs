@@ -4,7 +4,7 @@ mod conv;
 mod norm;
 mod pool;
 
-pub use conv::Conv2d;
+pub use conv::{Conv2d, conv2d};
 pub use norm::BatchNorm;
 pub use pool::{MaxPool2d, global_mean, subsample};
 
