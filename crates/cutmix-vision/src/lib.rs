@@ -6,11 +6,13 @@
 //! - [`Manifest`] records what a run was trained on and names what has changed since.
 //! - [`models`] makes a network from its name ([`ModelConfig`]) or from its own configuration
 //!   ([`ResNetConfig`]).
+//! - [`weights`] are those that others have published.
 //!
 //! Everything random is a function of a seed that the caller gives. Everything wrong with the data
 //! is a [`DataError`] that names the file or argument and what is accepted.
 //!
-//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images.
+//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images. The feature `hub` adds
+//! `weights::hub`, which downloads weights.
 
 #[cfg(all(doctest, feature = "fashion-mnist"))]
 #[doc = include_str!("../../../README.md")]
@@ -22,6 +24,7 @@ struct TrainerGuide;
 
 pub mod data;
 pub mod models;
+pub mod weights;
 
 #[cfg(feature = "fashion-mnist")]
 pub use data::fashion_mnist;
