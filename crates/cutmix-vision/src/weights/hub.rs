@@ -6,6 +6,7 @@ mod error;
 mod repository;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -171,16 +172,54 @@ impl Hub {
             list => list?,
         };
         let weights = repository.weights(&files)?;
-        let downloader = Downloader::new(self, &api, &repository, &commit);
+        let folder = self.folder(&repository).join("snapshots").join(&commit);
         // First the configuration: where the cache has weights, it has their configuration.
+        let mut wanted = vec![weights];
         if files.iter().any(|file| file == CONFIG) {
-            downloader.bring(CONFIG, progress)?;
+            wanted.insert(0, CONFIG);
         }
-        downloader.bring(weights, progress)?;
-        let cache = Cache::new(self.cache.clone()).repo(repository.repo());
-        let written = cache.create_ref(&commit);
-        written.map_err(|source| HubError::io(&self.cache, source))?;
-        HubFiles::open(&cache.pointer_path(&commit), weights, commit)
+        if !wanted.iter().all(|file| folder.join(file).exists()) {
+            let _lock = self.lock(&repository)?;
+            let downloader = Downloader::new(self, &api, &repository, &commit);
+            for file in wanted {
+                downloader.bring(file, progress)?;
+            }
+        }
+        if self.commit_of(&repository).as_ref() != Some(&commit) {
+            let cache = Cache::new(self.cache.clone()).repo(repository.repo());
+            let written = cache.create_ref(&commit);
+            written.map_err(|source| HubError::io(&self.cache, source))?;
+        }
+        HubFiles::open(&folder, weights, commit)
+    }
+
+    /// The folder of a repository in the cache.
+    fn folder(&self, repository: &Repository) -> PathBuf {
+        self.cache.join(repository.repo().folder_name())
+    }
+
+    /// Waits until no other process of this program downloads from the repository, and keeps others
+    /// waiting until the file is dropped.
+    fn lock(&self, repository: &Repository) -> Result<File, HubError> {
+        let folder = self.cache.join(".locks");
+        let path = folder.join(format!("{}.lock", repository.repo().folder_name()));
+        let lock = || {
+            std::fs::create_dir_all(&folder)?;
+            let file = File::create(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map_err(|source| HubError::io(&path, source))
+    }
+
+    /// The commit that the revision named when it was last fetched.
+    fn commit_of(&self, repository: &Repository) -> Option<String> {
+        let path = self
+            .folder(repository)
+            .join("refs")
+            .join(&repository.revision);
+        let commit = std::fs::read_to_string(path).ok()?;
+        Some(commit.trim().to_owned())
     }
 
     fn api(&self) -> Result<Api, HubError> {
@@ -231,10 +270,10 @@ impl Hub {
 
     /// The weights that an earlier fetch has left in the cache.
     fn cached(&self, repository: &Repository) -> Result<Option<HubFiles>, HubError> {
-        let folder = self.cache.join(repository.repo().folder_name());
-        let named = std::fs::read_to_string(folder.join("refs").join(&repository.revision));
-        let commit = named.map_or_else(|_| repository.revision.clone(), |it| it.trim().to_owned());
-        let snapshot = folder.join("snapshots").join(&commit);
+        let commit = self
+            .commit_of(repository)
+            .unwrap_or_else(|| repository.revision.clone());
+        let snapshot = self.folder(repository).join("snapshots").join(&commit);
         let Ok(entries) = std::fs::read_dir(&snapshot) else {
             return Ok(None);
         };

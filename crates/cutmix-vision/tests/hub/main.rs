@@ -215,6 +215,25 @@ fn a_connection_that_breaks_always_keeps_what_has_arrived_for_the_next_fetch() {
 }
 
 #[test]
+fn fetches_at_the_same_time_download_once() {
+    let (server, cache) = (server(), cache());
+    let hub = hub(&server, &cache);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| fetch(&hub, ID).unwrap());
+        }
+    });
+    let state = server.state();
+    let downloads = state.downloads().into_iter();
+    assert_eq!(
+        downloads
+            .filter(|request| request.contains("/storage/"))
+            .count(),
+        1
+    );
+}
+
+#[test]
 fn a_part_that_is_too_long_is_thrown_away() {
     let (server, cache) = (server(), cache());
     server.state().drops = usize::MAX;
@@ -346,6 +365,17 @@ fn weights_that_are_not_in_one_file_are_refused() {
         assert!(error.to_string().ends_with(expected), "{error}");
         assert_eq!(files(cache.path()), Vec::<PathBuf>::new());
     }
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_named() {
+    let (server, cache) = (server(), cache());
+    let path = cache.path().join("file");
+    std::fs::write(&path, "no folder").unwrap();
+    let hub = Hub::new(&path).with_endpoint(&server.endpoint());
+    let error = fetch(&hub, ID).unwrap_err();
+    let expected = format!("cannot use the cache at {}", path.display());
+    assert!(error.to_string().starts_with(&expected), "{error}");
 }
 
 /// A hub with the repository `a/b` of files with these names.
