@@ -1,12 +1,12 @@
 //! Weights of the Hugging Face Hub, downloaded once and kept in the folder that its Python library
 //! uses, too.
 
+mod cache;
 mod download;
 mod error;
 mod repository;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -193,35 +193,6 @@ impl Hub {
         HubFiles::open(&folder, weights, commit)
     }
 
-    /// The folder of a repository in the cache.
-    fn folder(&self, repository: &Repository) -> PathBuf {
-        self.cache.join(repository.repo().folder_name())
-    }
-
-    /// Waits until no other process of this program downloads from the repository, and keeps others
-    /// waiting until the file is dropped.
-    fn lock(&self, repository: &Repository) -> Result<File, HubError> {
-        let folder = self.cache.join(".locks");
-        let path = folder.join(format!("{}.lock", repository.repo().folder_name()));
-        let lock = || {
-            std::fs::create_dir_all(&folder)?;
-            let file = File::create(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        lock().map_err(|source| HubError::io(&path, source))
-    }
-
-    /// The commit that the revision named when it was last fetched.
-    fn commit_of(&self, repository: &Repository) -> Option<String> {
-        let path = self
-            .folder(repository)
-            .join("refs")
-            .join(&repository.revision);
-        let commit = std::fs::read_to_string(path).ok()?;
-        Some(commit.trim().to_owned())
-    }
-
     fn api(&self) -> Result<Api, HubError> {
         let token = self.token.as_ref().map(|token| token.trim().to_owned());
         ApiBuilder::from_cache(Cache::new(self.cache.clone()))
@@ -266,24 +237,6 @@ impl Hub {
         }
         let files = info.siblings.into_iter().map(|file| file.rfilename);
         Ok((info.sha, files.collect()))
-    }
-
-    /// The weights that an earlier fetch has left in the cache.
-    fn cached(&self, repository: &Repository) -> Result<Option<HubFiles>, HubError> {
-        let commit = self
-            .commit_of(repository)
-            .unwrap_or_else(|| repository.revision.clone());
-        let snapshot = self.folder(repository).join("snapshots").join(&commit);
-        let Ok(entries) = std::fs::read_dir(&snapshot) else {
-            return Ok(None);
-        };
-        let names = entries.flatten().filter(|entry| entry.path().exists());
-        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-        let files: Vec<_> = names.collect();
-        match repository.weights(&files) {
-            Ok(weights) => HubFiles::open(&snapshot, weights, commit).map(Some),
-            Err(_) => Ok(None),
-        }
     }
 
     /// Does `work` until it succeeds, or fails for good, or has failed as often as it is tried.

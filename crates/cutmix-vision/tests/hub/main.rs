@@ -4,6 +4,7 @@ mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use cutmix_vision::weights::hub::{Hub, HubError, HubFiles};
@@ -216,21 +217,20 @@ fn a_connection_that_breaks_always_keeps_what_has_arrived_for_the_next_fetch() {
 
 #[test]
 fn fetches_at_the_same_time_download_once() {
-    let (server, cache) = (server(), cache());
-    let hub = hub(&server, &cache);
+    let (server, cache) = (serving(&["model.safetensors"]), cache());
+    let (hub, start) = (hub(&server, &cache), Barrier::new(4));
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| fetch(&hub, ID).unwrap());
+            scope.spawn(|| {
+                start.wait();
+                fetch(&hub, "a/b").unwrap()
+            });
         }
     });
     let state = server.state();
     let downloads = state.downloads().into_iter();
-    assert_eq!(
-        downloads
-            .filter(|request| request.contains("/storage/"))
-            .count(),
-        1
-    );
+    let downloads = downloads.filter(|request| request.contains("/storage/"));
+    assert_eq!(downloads.count(), 1);
 }
 
 #[test]
