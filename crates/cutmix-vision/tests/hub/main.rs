@@ -44,7 +44,7 @@ fn cache() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// All files in a folder and the folders in it that are not empty and no bookkeeping.
+/// All files in a folder and in the folders in it.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
