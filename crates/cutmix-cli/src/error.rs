@@ -45,6 +45,9 @@ pub enum Error {
     Model(ModelError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] cutmix_vision::weights::hub::HubError),
     /// Weights of which neither their names nor anything beside them says what network they are of.
     #[error(
         "the weights in {} are those of none of the networks that `cutmix train --help` lists; name the \

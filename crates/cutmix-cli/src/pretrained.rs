@@ -3,10 +3,14 @@
 use std::path::Path;
 
 use cutmix_vision::models::{self, Architecture};
+#[cfg(feature = "hub")]
+use cutmix_vision::weights::hub::Hub;
 use cutmix_vision::weights::{Head, Loaded, Weights};
 use cutmix_vision::{AnyNetwork, Normalize};
 
 use crate::error::Error;
+#[cfg(feature = "hub")]
+use crate::progress::downloading;
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::Settings;
 use crate::terminal::count;
