@@ -27,7 +27,7 @@ pub fn label_table(scores: &LabelScores, chosen_on: &LabelScores, classes: &[Str
             100.0 * average,
             100.0 * at.precision,
             100.0 * at.recall,
-            100.0 * at.f1(),
+            100.0 * at.f1,
         ));
     }
 }
