@@ -74,11 +74,10 @@ impl Page {
     /// Fills a box of this width and height with its top left at `(x, y)`. What is beyond the page is
     /// left out.
     pub fn fill(&mut self, (x, y): (usize, usize), size: (usize, usize), color: RGBColor) {
-        let right = (x + size.0).min(self.width);
-        for row in y..(y + size.1).min(self.height) {
-            let pixels = &mut self.pixels[3 * (row * self.width + x.min(right))..]
-                [..3 * right.saturating_sub(x)];
-            for pixel in pixels.chunks_exact_mut(3) {
+        let (width, height) = size;
+        let rows = self.pixels.chunks_exact_mut(3 * self.width);
+        for row in rows.skip(y).take(height) {
+            for pixel in row.chunks_exact_mut(3).skip(x).take(width) {
                 pixel.copy_from_slice(&[color.0, color.1, color.2]);
             }
         }

@@ -1,7 +1,7 @@
 //! The picture of a confusion matrix.
 
 use cutmix_train::ConfusionMatrix;
-use plotters::prelude::RGBColor;
+use plotters::prelude::{RGBColor, WHITE};
 
 use super::chart::{BLUE, ORANGE};
 use super::evaluation::SingleLabel;
@@ -25,14 +25,15 @@ const LINE: usize = 26;
 const NAME: usize = 220;
 const GAP: usize = 6;
 /// The least room for the title.
-const LEAST_WIDTH: usize = 620;
+const LEAST_WIDTH: usize = 720;
 
 /// The shares that the key of the colours shows.
 const KEY: [f64; 6] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0];
 const SWATCH: usize = 18;
 
 /// Draws a cell for each class and each class that its images were predicted as, as a PNG file. With
-/// many classes, first the counts and then the names are left out, and then neighbouring classes share a cell.
+/// many classes, first the counts and then the names are left out, and then neighbouring classes share
+/// a cell.
 pub fn png(title: &str, result: &SingleLabel) -> Result<Vec<u8>> {
     let names: Vec<_> = result
         .classes
@@ -104,6 +105,15 @@ impl Layout {
         }
     }
 
+    /// The colour of a cell with this share of its row, on white.
+    fn color(&self, is_right: bool, share: f64) -> RGBColor {
+        // Small shares are to be seen, also where a cell has few pixels.
+        let cover = share.powf(if self.cell < 8 { 0.25 } else { 0.5 });
+        let color = if is_right { BLUE } else { ORANGE };
+        let mix = |ink: u8| (255.0 + (f64::from(ink) - 255.0) * cover).round() as u8;
+        RGBColor(mix(color.0), mix(color.1), mix(color.2))
+    }
+
     /// The number of cells in a row.
     fn cells(&self) -> usize {
         self.classes.div_ceil(self.shared)
@@ -128,7 +138,7 @@ impl Layout {
         if self.name_size.is_none() {
             let classes = grouped(self.classes);
             lines.push(format!(
-                "{classes} classes, too many for their names: numbers are rows of confusion.csv."
+                "{classes} classes, too many for their names: the numbers are their rows in confusion.csv."
             ));
         }
         if self.shared > 1 {
@@ -141,39 +151,15 @@ impl Layout {
     }
 }
 
-/// A cell of the picture: a count, its share of the images of its row, and whether it is right.
-struct Cell {
-    count: usize,
-    share: f64,
-    is_right: bool,
-}
-
-impl Cell {
-    fn new(matrix: &ConfusionMatrix, layout: &Layout, row: usize, column: usize) -> Self {
-        let classes = |cell: usize| {
-            let first = cell * layout.shared;
-            first..(first + layout.shared).min(layout.classes)
-        };
-        let rows = || classes(row).map(|class| matrix.row(class));
-        let count = rows().flat_map(|counts| &counts[classes(column)]).sum();
-        let total: usize = rows().flatten().sum();
-        Self {
-            count,
-            share: count as f64 / total.max(1) as f64,
-            is_right: row == column,
+/// The counts in the cells, row by row.
+fn counts(matrix: &ConfusionMatrix, layout: &Layout) -> Vec<Vec<usize>> {
+    let mut counts = vec![vec![0; layout.cells()]; layout.cells()];
+    for class in 0..layout.classes {
+        for (predicted, count) in matrix.row(class).iter().enumerate() {
+            counts[class / layout.shared][predicted / layout.shared] += count;
         }
     }
-
-    fn color(&self) -> RGBColor {
-        shade(if self.is_right { BLUE } else { ORANGE }, self.share)
-    }
-}
-
-/// `color` on white. The square root makes small shares visible.
-fn shade(color: RGBColor, share: f64) -> RGBColor {
-    let cover = share.sqrt();
-    let mix = |ink: u8| (255.0 + (f64::from(ink) - 255.0) * cover).round() as u8;
-    RGBColor(mix(color.0), mix(color.1), mix(color.2))
+    counts
 }
 
 fn draw_cells(page: &mut Page, layout: &Layout, matrix: &ConfusionMatrix) {
@@ -182,24 +168,22 @@ fn draw_cells(page: &mut Page, layout: &Layout, matrix: &ConfusionMatrix) {
     let frame = RGBColor(205, 205, 212);
     let outer = layout.side() + 2 + line;
     page.fill((layout.left - 1, layout.top - 1), (outer, outer), frame);
-    for row in 0..layout.cells() {
-        for column in 0..layout.cells() {
-            let cell = Cell::new(matrix, layout, row, column);
+    for (row, counts) in counts(matrix, layout).iter().enumerate() {
+        let total: usize = counts.iter().sum();
+        for (column, &count) in counts.iter().enumerate() {
+            let share = count as f64 / total.max(1) as f64;
             let x = layout.left + column * layout.cell;
             let y = layout.top + row * layout.cell;
             let side = layout.cell - line;
-            page.fill((x + line, y + line), (side, side), cell.color());
+            let color = layout.color(row == column, share);
+            page.fill((x + line, y + line), (side, side), color);
             if let Some(size) = layout.count_size
-                && cell.count > 0
+                && count > 0
             {
-                let text = grouped(cell.count);
+                let text = grouped(count);
                 let indent = layout.cell.saturating_sub(text_width(size, &text)) / 2;
                 let at = (x + indent, y + (layout.cell - size) / 2 - 1);
-                let ink = if cell.share > 0.4 {
-                    RGBColor(255, 255, 255)
-                } else {
-                    INK
-                };
+                let ink = if share > 0.4 { WHITE } else { INK };
                 page.text(at, size, ink, &text);
             }
         }
@@ -210,7 +194,7 @@ fn draw_cells(page: &mut Page, layout: &Layout, matrix: &ConfusionMatrix) {
 fn draw_names(page: &mut Page, layout: &Layout, names: &[&str]) {
     let middle = layout.side() / 2;
     let (rows, columns) = ("class", "predicted as");
-    let end = (layout.top + middle + text_width(TEXT, rows) / 2).max(layout.top);
+    let end = layout.top + middle + text_width(TEXT, rows) / 2;
     page.vertical_text((MARGIN - 4, end), TEXT, FAINT, rows);
     let start = (layout.left + middle).saturating_sub(text_width(TEXT, columns) / 2);
     page.text((start, MARGIN + LINE + 4), TEXT, FAINT, columns);
@@ -230,8 +214,11 @@ fn draw_names(page: &mut Page, layout: &Layout, names: &[&str]) {
             }
         }
         None => {
+            let distance = |step: &usize| step * layout.cell / layout.shared;
+            let steps = [20, 50, 100, 200, 500, 1000, 2000];
+            let step = steps.into_iter().find(|step| distance(step) >= 60);
+            let step = step.unwrap_or(5000);
             // Rows of the table are counted from 1.
-            let step = if layout.classes > 400 { 100 } else { 20 };
             for number in (step..=layout.classes).step_by(step) {
                 label(number - 1, TEXT, &number.to_string());
             }
@@ -242,16 +229,16 @@ fn draw_names(page: &mut Page, layout: &Layout, names: &[&str]) {
 /// Writes what the colours mean, and what was left out.
 fn draw_foot(page: &mut Page, layout: &Layout) {
     let mut y = layout.top + layout.side() + 2 * GAP;
-    for (color, what) in [(BLUE, "right"), (ORANGE, "wrong")] {
+    for (is_right, what) in [(true, "right"), (false, "wrong")] {
         page.text((MARGIN, y), TEXT, INK, what);
         let mut x = MARGIN + 60;
         for share in KEY {
-            page.fill((x, y), (SWATCH, SWATCH), shade(color, share));
+            page.fill((x, y), (SWATCH, SWATCH), layout.color(is_right, share));
             let text = format!("{} %", 100.0 * share);
             page.text((x + SWATCH + GAP, y), TEXT, INK, &text);
             x += SWATCH + 70;
         }
-        if what == "right" {
+        if is_right {
             page.text((x, y), TEXT, FAINT, "of the row");
         }
         y += LINE;
@@ -261,3 +248,7 @@ fn draw_foot(page: &mut Page, layout: &Layout) {
         y += LINE;
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/confusion.rs"]
+mod tests;

@@ -155,9 +155,9 @@ fn folder_name(set: Split, other: Option<&Path>) -> String {
     };
     // Of `.` or `..` only the absolute path has a name.
     let absolute = data.canonicalize();
-    let stem = absolute.as_deref().unwrap_or(data).file_stem();
-    let stem = stem.unwrap_or("data".as_ref()).to_string_lossy();
-    format!("{stem}-{set}")
+    let name = absolute.as_deref().unwrap_or(data).file_name();
+    let name = name.unwrap_or("data".as_ref()).to_string_lossy();
+    format!("{name}-{set}")
 }
 
 /// The network that is measured.

@@ -211,3 +211,7 @@ pub fn named(
     }
     images
 }
+
+#[cfg(test)]
+#[path = "../../../tests/unit/evaluation.rs"]
+mod tests;

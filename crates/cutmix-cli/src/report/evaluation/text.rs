@@ -9,7 +9,9 @@ use crate::terminal::{count, line, list, padded, width};
 const HEAD: &str = "class";
 const MACRO: &str = "macro average";
 const WEIGHTED: &str = "weighted average";
-/// The columns of `percentages`.
+const TRAINED_ON: &str = "            The network was trained on these images, so it may know wrong labels by \
+                          heart.";
+/// The heads of the columns of scores.
 const SCORES: &str = "precision    recall  F1 score";
 
 impl Evaluation {
@@ -30,9 +32,7 @@ impl Evaluation {
                 line("");
                 result.print_findings();
                 if self.is_trained_on && !result.label_errors.is_empty() {
-                    line(
-                        "            The network was trained on these images, so it may know wrong labels by heart.",
-                    );
+                    line(TRAINED_ON);
                 }
             }
             Outcome::MultiLabel(result) => {
@@ -56,12 +56,8 @@ impl SingleLabel {
             "{}  images  {SCORES}  most often taken for",
             padded(HEAD, widest)
         ));
-        for (class, row) in self
-            .classes
-            .iter()
-            .enumerate()
-            .filter(|(_, row)| row.images > 0)
-        {
+        let rows = self.classes.iter().enumerate();
+        for (class, row) in rows.filter(|(_, row)| row.images > 0) {
             let name = padded(&row.class, widest);
             let (images, scores) = (row.images, percentages(&row.scores));
             let other = self.most_often_taken_for(class);
@@ -124,7 +120,7 @@ impl SingleLabel {
             format!("{name}: {predicted} ({probability:.2} %), labelled {class}")
         });
         let what = count(self.label_errors.len(), "image")
-            + " likely labelled wrongly (confident learning), the least probable labels:";
+            + " may be labelled wrongly (confident learning), the least probable labels:";
         list("labels", &what, &self.label_errors, |image| {
             let ImagePrediction { name, class, .. } = image;
             let likely = image.likely_class.as_deref().unwrap_or_default();
@@ -134,6 +130,7 @@ impl SingleLabel {
     }
 }
 
+/// The scores as columns of percentages.
 fn percentages(scores: &ClassScores) -> String {
     let ClassScores {
         precision,
