@@ -196,9 +196,27 @@ impl RunFolder {
         self.path.join("batch.png")
     }
 
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// What algorithms logged for batches.
+    pub fn batches(&self) -> PathBuf {
+        self.path.join("batches.csv")
+    }
+
+    /// The folder of all evaluations.
+    pub fn evaluations(&self) -> PathBuf {
+        self.path.join("eval")
+    }
+
     /// The folder of an evaluation of this name.
     pub fn evaluation(&self, name: &str) -> PathBuf {
-        self.path.join("eval").join(name)
+        self.evaluations().join(name)
+    }
+
+    fn given(&self) -> PathBuf {
+        self.path.join("given.toml")
     }
 
     fn manifest(&self) -> PathBuf {
@@ -243,6 +261,17 @@ impl RunFolder {
 
     pub fn write_settings(&self, settings: &Settings) -> Result<(), Error> {
         write_whole(&self.config(), settings.to_toml().as_bytes())
+    }
+
+    /// Writes which of the settings were given; the others were filled in.
+    pub fn write_given(&self, given: &toml::Table) -> Result<(), Error> {
+        let text = format!("# Settings that were given; config.toml has all.\n{given}");
+        write_whole(&self.given(), text.as_bytes())
+    }
+
+    /// The settings that were given, where that is known.
+    pub fn read_given(&self) -> Option<toml::Table> {
+        toml::from_str(&fs::read_to_string(self.given()).ok()?).ok()
     }
 
     pub fn read_manifest(&self) -> Result<Manifest, Error> {

@@ -278,6 +278,9 @@ impl Default for Settings {
     }
 }
 
+/// The start of a configuration file, in front of the version.
+const WRITTEN_BY: &str = "# Written by cutmix ";
+
 impl Settings {
     /// The settings of a configuration file, where there is one, with the options that were given on
     /// the command line in their place. `self` are the parsed options and `matches` their sources.
@@ -312,12 +315,18 @@ impl Settings {
     pub fn to_toml(&self) -> String {
         let version = env!("CARGO_PKG_VERSION");
         let settings = self.to_table();
-        format!(
-            "# Written by cutmix {version}. `cutmix train --config FILE` repeats the run.\n{settings}"
-        )
+        format!("{WRITTEN_BY}{version}. `cutmix train --config FILE` repeats the run.\n{settings}")
     }
 
-    fn to_table(&self) -> toml::Table {
+    /// The version of the program that wrote a configuration file, where one did.
+    pub fn written_by(path: &Path) -> Option<String> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let version = text.strip_prefix(WRITTEN_BY)?.split(". ").next()?;
+        Some(version.into())
+    }
+
+    /// All settings but those without a value, by their names.
+    pub fn to_table(&self) -> toml::Table {
         toml::Table::try_from(self).expect("paths were parsed from texts, and numbers fit TOML")
     }
 

@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Tensor};
 use clap::value_parser;
-use cutmix_vision::models::{Classifier, class_activation_map};
+use cutmix_vision::models::{Classifier, Features, class_activation_map};
 use cutmix_vision::{AnyNetwork, Image, Size, load_image, to_tensor};
 
 use crate::device;
@@ -131,9 +131,9 @@ impl Explainer {
         })?;
         let mut maps = Vec::new();
         for class in self.explained(&probabilities) {
-            let map = class_activation_map(&self.model, features.clone(), &[class])?;
-            let [_, height, width] = map.dims();
-            let heat = Heat::new(Size::new(height, width), read(map)?);
+            let [heat] = heat_maps(&self.model, features.clone(), &[class])?
+                .try_into()
+                .expect("there is one image");
             let probability = format!("{:.1} %", 100.0 * probabilities[class]);
             maps.push((vec![self.card.classes[class].clone(), probability], heat));
         }
@@ -155,6 +155,20 @@ impl Explainer {
         order.truncate(self.top);
         order
     }
+}
+
+/// The class activation maps of images with these features for a class each.
+pub fn heat_maps(
+    model: &AnyNetwork,
+    features: Features,
+    classes: &[usize],
+) -> Result<Vec<Heat>, Error> {
+    let maps = class_activation_map(model, features, classes)?;
+    let [_, height, width] = maps.dims();
+    let size = Size::new(height, width);
+    let values = read(maps)?;
+    let maps = values.chunks_exact(size.area());
+    Ok(maps.map(|map| Heat::new(size, map.to_vec())).collect())
 }
 
 fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error> {

@@ -14,9 +14,9 @@ use image::{ExtendedColorType, ImageFormat};
 use plotters::prelude::{BitMapBackend, RGBColor};
 
 pub use batch::{FirstBatch, tiles};
-pub use explanation::Explanation;
+pub use explanation::{Explanation, shown};
 pub use grid::{Grid, Row, Tile};
-pub use heat::Heat;
+pub use heat::{Heat, color};
 
 /// DejaVu Sans, which has the letters of many scripts, for class names.
 pub static FONT_FILE: &[u8] = include_bytes!("../../assets/DejaVuSans.ttf");
