@@ -24,6 +24,7 @@ const CARD: &str = "cutmix";
 
 const LOCK: &str = ".lock";
 const MANIFEST: &str = "manifest.json";
+const GIVEN: &str = "given.toml";
 /// What the names of temporary files begin with.
 const TEMPORARY: &str = ".cutmix-";
 
@@ -216,7 +217,7 @@ impl RunFolder {
     }
 
     fn given(&self) -> PathBuf {
-        self.path.join("given.toml")
+        self.path.join(GIVEN)
     }
 
     fn manifest(&self) -> PathBuf {
@@ -246,9 +247,14 @@ impl RunFolder {
         fs::read_to_string(self.metrics()).is_ok_and(|table| table.lines().count() > 1)
     }
 
-    /// Writes the manifest and then the settings, without which the folder is not that of a run: a
+    /// Writes the manifest, what was given, and then the settings, without which the folder is not that of a run: a
     /// process that is killed in between has not started one.
-    pub fn start(&self, settings: &Settings, manifest: &Manifest) -> Result<(), Error> {
+    pub fn start(
+        &self,
+        settings: &Settings,
+        given: &toml::Table,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
         self.remove_temporary();
         // Of millions of samples the text would be large.
         write_whole_with(&self.manifest(), |file| {
@@ -256,6 +262,7 @@ impl RunFolder {
             serde_json::to_writer(&mut file, manifest)?;
             file.flush()
         })?;
+        self.write_given(given)?;
         self.write_settings(settings)
     }
 
@@ -281,6 +288,12 @@ impl RunFolder {
             path,
             reason: error.to_string(),
         })
+    }
+
+    /// Removes the evaluations of an earlier model.
+    pub fn remove_evaluations(&self) {
+        // Those that cannot be removed are replaced by later ones of the same name.
+        let _ = fs::remove_dir_all(self.evaluations());
     }
 
     /// Removes what a process that was killed has left half written.
@@ -328,7 +341,7 @@ fn is_started(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         let is_temporary = name.to_string_lossy().starts_with(TEMPORARY);
-        if name != LOCK && name != MANIFEST && !is_temporary {
+        if name != LOCK && name != MANIFEST && name != GIVEN && !is_temporary {
             return Ok(true);
         }
     }

@@ -306,6 +306,20 @@ impl Settings {
         table
     }
 
+    /// The settings that were given on the command line or in a configuration file.
+    pub fn all_given(
+        &self,
+        matches: &ArgMatches,
+        file: Option<&Path>,
+    ) -> Result<toml::Table, Error> {
+        let mut given = match file {
+            Some(path) => read_table(path)?,
+            None => toml::Table::new(),
+        };
+        given.extend(self.given(matches));
+        Ok(given)
+    }
+
     /// Reads a configuration file.
     pub fn read(path: &Path) -> Result<Self, Error> {
         read(path, toml::Table::new())
@@ -517,13 +531,7 @@ fn read(path: &Path, given: toml::Table) -> Result<Settings, Error> {
         path: path.into(),
         reason,
     };
-    let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
-    let file: toml::Table = toml::from_str(&text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        wrong(format!("line {line}: {}", error.message()))
-    })?;
+    let file = read_table(path)?;
     let layered = || -> Result<toml::Table, config::ConfigError> {
         let (file, given) = (Config::try_from(&file)?, Config::try_from(&given)?);
         Config::builder()
@@ -541,6 +549,20 @@ fn read(path: &Path, given: toml::Table) -> Result<Settings, Error> {
                 .collect::<Vec<_>>()
                 .join(" "),
         )
+    })
+}
+
+/// Reads the table of a configuration file.
+fn read_table(path: &Path) -> Result<toml::Table, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        Error::Config {
+            path: path.into(),
+            reason: format!("line {line}: {}", error.message()),
+        }
     })
 }
 

@@ -14,10 +14,11 @@ use cutmix_train::{
 };
 use cutmix_vision::{
     AnyNetwork, Change, Changes, DataError, Dataset, ImageLoader, LoaderConfig, Manifest,
-    Normalize, OnBadImage, SkippedImage, Splits,
+    Normalize, OnBadImage, SkippedImage, Split, Splits,
 };
 use indicatif::ProgressBar;
 
+use super::eval::{Evaluated, Subject};
 use crate::class_weights::class_weights;
 #[cfg(feature = "dashboard")]
 use crate::dashboard::Dashboard;
@@ -27,7 +28,8 @@ use crate::error::Error;
 use crate::picture::FirstBatch;
 use crate::pretrained::Pretrained;
 use crate::progress::{self, Progress, counted, patiently};
-use crate::report::{curves, summary};
+use crate::report::batches::BatchNumbers;
+use crate::report::{curves, html, summary};
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::{Log, Resolved, Settings, in_order};
 use crate::signals::{STOPPED, stop_on_signals};
@@ -78,6 +80,7 @@ pub fn run(mut args: TrainArgs, matches: &ArgMatches) -> Result<ExitCode, Error>
 
 fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, Error> {
     let mut settings = args.settings.layer(matches, args.config.as_deref())?;
+    let given = args.settings.all_given(matches, args.config.as_deref())?;
     settings.check()?;
     settings.make_paths_absolute();
     let device = device::choose(&settings.device)?;
@@ -87,7 +90,7 @@ fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, 
     settings.device = device.name.clone();
     let prepared = Prepared::new(settings, splits, device, pretrained.as_ref())?;
     let folder = RunFolder::create(args.output.as_deref())?;
-    folder.start(&prepared.settings, &Manifest::of(&prepared.splits))?;
+    folder.start(&prepared.settings, &given, &Manifest::of(&prepared.splits))?;
     prepared.train(folder, None, view)
 }
 
@@ -222,7 +225,6 @@ struct Prepared {
     card: ModelCard,
     train: ImageLoader,
     val: Option<ImageLoader>,
-    test: Option<ImageLoader>,
     model: AnyNetwork,
     /// The weights that the run starts from, in lines.
     loaded: Option<Vec<String>>,
@@ -290,7 +292,6 @@ impl Prepared {
         Ok(Self {
             train: ImageLoader::train(splits.train.clone(), config)?,
             val: eval(&splits.val)?,
-            test: eval(&splits.test)?,
             loaded: (pretrained.zip(loaded))
                 .map(|(pretrained, loaded)| pretrained.describe(&loaded, card.classes.len())),
             model,
@@ -320,18 +321,16 @@ impl Prepared {
             checkpoint: from.as_ref(),
         });
         let (settings, card) = (self.settings.clone(), self.card.clone());
-        let (test, device) = (self.test.clone(), self.device.device.clone());
-        let loaders = [
-            Some(self.train.clone()),
-            self.val.clone(),
-            self.test.clone(),
-        ];
+        let (splits, device) = (self.splits.clone(), self.device.device.clone());
+        let loaders = [Some(self.train.clone()), self.val.clone()];
         let warnings = Arc::default();
         let fit = self.trainer(&folder, from, view, &warnings).fit();
         print_warnings(&warnings);
         let fit = fit.map_err(|error| in_folder(error, &folder))?;
         finish(&fit, &folder, &settings, &card)?;
+        let parameters = fit.model.num_params();
         if !fit.is_complete {
+            html::write(&folder, parameters);
             line("");
             let run = quoted(folder.path());
             line(format!(
@@ -339,16 +338,26 @@ impl Prepared {
             ));
             return Ok(ExitCode::from(STOPPED));
         }
-        let scores = match test {
-            Some(test) => {
-                let evaluator = evaluator(&settings, &card, &device);
-                measure(&evaluator, "test", &fit.model, &test, &device, |_| Ok(()))?
-            }
-            None => Vec::new(),
+        let subject = Subject {
+            settings,
+            card,
+            model: fit.model,
+            device: device.without_autodiff(),
         };
+        let evaluated = evaluate(&subject, &splits)?;
         let skipped = loaders.iter().flatten().flat_map(ImageLoader::skipped);
-        let skipped: Vec<SkippedImage> = skipped.collect();
-        summary::print_result(&settings, &fit.history, &scores, &skipped, folder.path());
+        let mut skipped: Vec<SkippedImage> = skipped.collect();
+        let mut scores = &[][..];
+        if let Some(evaluated) = &evaluated {
+            let set = evaluated.evaluation.set;
+            subject.write(evaluated, &folder.evaluation(&set.to_string()));
+            if set == Split::Test {
+                skipped.extend(evaluated.evaluation.skipped.iter().cloned());
+                scores = &evaluated.scores;
+            }
+        }
+        html::write(&folder, parameters);
+        summary::print_result(&subject.settings, &fit.history, scores, &skipped, folder.path());
         Ok(ExitCode::SUCCESS)
     }
 
@@ -373,7 +382,8 @@ impl Prepared {
             .device(self.device.device)
             .checkpoints(checkpoints)
             .stop(stop.clone())
-            .logger(Csv::new(folder.metrics()));
+            .logger(Csv::new(folder.metrics()))
+            .logger(BatchNumbers::new(folder.batches(), warnings.clone()));
         for log in &settings.log {
             trainer = match log {
                 Log::Jsonl => trainer.logger(JsonLines::new(folder.json_lines())),
@@ -407,6 +417,17 @@ impl Prepared {
             warnings: warnings.clone(),
         })
     }
+}
+
+/// Measures the network of a finished run on its test set or, where it has none, on its validation set,
+/// if it has one.
+fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<Evaluated>, Error> {
+    let sets = [Split::Test, Split::Val].into_iter();
+    let sets = sets.filter_map(|split| Some((split, splits.set(split)?)));
+    let set = sets.filter(|(_, data)| !data.is_empty()).next();
+    let name = subject.settings.data_name();
+    set.map(|(split, data)| subject.evaluate(split, data, splits, name))
+        .transpose()
 }
 
 /// Writes settings once the trainer has accepted them.
@@ -443,6 +464,7 @@ fn finish(
 ) -> Result<(), Error> {
     if fit.is_complete {
         folder.save_model(&fit.model, card)?;
+        folder.remove_evaluations();
     }
     let path = folder.curves();
     if let Err(reason) = curves::write(&path, &fit.history, settings.effects().mixes_targets) {
