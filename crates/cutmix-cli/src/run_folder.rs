@@ -196,6 +196,11 @@ impl RunFolder {
         self.path.join("batch.png")
     }
 
+    /// The folder of an evaluation of this name.
+    pub fn evaluation(&self, name: &str) -> PathBuf {
+        self.path.join("eval").join(name)
+    }
+
     fn manifest(&self) -> PathBuf {
         self.path.join(MANIFEST)
     }
