@@ -262,18 +262,19 @@ impl RunFolder {
             serde_json::to_writer(&mut file, manifest)?;
             file.flush()
         })?;
-        self.write_given(given)?;
-        self.write_settings(settings)
+        let files = [self.given_file(given), self.config_file(settings)];
+        (files.iter()).try_for_each(|(path, text)| write_whole(path, text.as_bytes()))
     }
 
-    pub fn write_settings(&self, settings: &Settings) -> Result<(), Error> {
-        write_whole(&self.config(), settings.to_toml().as_bytes())
+    /// The path and the text of the file with all settings.
+    pub fn config_file(&self, settings: &Settings) -> (PathBuf, String) {
+        (self.config(), settings.to_toml())
     }
 
-    /// Writes which of the settings were given; the others were filled in.
-    pub fn write_given(&self, given: &toml::Table) -> Result<(), Error> {
-        let text = format!("# Settings that were given; config.toml has all.\n{given}");
-        write_whole(&self.given(), text.as_bytes())
+    /// The path and the text of the file with the settings that were given; the others were filled in.
+    pub fn given_file(&self, given: &toml::Table) -> (PathBuf, String) {
+        let text = format!("# The settings that were given; config.toml has all.\n{given}");
+        (self.given(), text)
     }
 
     /// The settings that were given, where that is known.

@@ -30,7 +30,7 @@ use crate::pretrained::Pretrained;
 use crate::progress::{self, Progress, counted, patiently};
 use crate::report::batches::BatchNumbers;
 use crate::report::{curves, html, summary};
-use crate::run_folder::{ModelCard, RunFolder};
+use crate::run_folder::{ModelCard, RunFolder, write_whole};
 use crate::settings::{Log, Resolved, Settings, in_order};
 use crate::signals::{STOPPED, stop_on_signals};
 use crate::terminal::{line, quoted, warning};
@@ -141,13 +141,17 @@ fn resume(
     if KEPT.iter().any(|setting| given.contains_key(*setting)) {
         let stored = Settings::read(&folder.config())?;
         let now = &prepared.settings;
-        prepared.to_store = Some(Settings {
+        let settings = Settings {
             duration: now.duration,
             data: now.data.clone(),
             on_bad_image: now.on_bad_image,
             decode_memory: now.decode_memory,
             ..stored
-        });
+        };
+        let given_before = folder.read_given();
+        let given_now = given.into_iter().filter(|(name, _)| KEPT.contains(&name.as_str()));
+        let given = given_before.map(|before| before.into_iter().chain(given_now).collect());
+        prepared.to_store = Some((settings, given));
     }
     prepared.train(folder, checkpoint, view)
 }
@@ -228,8 +232,8 @@ struct Prepared {
     model: AnyNetwork,
     /// The weights that the run starts from, in lines.
     loaded: Option<Vec<String>>,
-    /// Settings that are written once the run has started.
-    to_store: Option<Settings>,
+    /// Settings, and those of them that were given, which are written once the run has started.
+    to_store: Option<(Settings, Option<toml::Table>)>,
 }
 
 impl Prepared {
@@ -405,8 +409,10 @@ impl Prepared {
         if let Some(checkpoint) = from {
             trainer = trainer.resume(checkpoint);
         }
-        if let Some(settings) = self.to_store {
-            trainer = trainer.callback(store(settings, folder.config()));
+        if let Some((settings, given)) = self.to_store {
+            let given = given.map(|given| folder.given_file(&given));
+            let files = given.into_iter().chain([folder.config_file(&settings)]);
+            trainer = trainer.callback(store(files.collect()));
         }
         let order = in_order(&settings.algorithm, Event::BeforeForward, "\nthen ");
         trainer.callback(FirstBatch {
@@ -419,26 +425,26 @@ impl Prepared {
     }
 }
 
-/// Measures the network of a finished run on its test set or, where it has none, on its validation set,
-/// if it has one.
+/// Measures the network of a finished run on its test set. Where it has none, this is done on its
+/// validation set, if it has one, for the report alone, so that an error is a warning.
 fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<Evaluated>, Error> {
-    let sets = [Split::Test, Split::Val].into_iter();
-    let sets = sets.filter_map(|split| Some((split, splits.set(split)?)));
-    let set = sets.filter(|(_, data)| !data.is_empty()).next();
+    let set = |split| splits.set(split).filter(|set| !set.is_empty());
     let name = subject.settings.data_name();
-    set.map(|(split, data)| subject.evaluate(split, data, splits, name))
-        .transpose()
+    if let Some(test) = set(Split::Test) {
+        return subject.evaluate(Split::Test, test, splits, name).map(Some);
+    }
+    let evaluated = set(Split::Val).map(|val| subject.evaluate(Split::Val, val, splits, name));
+    Ok(evaluated.and_then(|evaluated| evaluated.map_err(warning).ok()))
 }
 
-/// Writes settings once the trainer has accepted them.
+/// Writes files with settings once the trainer has accepted them.
 fn store(
-    settings: Settings,
-    path: PathBuf,
+    files: Vec<(PathBuf, String)>,
 ) -> impl FnMut(Event, &State<AnyNetwork>) -> Result<(), cutmix_train::Error> + Send {
     move |event, _| {
         if event == Event::FitStart {
-            let text = settings.to_toml();
-            let written = crate::run_folder::write_whole(&path, text.as_bytes());
+            let mut files = files.iter();
+            let written = files.try_for_each(|(path, text)| write_whole(path, text.as_bytes()));
             return written.map_err(cutmix_train::Error::other);
         }
         Ok(())
