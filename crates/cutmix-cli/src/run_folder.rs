@@ -1,5 +1,7 @@
 //! The folder of a run.
 
+mod checkpoints;
+
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +9,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{Device, FloatDType};
-use cutmix_train::{AtomicFile, Checkpoint, FolderLock};
+use cutmix_train::{AtomicFile, FolderLock};
 use cutmix_vision::{AnyNetwork, DecodeConfig, Manifest, ModelConfig, ModelError, Normalize, View};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::precision::{Precision, cast};
 use crate::settings::Settings;
-use crate::terminal::{line, warning};
 
 /// The key of [`ModelCard`] in the metadata of the model file. It is the only one, because the order
 /// of several is random.
@@ -57,6 +58,13 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
+    /// Reads a card; otherwise the reason why it is none.
+    fn from_json(json: &[u8]) -> Result<Self, String> {
+        let card: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        card.view.check().map_err(|error| error.to_string())?;
+        Ok(card)
+    }
+
     /// The network with new weights.
     pub fn network(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
         let config = ModelConfig::new(&self.model, self.classes.len());
@@ -112,14 +120,9 @@ impl RunFolder {
         })
     }
 
-    /// The folder of a finished run.
+    /// The folder of a run that is only read, whether it is finished, stopped or in progress.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let run = Self::of_run(path)?;
-        if run.model().is_file() {
-            Ok(run)
-        } else {
-            Err(Error::Unfinished(run.path))
-        }
+        Self::of_run(path)
     }
 
     /// The folder of a run that is resumed.
@@ -177,31 +180,12 @@ impl RunFolder {
         self.path.join("batch.png")
     }
 
+    fn card(&self) -> PathBuf {
+        self.path.join("card.json")
+    }
+
     fn manifest(&self) -> PathBuf {
         self.path.join(MANIFEST)
-    }
-
-    /// The newest checkpoint that can be used; `None` where the run was stopped before its first.
-    pub fn latest_checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
-        let folder = self.checkpoints();
-        if !Checkpoint::exists(&folder) {
-            if self.model().exists() || (self.has_reports() && !folder.is_dir()) {
-                // They were lost; a new start would overwrite the results. This names the folder.
-                Checkpoint::latest(&folder)?;
-            }
-            line("the run was stopped before its first checkpoint, so it starts anew");
-            return Ok(None);
-        }
-        let latest = Checkpoint::latest(&folder)?;
-        for damaged in latest.damaged {
-            warning(format!("{damaged}; it is not used"));
-        }
-        Ok(Some(latest.checkpoint))
-    }
-
-    /// Whether the table of the run has a row.
-    fn has_reports(&self) -> bool {
-        fs::read_to_string(self.metrics()).is_ok_and(|table| table.lines().count() > 1)
     }
 
     /// Writes the manifest and then the settings, without which the folder is not that of a run: a
@@ -251,30 +235,43 @@ impl RunFolder {
         write_whole(&path, &bytes)
     }
 
-    /// Reads the model to `device`, which has been set to this precision.
+    /// Reads the model to `device`, which has been set to this precision. Where there is no model file,
+    /// because the run was stopped or is in progress, it is the one in a checkpoint, which a warning names.
     pub fn load_model(
         &self,
         device: &Device,
         precision: Precision,
     ) -> Result<(ModelCard, AnyNetwork), Error> {
         let path = self.model();
-        let damaged = |reason: String| Error::ModelFile {
-            path: path.clone(),
-            reason: reason.split_whitespace().collect::<Vec<_>>().join(" "),
+        let (card, model) = match fs::read(&path) {
+            Ok(bytes) => read_model(bytes, &path, device)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => self.model_so_far(device)?,
+            Err(error) => return Err(Error::read(&path, error)),
         };
-        let bytes = fs::read(&path).map_err(|error| Error::read(&path, error))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-        let card = (header.metadata().as_ref()).and_then(|metadata| metadata.get(CARD));
-        let card = card.ok_or_else(|| damaged("it does not name its classes".into()))?;
-        let card: ModelCard = serde_json::from_str(card).map_err(|e| damaged(e.to_string()))?;
-        (card.view.check()).map_err(|e| damaged(e.to_string()))?;
-        let mut model = card.network(device).map_err(|e| damaged(e.to_string()))?;
-        let mut store = SafetensorsStore::from_bytes(Some(bytes));
-        model
-            .load_from(&mut store)
-            .map_err(|e| damaged(e.to_string()))?;
         Ok((card, cast(model, precision.dtype())))
     }
+}
+
+/// The model of the file `path` with this content.
+fn read_model(
+    bytes: Vec<u8>,
+    path: &Path,
+    device: &Device,
+) -> Result<(ModelCard, AnyNetwork), Error> {
+    let damaged = |reason: String| Error::ModelFile {
+        path: path.into(),
+        reason: reason.split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let card = (header.metadata().as_ref()).and_then(|metadata| metadata.get(CARD));
+    let card = card.ok_or_else(|| damaged("it does not name its classes".into()))?;
+    let card = ModelCard::from_json(card.as_bytes()).map_err(damaged)?;
+    let mut model = card.network(device).map_err(|e| damaged(e.to_string()))?;
+    let mut store = SafetensorsStore::from_bytes(Some(bytes));
+    model
+        .load_from(&mut store)
+        .map_err(|e| damaged(e.to_string()))?;
+    Ok((card, model))
 }
 
 /// Whether a folder has other files than those of a run that was killed before it started.

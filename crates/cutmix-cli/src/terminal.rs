@@ -12,6 +12,11 @@ pub fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{}", escaped(&text.to_string()));
 }
 
+/// Writes a line on standard error, beside the results of a command.
+pub fn note(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{}", escaped(&text.to_string()));
+}
+
 /// Writes a warning on standard error.
 pub fn warning(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "warning: {}", escaped(&text.to_string()));

@@ -199,7 +199,7 @@ pub fn print_result(
         folder.display()
     ));
     line(format!("evaluate   cutmix eval {run}"));
-    line(format!("predict    cutmix predict {run} IMAGE..."));
+    line(format!("predict    cutmix predict {run} PATH..."));
 }
 
 /// Prints how many bad images were left out.
