@@ -32,8 +32,8 @@ fn config(batch_size: usize) -> FileBatchesConfig {
 }
 
 fn batches(paths: &[PathBuf], batch_size: usize) -> Vec<FileBatch> {
-    let files = paths.to_vec().into_iter().map(ImageFile::from);
-    let batches = config(batch_size).init(files, &Device::default());
+    let files: Vec<_> = paths.iter().cloned().map(ImageFile::from).collect();
+    let batches = config(batch_size).init(files.into_iter(), &Device::default());
     batches.unwrap().collect()
 }
 

@@ -195,7 +195,7 @@ pub fn print_result(
     line("");
     line(format!(
         "{}/  config.toml  metrics.csv  model.safetensors  curves.png  batch.png  manifest.json  \
-         checkpoints/{logs}",
+         card.json  checkpoints/{logs}",
         folder.display()
     ));
     line(format!("evaluate   cutmix eval {run}"));

@@ -399,3 +399,25 @@ fn rows_that_cannot_be_written_are_an_error() {
         "{message}"
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn a_list_that_cannot_be_read_is_a_row_with_its_error() {
+    use std::process::Command;
+
+    let folder = scratch();
+    fashion(&folder.path().join("a.png"), 0);
+    let output = Command::new(env!("CARGO_BIN_EXE_cutmix"))
+        .arg("predict")
+        .arg(trained().join("run"))
+        .args(["-", "a.png", "--format", "csv", "--device", "cpu"])
+        .current_dir(folder.path())
+        .stdin(fs::File::open(folder.path()).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let rows = table(stdout(&output));
+    assert_eq!(column(&rows, "path"), ["standard input", "a.png"]);
+    let error = &column(&rows, "error")[0];
+    assert!(error.starts_with("cannot read standard input: "), "{error}");
+}

@@ -45,9 +45,14 @@ fn the_checkpoint_of_the_best_model_is_found_beside_the_newest() {
     assert_eq!(latest.checkpoint.best(), Some(("val/loss", best)));
     let found = latest.best.unwrap();
     assert_eq!(found.batches(), best);
-    let model = found.inference_model(Tiny::new(&Device::default())).unwrap();
+    let model = found
+        .inference_model(Tiny::new(&Device::default()))
+        .unwrap();
     assert_eq!(model.weights(), fit.model.weights());
-    let last = latest.checkpoint.inference_model(Tiny::new(&Device::default())).unwrap();
+    let last = latest
+        .checkpoint
+        .inference_model(Tiny::new(&Device::default()))
+        .unwrap();
     assert_ne!(last.weights(), fit.model.weights());
 
     // There is no other file where the newest is the best one, or where the best one is lost.

@@ -8,17 +8,17 @@ use cutmix_vision::{DataError, ImageFile, image_files};
 /// The path that stands for a list of paths on standard input.
 const LIST: &str = "-";
 
+type Files = Box<dyn Iterator<Item = ImageFile> + Send>;
+
 /// The image files of `paths`, in order: files, folders, and `-` for a list on standard input.
 pub fn files(paths: Vec<PathBuf>) -> impl Iterator<Item = ImageFile> + Send {
-    paths
-        .into_iter()
-        .flat_map(|path| -> Box<dyn Iterator<Item = ImageFile> + Send> {
-            if path.as_os_str() == LIST {
-                Box::new(listed().flat_map(|path| path.map_or_else(|bad| vec![bad], expanded)))
-            } else {
-                Box::new(expanded(path).into_iter())
-            }
-        })
+    paths.into_iter().flat_map(|path| -> Files {
+        if path.as_os_str() == LIST {
+            Box::new(listed())
+        } else {
+            Box::new(expanded(path).into_iter())
+        }
+    })
 }
 
 /// A file, or the image files in a folder and below it.
@@ -32,28 +32,25 @@ fn expanded(path: PathBuf) -> Vec<ImageFile> {
     }
 }
 
-/// The paths on standard input, one a line, without empty lines. Where it cannot be read, that is the
-/// last one.
-fn listed() -> impl Iterator<Item = Result<PathBuf, ImageFile>> + Send {
-    // Not a lock of it, which another thread cannot take over.
-    let mut input = Some(BufReader::new(std::io::stdin()));
-    std::iter::from_fn(move || {
-        let mut line = Vec::new();
-        match input.as_mut()?.read_until(b'\n', &mut line) {
-            Ok(0) => None,
-            Ok(_) => Some(Ok(to_path(line))),
+/// The files of the paths on standard input, one path a line. Empty lines are none. Where a line cannot be
+/// read, there are no more.
+fn listed() -> impl Iterator<Item = ImageFile> + Send {
+    let mut is_broken = false;
+    let lines = BufReader::new(std::io::stdin()).split(b'\n');
+    lines
+        .take_while(move |line| !std::mem::replace(&mut is_broken, line.is_err()))
+        .flat_map(|line| match line.map(to_path) {
+            Ok(path) if path.as_os_str().is_empty() => Vec::new(),
+            Ok(path) => expanded(path),
             Err(source) => {
-                input = None;
                 let path = PathBuf::from("standard input");
                 let error = DataError::Io {
                     path: path.clone(),
                     source,
                 };
-                Some(Err(bad(path, error)))
+                vec![bad(path, error)]
             }
-        }
-    })
-    .filter(|path| !matches!(path, Ok(path) if path.as_os_str().is_empty()))
+        })
 }
 
 fn bad(path: PathBuf, error: DataError) -> ImageFile {
@@ -63,11 +60,9 @@ fn bad(path: PathBuf, error: DataError) -> ImageFile {
     }
 }
 
-/// The path in a line, of which the line break of any system is no part.
+/// The path in a line, which ends with a carriage return where a list is from Windows.
 fn to_path(mut line: Vec<u8>) -> PathBuf {
-    if line.pop_if(|byte| *byte == b'\n').is_some() {
-        line.pop_if(|byte| *byte == b'\r');
-    }
+    line.pop_if(|byte| *byte == b'\r');
     #[cfg(unix)]
     let path: std::ffi::OsString = std::os::unix::ffi::OsStringExt::from_vec(line);
     #[cfg(not(unix))]

@@ -104,16 +104,20 @@ fn predict(args: PredictArgs) -> Result<(), Error> {
             }
         }
     }
-    if total - failed > 1 {
-        let (images, seconds) = (total - failed, start.elapsed().as_secs_f64());
-        let speed = images as f64 / seconds;
-        let (images, time) = (count(images, "image"), clock(seconds));
-        note(format!("{images} in {time}: {speed:.1} images/s"));
-    }
+    note_speed(total - failed, start.elapsed().as_secs_f64());
     if failed > 0 {
         return Err(Error::Images { failed, total });
     }
     Ok(())
+}
+
+/// Notes the speed, which of a single image says nothing.
+fn note_speed(images: usize, seconds: f64) {
+    if images > 1 {
+        let speed = images as f64 / seconds;
+        let (images, time) = (count(images, "image"), clock(seconds));
+        note(format!("{images} in {time}: {speed:.1} images/s"));
+    }
 }
 
 /// The probability of each class for each image, one image after another.
