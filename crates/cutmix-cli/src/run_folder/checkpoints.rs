@@ -43,6 +43,7 @@ impl RunFolder {
         let latest = Checkpoint::latest(&folder)?;
         warn_of_damage(&latest);
         let used = latest.best.as_ref().unwrap_or(&latest.checkpoint);
+        let model = used.inference_model(card.network(device)?)?;
         let batch = used.batches();
         let which = match latest.checkpoint.best() {
             Some((score, best)) if best == batch => format!("best checkpoint by {score}"),
@@ -52,7 +53,6 @@ impl RunFolder {
         warning(format!(
             "the run in {run} is not finished; this is its {which}, after batch {batch}"
         ));
-        let model = used.inference_model(card.network(device)?)?;
         Ok((card, model))
     }
 
