@@ -33,6 +33,11 @@ pub fn list<T>(label: &str, what: &str, all: &[T], text: impl Fn(&T) -> String) 
     }
 }
 
+/// Writes a line on standard error, beside the results of a command.
+pub fn note(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{}", escaped(&text.to_string()));
+}
+
 /// Writes a warning on standard error.
 pub fn warning(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "warning: {}", escaped(&text.to_string()));

@@ -16,8 +16,10 @@ mod help;
 mod kill;
 mod photos;
 mod pictures;
+mod predict;
 mod runs;
 mod signals;
+mod unfinished;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
