@@ -148,11 +148,13 @@ fn pytorch(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
         }
         error => format_error(path, error),
     })?;
-    let tensors = reader
-        .into_tensors()
-        .into_values()
-        .map(bridge::from_pytorch);
-    Ok(tensors
+    let tensors = reader.into_tensors().into_values();
+    Ok(by_name(tensors.map(bridge::from_pytorch)))
+}
+
+fn by_name(tensors: impl IntoIterator<Item = Tensor>) -> BTreeMap<String, Tensor> {
+    let tensors = tensors.into_iter();
+    tensors
         .map(|tensor| (tensor.name.clone(), tensor))
-        .collect())
+        .collect()
 }

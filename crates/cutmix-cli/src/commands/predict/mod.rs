@@ -10,7 +10,6 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softmax};
 use clap::value_parser;
-use cutmix_train::Network;
 use cutmix_vision::{AnyNetwork, FileBatchesConfig, ImageFile};
 
 use self::files::files;
