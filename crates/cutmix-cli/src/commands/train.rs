@@ -149,7 +149,9 @@ fn resume(
             ..stored
         };
         let given_before = folder.read_given();
-        let given_now = given.into_iter().filter(|(name, _)| KEPT.contains(&name.as_str()));
+        let given_now = given
+            .into_iter()
+            .filter(|(name, _)| KEPT.contains(&name.as_str()));
         let given = given_before.map(|before| before.into_iter().chain(given_now).collect());
         prepared.to_store = Some((settings, given));
     }
@@ -362,7 +364,13 @@ impl Prepared {
             }
         }
         html::write(&folder, parameters);
-        summary::print_result(&subject.settings, &fit.history, scores, &skipped, folder.path());
+        summary::print_result(
+            &subject.settings,
+            &fit.history,
+            scores,
+            &skipped,
+            folder.path(),
+        );
         Ok(ExitCode::SUCCESS)
     }
 

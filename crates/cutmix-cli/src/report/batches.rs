@@ -63,8 +63,11 @@ impl BatchNumbers {
 
 fn csv_of(numbers: &[BatchNumber]) -> Result<Vec<u8>, csv::Error> {
     let mut csv = csv::Writer::from_writer(Vec::new());
-    numbers.iter().try_for_each(|number| csv.serialize(number))?;
-    csv.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+    numbers
+        .iter()
+        .try_for_each(|number| csv.serialize(number))?;
+    csv.into_inner()
+        .map_err(|error| csv::Error::from(error.into_error()))
 }
 
 /// The numbers in a file; none where it is missing or damaged.
@@ -92,12 +95,14 @@ impl Logger for BatchNumbers {
         }
         let rate = ("learning-rate", batch.learning_rate);
         let logged = batch.logged_means();
-        let numbers = std::iter::once(rate).chain(logged).map(|(name, value)| BatchNumber {
-            batch: time.batch,
-            epoch: time.epoch as f64 + time.epoch_progress,
-            name: name.into(),
-            value,
-        });
+        let numbers = std::iter::once(rate)
+            .chain(logged)
+            .map(|(name, value)| BatchNumber {
+                batch: time.batch,
+                epoch: time.epoch as f64 + time.epoch_progress,
+                name: name.into(),
+                value,
+            });
         self.numbers.extend(numbers);
         Ok(())
     }
@@ -110,7 +115,8 @@ impl Logger for BatchNumbers {
 
     fn end(&mut self) -> Result<(), cutmix_train::Error> {
         if let Err(error) = self.write() {
-            let mut warnings = (self.warnings.lock()).unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut warnings =
+                (self.warnings.lock()).unwrap_or_else(|poisoned| poisoned.into_inner());
             warnings.push(error.to_string());
         }
         Ok(())

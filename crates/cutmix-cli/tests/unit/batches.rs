@@ -89,5 +89,8 @@ fn a_file_that_cannot_be_written_is_a_warning() {
     batches.flush().unwrap();
     batches.end().unwrap();
     let warnings = warnings.lock().unwrap();
-    assert!(warnings.len() == 1 && warnings[0].starts_with("cannot write "), "{warnings:?}");
+    assert!(
+        warnings.len() == 1 && warnings[0].starts_with("cannot write "),
+        "{warnings:?}"
+    );
 }

@@ -15,16 +15,19 @@ fn evaluated(classes: &[String]) -> Evaluated {
         Prediction::new(class, &logits).unwrap()
     });
     let predictions: Vec<_> = predictions.collect();
-    let images = predictions.iter().enumerate().map(|(index, one)| ImagePrediction {
-        name: format!("{}/<b>{index}&\".jpg", classes[one.label()]),
-        class: classes[one.label()].clone(),
-        predicted: classes[one.predicted()].clone(),
-        probability: one.confidence(),
-        class_probability: one.label_probability(),
-        margin: one.margin(),
-        likely_class: (index == 3).then(|| classes[1].clone()),
-        index,
-    });
+    let images = predictions
+        .iter()
+        .enumerate()
+        .map(|(index, one)| ImagePrediction {
+            name: format!("{}/<b>{index}&\".jpg", classes[one.label()]),
+            class: classes[one.label()].clone(),
+            predicted: classes[one.predicted()].clone(),
+            probability: one.confidence(),
+            class_probability: one.label_probability(),
+            margin: one.margin(),
+            likely_class: (index == 3).then(|| classes[1].clone()),
+            index,
+        });
     let images: Vec<_> = images.collect();
     let result = SingleLabel::new(classes, &predictions, &images);
     let skipped = SkippedImage {
@@ -56,7 +59,11 @@ fn run(classes: Vec<String>) -> Run {
             ..Settings::default()
         },
         version: Some("0.0.0".into()),
-        given: Some([("data".to_string(), "pets <all>".into())].into_iter().collect()),
+        given: Some(
+            [("data".to_string(), "pets <all>".into())]
+                .into_iter()
+                .collect(),
+        ),
         parameters: 12_345,
         is_finished: true,
         metrics: Metrics::default(),
@@ -92,12 +99,54 @@ fn tags(html: &str) -> Vec<&str> {
 
 #[test]
 fn names_from_elsewhere_are_text_and_never_marks() {
-    let names = ["<script>alert(1)</script>", "\"quoted\" & 'such'", "Ärmel 袖", "</style>"];
+    let names = [
+        "<script>alert(1)</script>",
+        "\"quoted\" & 'such'",
+        "Ärmel 袖",
+        "</style>",
+    ];
     let page = page(&run(names.map(String::from).to_vec())).into_string();
     let known = [
-        "!DOCTYPE", "html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "h3", "p", "main",
-        "section", "div", "dl", "dt", "dd", "strong", "code", "pre", "figure", "figcaption", "svg", "path", "rect",
-        "text", "ul", "li", "img", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "i", "br",
+        "!DOCTYPE",
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "header",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "main",
+        "section",
+        "div",
+        "dl",
+        "dt",
+        "dd",
+        "strong",
+        "code",
+        "pre",
+        "figure",
+        "figcaption",
+        "svg",
+        "path",
+        "rect",
+        "text",
+        "ul",
+        "li",
+        "img",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "span",
+        "i",
+        "br",
         "footer",
     ];
     let mut open = Vec::new();

@@ -29,7 +29,11 @@ pub fn section(run: &Run) -> Markup {
 /// The metrics of the table, each once.
 fn metric_names(metrics: &Metrics) -> Vec<&str> {
     let mut names = Vec::new();
-    for (_, metric) in metrics.columns.iter().filter_map(|name| name.split_once('/')) {
+    for (_, metric) in metrics
+        .columns
+        .iter()
+        .filter_map(|name| name.split_once('/'))
+    {
         if !names.contains(&metric) {
             names.push(metric);
         }
@@ -172,5 +176,7 @@ fn moving_average(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
         near.iter().map(|point| point[1]).sum::<f64>() / near.len() as f64
     };
     let points = points.iter().enumerate();
-    points.map(|(index, point)| [point[0], mean(index)]).collect()
+    points
+        .map(|(index, point)| [point[0], mean(index)])
+        .collect()
 }

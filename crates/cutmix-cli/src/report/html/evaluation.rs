@@ -83,7 +83,10 @@ fn single_label(evaluated: &Evaluated, result: &SingleLabel, name: &str) -> Mark
 
 /// The metrics of the run, but for those that the result has.
 fn scores(evaluation: &Evaluation) -> Markup {
-    let others = evaluation.scores.iter().filter(|(name, _)| *name != "accuracy");
+    let others = evaluation
+        .scores
+        .iter()
+        .filter(|(name, _)| *name != "accuracy");
     html! {
         @for (name, value) in others {
             dt { (capital(name)) }
@@ -127,7 +130,11 @@ fn class_scores(scores: &ClassScores) -> Markup {
 }
 
 fn confusion(evaluation: &Evaluation, result: &SingleLabel) -> Markup {
-    let names: Vec<_> = result.classes.iter().map(|row| row.class.as_str()).collect();
+    let names: Vec<_> = result
+        .classes
+        .iter()
+        .map(|row| row.class.as_str())
+        .collect();
     html! {
         @if names.len() <= COUNTED {
             (confusion_table(&names, &result.confusion))
@@ -142,7 +149,11 @@ fn confusion(evaluation: &Evaluation, result: &SingleLabel) -> Markup {
 }
 
 fn confusion_table(names: &[&str], matrix: &ConfusionMatrix) -> Markup {
-    let class = if names.len() > 12 { "confusion many" } else { "confusion" };
+    let class = if names.len() > 12 {
+        "confusion many"
+    } else {
+        "confusion"
+    };
     html! {
         div.scroll tabindex="0" role="region" aria-label="Confusion matrix" {
             table class=(class) {

@@ -48,8 +48,10 @@ pub fn write_pictures(
     let images = mistakes.iter().map(|mistake| data.image(mistake.index));
     let images = images.collect::<Result<Vec<_>, _>>()?;
     let class = |mistake: &ImagePrediction| {
-        let known = card.classes.iter();
-        known.position(|class| *class == mistake.predicted).unwrap_or(0)
+        let mut known = card.classes.iter();
+        known
+            .position(|class| *class == mistake.predicted)
+            .unwrap_or(0)
     };
     let classes: Vec<_> = mistakes.iter().map(class).collect();
     let model = model.valid();

@@ -11,7 +11,6 @@ mod svg;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::error::Error;
 use crate::run_folder::{RunFolder, write_whole};
 use crate::terminal::warning;
 

@@ -71,7 +71,9 @@ impl Run {
 
 fn evaluations(folder: &Path) -> Vec<Evaluated> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<_> = entries.filter_map(|entry| Evaluated::read(&entry.path())).collect();
+    let mut found: Vec<_> = entries
+        .filter_map(|entry| Evaluated::read(&entry.path()))
+        .collect();
     let order = ["test", "val", "train"];
     let place = |one: &Evaluated| {
         let own = order.iter().position(|name| *name == one.name);
@@ -113,7 +115,9 @@ impl Metrics {
         let Ok(mut csv) = csv::Reader::from_path(path) else {
             return Self::default();
         };
-        let columns = csv.headers().map_or(Vec::new(), |row| row.iter().map(String::from).collect());
+        let columns = csv
+            .headers()
+            .map_or(Vec::new(), |row| row.iter().map(String::from).collect());
         let number = |cell: &str| cell.parse().unwrap_or(f64::NAN);
         let rows = csv.records().map_while(Result::ok);
         let rows = rows.map(|row| row.iter().map(number).collect());

@@ -8,7 +8,11 @@ use crate::terminal::quoted;
 /// Two tables: what was given, and what was filled in.
 pub fn section(run: &Run) -> Markup {
     let all = run.settings.to_table();
-    let is_given = |key: &str| run.given.as_ref().is_some_and(|given| given.contains_key(key));
+    let is_given = |key: &str| {
+        run.given
+            .as_ref()
+            .is_some_and(|given| given.contains_key(key))
+    };
     let (given, filled): (Vec<_>, Vec<_>) = all.iter().partition(|(key, _)| is_given(key));
     html! {
         section {

@@ -58,9 +58,19 @@ impl Chart<'_> {
 
     fn svg(&self) -> Markup {
         let finite = |point: &&[f64; 2]| point.iter().all(|value| value.is_finite());
-        let points = || self.series.iter().flat_map(|one| &one.points).filter(finite);
+        let points = || {
+            self.series
+                .iter()
+                .flat_map(|one| &one.points)
+                .filter(finite)
+        };
         let x = Axis::new(points().map(|point| point[0]), None, [LEFT, RIGHT], 6);
-        let y = Axis::new(points().map(|point| point[1]), self.y_range, [BOTTOM, TOP], 5);
+        let y = Axis::new(
+            points().map(|point| point[1]),
+            self.y_range,
+            [BOTTOM, TOP],
+            5,
+        );
         html! {
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(self.description) {
                 (frame(&x, &y, self.x_label))
@@ -138,13 +148,20 @@ impl Axis {
         });
         let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
         // A single value is in the middle.
-        let room = if high > low { 0.0 } else { 0.5 * low.abs().max(1e-6) };
+        let room = if high > low {
+            0.0
+        } else {
+            0.5 * low.abs().max(1e-6)
+        };
         let (low, high) = (low - room, high + room);
         let step = nice((high - low) / count as f64);
         let is_vertical = ends[0] > ends[1];
         let (low, high) = if is_vertical {
             // Ends at numbers.
-            ((low / step + 1e-9).floor() * step, (high / step - 1e-9).ceil() * step)
+            (
+                (low / step + 1e-9).floor() * step,
+                (high / step - 1e-9).ceil() * step,
+            )
         } else {
             (low, high)
         };
@@ -182,7 +199,9 @@ impl Axis {
 fn nice(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor());
     let factors = [1.0, 2.0, 5.0, 10.0];
-    let factor = factors.into_iter().find(|factor| factor * power >= step * (1.0 - 1e-9));
+    let factor = factors
+        .into_iter()
+        .find(|factor| factor * power >= step * (1.0 - 1e-9));
     factor.unwrap_or(10.0) * power
 }
 
