@@ -37,11 +37,13 @@ use crate::terminal::{line, quoted, warning};
 
 /// Train a network on images and write it to a run folder.
 ///
-/// The folder holds config.toml (repeats the run: `cutmix train --config runs/001/config.toml`),
-/// metrics.csv, model.safetensors, curves.png (loss and accuracy over the epochs), batch.png (what
-/// the network saw in its first batch), manifest.json (the images of each set), card.json (the classes,
-/// and how images are prepared) and checkpoints, from which `cutmix train --resume` continues. Ctrl-C ends the run after its batch and saves it; a
-/// second one ends it at once.
+/// The folder holds report.html (the run on one page, for a browser), config.toml (repeats the run:
+/// `cutmix train --config runs/001/config.toml`), given.toml (which of its settings were given),
+/// metrics.csv, batches.csv (what algorithms logged), model.safetensors, curves.png (loss and accuracy
+/// over the epochs), batch.png (what the network saw in its first batch), manifest.json (the images of
+/// each set), card.json (the classes, and how images are prepared), eval (see `cutmix eval`) and
+/// checkpoints, from which `cutmix train --resume` continues. Ctrl-C ends the run after its batch and
+/// saves it; a second one ends it at once.
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
     #[command(flatten)]

@@ -19,7 +19,7 @@ const PAD: usize = 6;
 /// The colours of the key.
 const KEY: Size = Size::new(12, 160);
 
-const EXPLANATION: &str = "what speaks for the class, added up to its logit";
+const EXPLANATION: &str = "how much a place speaks for the class, in units of its logit";
 
 /// An image and maps of what speaks for some of its classes, all in one scale of colours.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Explanation {
         let content = content.max(key);
         let top = MARGIN + TITLE + GAP;
         let foot = top + tiles.div_ceil(COLUMNS) * row;
-        let mut page = Page::new(content + 2 * MARGIN, foot + 3 * LINE + MARGIN);
+        let mut page = Page::new(content + 2 * MARGIN, foot + 2 * LINE + MARGIN);
 
         let title = fit(TITLE, content, &self.title);
         page.text((MARGIN, MARGIN), TITLE, INK, &title);

@@ -17,6 +17,7 @@ mod kill;
 mod photos;
 mod pictures;
 mod predict;
+mod report;
 mod runs;
 mod signals;
 mod unfinished;

@@ -171,7 +171,7 @@ fn names_from_elsewhere_are_text_and_never_marks() {
 
 #[test]
 fn a_confusion_matrix_has_counts_in_a_table_or_is_a_picture() {
-    for (classes, cells, pictures) in [(2, 4, 4), (10, 100, 4), (100, 0, 5)] {
+    for (classes, cells, pictures) in [(2, 4, 2), (10, 100, 4), (100, 0, 5)] {
         let names = (0..classes).map(|class| format!("class {class}")).collect();
         let page = page(&run(names)).into_string();
         assert_eq!(page.matches("--share:").count(), cells, "{classes}");

@@ -70,10 +70,10 @@ fn single_label(evaluated: &Evaluated, result: &SingleLabel, name: &str) -> Mark
             (scores(evaluation))
             dt { "Calibration error" } dd { (percent(result.calibration.expected_error)) }
         }
-        h3 { "Classes" }
-        (classes(&result.classes, name))
-        h3 { "Confusion matrix" }
-        (confusion(evaluation, result))
+        div.two {
+            div { h3 { "Classes" } (classes(&result.classes, name)) }
+            div { h3 { "Confusion matrix" } (confusion(evaluation, result)) }
+        }
         h3 { "Calibration" }
         (calibration(result))
         (mistakes::section(evaluated, result))
@@ -106,9 +106,10 @@ fn classes(rows: &[ClassRow], name: &str) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Classes" {
             table {
-                @if all > LISTED {
-                    caption {
-                        "The " (LISTED) " of " (grouped(all)) " classes with the lowest F1 score; eval/" (name)
+                caption {
+                    "Shares in percent."
+                    @if all > LISTED {
+                        " The " (LISTED) " of " (grouped(all)) " classes with the lowest F1 score; eval/" (name)
                         "/evaluation.json has all."
                     }
                 }
@@ -125,8 +126,13 @@ fn classes(rows: &[ClassRow], name: &str) -> Markup {
 
 fn class_scores(scores: &ClassScores) -> Markup {
     html! {
-        td.n { (percent(scores.precision)) } td.n { (percent(scores.recall)) } td.n { (percent(scores.f1)) }
+        @for share in [scores.precision, scores.recall, scores.f1] { td.n { (points(share)) } }
     }
+}
+
+/// A share in percent, without the sign.
+fn points(share: f64) -> String {
+    format!("{:.2}", 100.0 * share)
 }
 
 fn confusion(evaluation: &Evaluation, result: &SingleLabel) -> Markup {
@@ -292,7 +298,7 @@ fn labels(result: &SingleLabel) -> Markup {
                 @if errors.len() > LABELS { ", of which " (LABELS) " are shown" } "."
             }
             div.scroll tabindex="0" role="region" aria-label="Labels that may be wrong" {
-                table {
+                table.names {
                     thead { tr { th { "Image" } th { "Label" } th { "Likely" } th.n { "Probability of the label" } } }
                     tbody {
                         @for image in errors.iter().take(LABELS) {
@@ -320,7 +326,7 @@ fn multi_label(evaluation: &Evaluation, result: &MultiLabel) -> Markup {
         }
         h3 { "Classes" }
         p.faint {
-            "Precision, recall and F1 score at the threshold that is best on the " (set_name(result.thresholds_of))
+            "Shares in percent. Precision, recall and F1 score are those at the threshold that is best on the " (set_name(result.thresholds_of))
             @if result.thresholds_of == evaluation.set && evaluation.set != Split::Val { ", these images themselves" } "."
         }
         div.scroll tabindex="0" role="region" aria-label="Classes" {
@@ -336,7 +342,7 @@ fn multi_label(evaluation: &Evaluation, result: &MultiLabel) -> Markup {
                         @if let Some(average) = row.average_precision {
                             tr {
                                 th scope="row" { (row.class) } td.n { (grouped(row.images)) }
-                                td.n { (percent(average)) } td.n { (format!("{:.3}", row.threshold)) }
+                                td.n { (points(average)) } td.n { (format!("{:.3}", row.threshold)) }
                                 (class_scores(&row.scores))
                             }
                         }

@@ -98,8 +98,8 @@ pub fn section(evaluated: &Evaluated, result: &SingleLabel) -> Markup {
     if pictures.is_empty() {
         return html! {};
     }
-    let shown = pictures.len();
     let all = result.mistakes.len();
+    let shown = pictures.len().min(all);
     html! {
         h3 { "Most confident mistakes" }
         p.faint {
@@ -124,7 +124,7 @@ fn figure(mistake: &ImagePrediction, picture: &[u8]) -> Markup {
     } = mistake;
     html! {
         figure {
-            img src=(data_uri("image/jpeg", picture)) loading="lazy"
+            img src=(data_uri("image/jpeg", picture))
                 alt={ "Image " (name) ", and its activation map for " (predicted) };
             figcaption {
                 strong { (predicted) } " " (percent(mistake.probability)) br;

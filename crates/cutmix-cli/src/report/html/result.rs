@@ -10,8 +10,13 @@ use crate::settings::in_order;
 use crate::terminal::{clock, grouped, quoted};
 use cutmix_train::Event;
 
+/// The network and the data, without the folder in which they are.
 pub fn title(run: &Run) -> String {
-    format!("{} on {}", model(run), run.settings.data_name())
+    let data = run.settings.data.as_ref().and_then(|data| data.file_name());
+    let data = data.map_or(run.settings.data_name(), |name| {
+        name.to_string_lossy().into_owned()
+    });
+    format!("{} on {data}", model(run))
 }
 
 fn model(run: &Run) -> &str {

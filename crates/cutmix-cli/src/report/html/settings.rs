@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::run::Run;
 use crate::terminal::quoted;
 
-/// Two tables: what was given, and what was filled in.
+/// Two lists: what was given, and what was filled in.
 pub fn section(run: &Run) -> Markup {
     let all = run.settings.to_table();
     let is_given = |key: &str| {
@@ -17,29 +17,23 @@ pub fn section(run: &Run) -> Markup {
     html! {
         section {
             h2 { "Settings" }
-            div.two {
-                @if run.given.is_some() {
-                    div { h3 { "Given" } (table(&given, "None: the run has the settings of the program.")) }
-                    div { h3 { "Filled in: defaults, and what follows from data and network" } (table(&filled, "None.")) }
-                } @else {
-                    div { (table(&filled, "None.")) }
-                }
+            @if run.given.is_some() {
+                h3 { "Given" }
+                (list(&given, "None: the run has the settings of the program."))
+                h3 { "Filled in: defaults, and what follows from data and network" }
             }
+            (list(&filled, "None."))
         }
     }
 }
 
-fn table(settings: &[(&String, &toml::Value)], nothing: &str) -> Markup {
+fn list(settings: &[(&String, &toml::Value)], nothing: &str) -> Markup {
     if settings.is_empty() {
         return html! { p.faint { (nothing) } };
     }
     html! {
-        table.settings {
-            tbody {
-                @for (key, value) in settings {
-                    tr { th scope="row" { (key) } td { (text(value)) } }
-                }
-            }
+        dl.settings {
+            @for (key, value) in settings { div { dt { (key) } dd { (text(value)) } } }
         }
     }
 }

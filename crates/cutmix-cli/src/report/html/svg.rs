@@ -151,7 +151,7 @@ impl Axis {
         let room = if high > low {
             0.0
         } else {
-            0.5 * low.abs().max(1e-6)
+            0.05 * low.abs().max(1e-6)
         };
         let (low, high) = (low - room, high + room);
         let step = nice((high - low) / count as f64);
@@ -163,7 +163,9 @@ impl Axis {
                 (high / step - 1e-9).ceil() * step,
             )
         } else {
-            (low, high)
+            // The last batch of an epoch starts just before its end.
+            let end = (high / step).ceil() * step;
+            (low, if end - high < 0.05 * step { end } else { high })
         };
         Self {
             low,
