@@ -19,7 +19,7 @@ use crate::terminal::{line, warning};
 
 /// The key of [`ModelCard`] in the metadata of the model file. It is the only one, because the order
 /// of several is random.
-const CARD: &str = "cutmix";
+pub const CARD: &str = "cutmix";
 
 const LOCK: &str = ".lock";
 const MANIFEST: &str = "manifest.json";
@@ -61,6 +61,11 @@ impl ModelCard {
     pub fn network(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
         let config = ModelConfig::new(&self.model, self.classes.len());
         config.with_channels(self.view.shape[0]).init(device)
+    }
+
+    /// The text in the metadata of model files.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers are JSON")
     }
 }
 
@@ -239,10 +244,9 @@ impl RunFolder {
     /// Writes the model, with weights in f32. Two equal models give the same bytes.
     pub fn save_model(&self, model: &AnyNetwork, card: &ModelCard) -> Result<(), Error> {
         let path = self.model();
-        let card = serde_json::to_string(card).expect("texts and numbers are JSON");
         let mut store = SafetensorsStore::from_bytes(None)
             .clear_metadata()
-            .metadata(CARD, card);
+            .metadata(CARD, card.to_json());
         // `valid` brings running statistics up to date, and a clone would share them.
         let model = cast(model.valid(), FloatDType::F32);
         let bytes = model.save_into(&mut store).and_then(|()| store.get_bytes());

@@ -22,6 +22,7 @@ struct TrainerGuide;
 
 pub mod data;
 pub mod models;
+pub mod weights;
 
 #[cfg(feature = "fashion-mnist")]
 pub use data::fashion_mnist;

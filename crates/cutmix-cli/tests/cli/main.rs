@@ -8,6 +8,7 @@ mod common;
 mod data;
 mod errors;
 mod eval;
+mod export;
 mod extend;
 mod guide;
 mod help;

@@ -1,0 +1,4 @@
+//! Networks in files.
+
+#[cfg(feature = "onnx")]
+pub mod onnx;
