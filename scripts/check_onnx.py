@@ -5,7 +5,8 @@
     python scripts/check_onnx.py runs/001/model.onnx IMAGE...
 
 Images are prepared as the metadata of the model say. Each becomes a line of JSON with its
-probabilities, which are those of `cutmix predict`. All images are one batch.
+probabilities, which are those of `cutmix predict`; where an image is resized, they differ by the
+rounding of pixels. All images are one batch.
 """
 
 import argparse
@@ -42,11 +43,14 @@ def view(image, size, fit, crop_share):
         high = max(round(height / crop_share), height)
         enlarged = (max(image.width * high // image.height, width), high)
     left, top = round((enlarged[0] - width) / 2), round((enlarged[1] - height) / 2)
-    return resized(image, enlarged).crop((left, top, left + width, top + height))
+    window = (left, top, left + width, top + height)
+    scales = 2 * (image.width / enlarged[0], image.height / enlarged[1])
+    box = [side * scale for side, scale in zip(window, scales)]
+    return resized(image, size, box)
 
 
-def resized(image, size):
-    return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
+def resized(image, size, box=None):
+    return image.resize(size, Image.Resampling.BILINEAR, box)
 
 
 def prepared(path, metadata):

@@ -7,7 +7,7 @@ use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::tensor::activation::{gelu, silu, softmax};
 use burn::tensor::module::{adaptive_avg_pool2d, attention, avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AttentionModuleOptions, AvgPoolOptions, MaxPoolOptions, PadMode};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, s};
 use cutmix_train::{Network, WithForward};
 use cutmix_vision::ModelConfig;
 use cutmix_vision::models::{multiplies, names};
@@ -196,8 +196,9 @@ fn parts_of_other_networks_are_written() {
 
 #[test]
 fn an_operation_that_cannot_be_written_is_named_with_the_network() {
+    type Forward = fn(&Linear, Tensor<4>) -> Tensor<2>;
     let linear = LinearConfig::new(3 * 16 * 24, 2).init(&Device::default());
-    let forwards: [(fn(&Linear, Tensor<4>) -> Tensor<2>, &str); 3] = [
+    let forwards: [(Forward, &str); 3] = [
         (|linear, x| linear.forward(x.flatten(1, 3).sin()), "Sin"),
         (
             |linear, x| linear.forward(x.flatten(1, 3).cumsum(1)),
@@ -205,7 +206,7 @@ fn an_operation_that_cannot_be_written_is_named_with_the_network() {
         ),
         // A part of the batch.
         (
-            |linear, x| linear.forward(x.flatten(1, 3)).slice([0..2]),
+            |linear, x| linear.forward(x.flatten(1, 3)).slice(s![0..2, ..]),
             "Slice",
         ),
     ];

@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::store::burn_pack::Reader;
 use safetensors::SafeTensors;
 
-use crate::{error, output, scratch, trained, usage_error};
+use crate::{error, output, scratch, trained};
 
 /// A folder with the finished run `run`, which a test may change.
 fn copied_run() -> tempfile::TempDir {
@@ -90,14 +90,10 @@ fn an_onnx_model_takes_any_batch_and_says_how_images_are_made() {
 fn safetensors_are_the_model_of_the_run() {
     let folder = copied_run();
     let path = folder.path();
-    let arguments = ["export", "run", "--format", "safetensors"];
-    let copy = [&arguments[..], &["--output", "copy.safetensors"]].concat();
-    output(path, &copy);
+    let format = ["--format", "safetensors", "--output", "copy.safetensors"];
+    output(path, &[&["export", "run"], &format[..]].concat());
     let model = fs::read(path.join("run/model.safetensors")).unwrap();
     assert_eq!(fs::read(path.join("copy.safetensors")).unwrap(), model);
-
-    let message = "run/model.safetensors exists; choose another file with --output";
-    assert_eq!(error(path, &arguments), message);
 }
 
 #[test]
@@ -141,7 +137,7 @@ fn nothing_is_written_over_a_file_or_where_there_is_no_folder() {
 }
 
 #[test]
-fn a_run_without_a_good_model_and_an_unknown_format_are_refused() {
+fn a_run_without_a_good_model_is_refused() {
     let folder = copied_run();
     let path = folder.path();
     let model = path.join("run/model.safetensors");
@@ -156,9 +152,4 @@ fn a_run_without_a_good_model_and_an_unknown_format_are_refused() {
         assert!(unfinished.contains("is not finished"), "{unfinished}");
         assert!(!path.join("out").exists());
     }
-    let unknown = usage_error(path, &["export", "run", "--format", "onxx"]);
-    assert_eq!(
-        unknown,
-        "invalid value 'onxx' for '--format <FORMAT>' [possible values: onnx, safetensors, burnpack]"
-    );
 }

@@ -1,5 +1,6 @@
 //! Networks as ONNX models, which other programs run: ONNX Runtime, OpenVINO, TensorRT.
 
+mod nodes;
 mod operations;
 pub mod proto;
 
@@ -7,7 +8,7 @@ use cutmix_train::Network;
 use prost::Message;
 
 use crate::models::Trace;
-use operations::Nodes;
+use nodes::Nodes;
 use proto::{
     DimensionProto, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto,
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,

@@ -1,49 +1,27 @@
 //! Burn's operations as nodes of an ONNX graph.
 
-use std::collections::HashMap;
 use std::f32::consts::SQRT_2;
 
-use burn::backend::capture::TensorId;
 use burn::backend::ir::{
     ActivationOperationIr, AttentionOpIr, BaseOperationIr, FloatOperationIr, ModuleOperationIr,
     NumericOperationIr, OperationIr, PadModeIr, PadOpIr, ReduceDimOpIr, ScalarIr, SliceOpIr,
     TensorIr,
 };
-use burn::tensor::DType;
 
-use super::proto::{AttributeProto, NodeProto, TensorProto, data_type};
-use super::{BATCH, IMAGES, LOGITS};
-use crate::models::Trace;
+use super::nodes::Nodes;
+use super::proto::AttributeProto;
+use super::{BATCH, IMAGES};
 
-/// The nodes of a graph, and the constants that they use.
-///
-/// A method that adds nodes returns the name of the result. Those that return `None` have met a form of
-/// an operation that is not supported.
-pub(super) struct Nodes<'a> {
-    trace: &'a Trace,
-    /// Names of the tensors that the nodes so far have used or computed.
-    names: HashMap<TensorId, String>,
-    nodes: Vec<NodeProto>,
-    constants: Vec<TensorProto>,
-}
-
-impl<'a> Nodes<'a> {
-    pub fn new(trace: &'a Trace) -> Self {
-        Self {
-            trace,
-            names: HashMap::from([(trace.images, IMAGES.into())]),
-            nodes: Vec::new(),
-            constants: Vec::new(),
-        }
-    }
-
+/// A method that returns `None` has met an operation, or a form of it, that is not supported.
+impl Nodes<'_> {
     /// Adds an operation.
     ///
     /// # Errors
     /// The name of the operation, where it is not supported.
     pub fn add(&mut self, operation: &OperationIr) -> Result<(), String> {
-        let is_known = |tensor: &TensorIr| self.names.contains_key(&tensor.id);
-        if matches!(operation, OperationIr::Init(_)) || operation.outputs().all(is_known) {
+        // The images are given.
+        let is_given = operation.outputs().all(|output| self.has(output));
+        if is_given || matches!(operation, OperationIr::Init(_)) {
             return Ok(());
         }
         let result = match operation {
@@ -56,21 +34,11 @@ impl<'a> Nodes<'a> {
         };
         match (result, operation.outputs().next()) {
             (Some(name), Some(output)) => {
-                self.names.insert(output.id, name);
+                self.set_name(output, name);
                 Ok(())
             }
             _ => Err(name_of(operation)),
         }
-    }
-
-    /// The nodes and the constants. The last result is named as the output of the graph.
-    pub fn finish(mut self) -> (Vec<NodeProto>, Vec<TensorProto>) {
-        let logits = self.names.get(&self.trace.logits);
-        let mut names = self.nodes.iter_mut().flat_map(|node| &mut node.output);
-        if let Some(name) = names.find(|name| Some(&**name) == logits) {
-            *name = LOGITS.into();
-        }
-        (self.nodes, self.constants)
     }
 
     fn module(&mut self, operation: &ModuleOperationIr) -> Option<String> {
@@ -145,7 +113,7 @@ impl<'a> Nodes<'a> {
             [AttributeProto::ints("perm", [0, 1, 3, 2])],
         );
         let queries = self.name(&attention.query);
-        let queries = self.scaled("Mul", queries, scale as f32);
+        let queries = self.node_with("Mul", queries, scale as f32);
         let products = self.node("MatMul", [queries, keys], []);
         let shares = self.node("Softmax", [products], [AttributeProto::int("axis", -1)]);
         let values = self.name(&attention.value);
@@ -163,11 +131,11 @@ impl<'a> Nodes<'a> {
             // x / 2 * (1 + erf(x / sqrt(2))), in the form that ONNX Runtime puts together again.
             ActivationOperationIr::Gelu(unary) => {
                 let x = self.name(&unary.input);
-                let scaled = self.scaled("Div", x.clone(), SQRT_2);
+                let scaled = self.node_with("Div", x.clone(), SQRT_2);
                 let erf = self.node("Erf", [scaled], []);
-                let sum = self.scaled("Add", erf, 1.0);
+                let sum = self.node_with("Add", erf, 1.0);
                 let product = self.node("Mul", [x, sum], []);
-                self.scaled("Mul", product, 0.5)
+                self.node_with("Mul", product, 0.5)
             }
             _ => return None,
         })
@@ -213,7 +181,7 @@ impl<'a> Nodes<'a> {
             _ => return None,
         };
         let x = self.name(&operands.lhs);
-        Some(self.scaled(operator, x, operands.rhs.elem()))
+        Some(self.node_with(operator, x, operands.rhs.elem()))
     }
 
     fn mean(&mut self, reduce: &ReduceDimOpIr) -> String {
@@ -265,9 +233,8 @@ impl<'a> Nodes<'a> {
 
     /// One size, a multiple of that of the batch, may be left open.
     fn reshape(&mut self, input: &TensorIr, out: &TensorIr) -> Option<String> {
-        let is_open = |size: usize| size % BATCH == 0;
         let sizes = out.shape.iter().copied();
-        let sizes = sizes.map(|size| if is_open(size) { -1 } else { size as i64 });
+        let sizes = sizes.map(|size| if has_batch(size) { -1 } else { size as i64 });
         let sizes: Vec<_> = sizes.collect();
         if sizes.iter().filter(|size| **size < 0).count() > 1 {
             return None;
@@ -278,20 +245,22 @@ impl<'a> Nodes<'a> {
 
     /// The batch may be the first dimension.
     fn expand(&mut self, input: &TensorIr, out: &TensorIr) -> Option<String> {
-        let sizes: Vec<_> = out.shape.iter().map(|size| *size as i64).collect();
-        let input = self.name(input);
-        let shape = match &sizes[..] {
-            [first, rest @ ..] if *first == BATCH as i64 => {
-                let range = [("start", 0), ("end", 1)];
-                let range = range.map(|(name, value)| AttributeProto::int(name, value));
-                let batch = self.node("Shape", [IMAGES.into()], range);
-                let rest = self.integers(rest);
-                self.node("Concat", [batch, rest], [AttributeProto::int("axis", 0)])
-            }
-            sizes => self.integers(sizes),
+        let (&first, rest) = out.shape.split_first()?;
+        if rest.iter().any(|size| has_batch(*size)) {
+            return None;
+        }
+        let first = if first == BATCH {
+            let range = [("start", 0), ("end", 1)];
+            let range = range.map(|(name, value)| AttributeProto::int(name, value));
+            self.node("Shape", [IMAGES.into()], range)
+        } else {
+            self.integers(&[first as i64])
         };
-        let has_batch = |sizes: &[usize]| sizes.iter().any(|size| size % BATCH == 0);
-        (!has_batch(&out.shape[1..])).then(|| self.node("Expand", [input, shape], []))
+        let rest: Vec<_> = rest.iter().map(|size| *size as i64).collect();
+        let rest = self.integers(&rest);
+        let shape = self.node("Concat", [first, rest], [AttributeProto::int("axis", 0)]);
+        let input = self.name(input);
+        Some(self.node("Expand", [input, shape], []))
     }
 
     /// Dimensions that are kept whole are left out, so that the batch may be one of them.
@@ -302,7 +271,7 @@ impl<'a> Nodes<'a> {
             if (range.start, end, range.step) == (0, size as isize, 1) {
                 continue;
             }
-            if range.step < 0 || size % BATCH == 0 {
+            if range.step < 0 || has_batch(size) {
                 return None;
             }
             let values = [range.start, end, axis as isize, range.step];
@@ -311,84 +280,14 @@ impl<'a> Nodes<'a> {
             }
         }
         let mut inputs = vec![self.name(&slice.tensor)];
-        inputs.extend(bounds.map(|values| self.integers(&values)));
+        inputs.extend(bounds.map(|bounds| self.integers(&bounds)));
         Some(self.node("Slice", inputs, []))
     }
+}
 
-    /// Adds an operation of a tensor and a number.
-    fn scaled(&mut self, operator: &str, x: String, number: f32) -> String {
-        let number = self.scalar(number);
-        self.node(operator, [x, number], [])
-    }
-
-    fn node_of<'t>(
-        &mut self,
-        operator: &str,
-        inputs: impl IntoIterator<Item = &'t TensorIr>,
-        attributes: impl IntoIterator<Item = AttributeProto>,
-    ) -> String {
-        let inputs: Vec<_> = inputs.into_iter().map(|tensor| self.name(tensor)).collect();
-        self.node(operator, inputs, attributes)
-    }
-
-    fn node(
-        &mut self,
-        operator: &str,
-        inputs: impl IntoIterator<Item = String>,
-        attributes: impl IntoIterator<Item = AttributeProto>,
-    ) -> String {
-        let name = format!("{operator}_{}", self.nodes.len());
-        self.nodes.push(NodeProto {
-            input: inputs.into_iter().collect(),
-            output: vec![name.clone()],
-            name: name.clone(),
-            op_type: operator.into(),
-            attribute: attributes.into_iter().collect(),
-        });
-        name
-    }
-
-    /// The name of a tensor, which is added to the constants where no node has computed it.
-    fn name(&mut self, tensor: &TensorIr) -> String {
-        if let Some(name) = self.names.get(&tensor.id) {
-            return name.clone();
-        }
-        let data = self.trace.constants[&tensor.id].clone();
-        let data = data.convert_dtype(DType::F32);
-        let dims = tensor.shape.iter().map(|size| *size as i64).collect();
-        let name = self.trace.names.get(&tensor.id).cloned();
-        let name = self.constant(name, dims, data_type::FLOAT, data.as_bytes().to_vec());
-        self.names.insert(tensor.id, name.clone());
-        name
-    }
-
-    fn scalar(&mut self, value: f32) -> String {
-        let bytes = value.to_le_bytes().to_vec();
-        self.constant(None, Vec::new(), data_type::FLOAT, bytes)
-    }
-
-    fn integers(&mut self, values: &[i64]) -> String {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
-        let dims = vec![values.len() as i64];
-        self.constant(None, dims, data_type::INT64, bytes.collect())
-    }
-
-    fn constant(
-        &mut self,
-        name: Option<String>,
-        dims: Vec<i64>,
-        data_type: i32,
-        raw_data: Vec<u8>,
-    ) -> String {
-        let name = name.unwrap_or_else(|| format!("constant_{}", self.constants.len()));
-        self.constants.push(TensorProto {
-            dims,
-            data_type,
-            name: name.clone(),
-            raw_data,
-        });
-        name
-    }
+/// Whether a size of the trace grows with the batch.
+fn has_batch(size: usize) -> bool {
+    size.is_multiple_of(BATCH)
 }
 
 /// Burn's name of an operation: `Sin` of `Float(F32, Sin(UnaryOpIr { ... }))`.
