@@ -9,6 +9,7 @@ mod data;
 mod errors;
 mod eval;
 mod eval_files;
+mod export;
 mod extend;
 mod guide;
 mod help;

@@ -10,9 +10,15 @@ mod layers;
 mod recipe;
 mod registry;
 mod resnet;
+#[cfg(feature = "onnx")]
+mod trace;
 
 pub use classifier::{Classifier, Features};
 pub use error::ModelError;
 pub use recipe::{Optimizer, Recipe, Scaling};
 pub use registry::{AnyNetwork, Architecture, ModelConfig, architectures, find, names};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};
+#[cfg(feature = "onnx")]
+pub(crate) use trace::Trace;
+#[cfg(feature = "onnx")]
+pub use trace::multiplies;
