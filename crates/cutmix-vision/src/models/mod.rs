@@ -5,14 +5,20 @@
 //! from its own configuration, such as [`ResNetConfig`].
 
 mod classifier;
+mod efficientnet;
 mod error;
 mod layers;
 mod recipe;
 mod registry;
 mod resnet;
+mod wide_resnet;
 
 pub use classifier::{Classifier, Features};
+pub use efficientnet::{
+    EfficientNet, EfficientNetActivation, EfficientNetConfig, EfficientNetStage,
+};
 pub use error::ModelError;
 pub use recipe::{Optimizer, Recipe, Scaling};
-pub use registry::{AnyNetwork, Architecture, ModelConfig, architectures, find, names};
+pub use registry::{AnyNetwork, Architecture, ModelConfig, Names, architectures, find, names};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};
+pub use wide_resnet::{WideResNet, WideResNetConfig};
