@@ -40,23 +40,30 @@ pub struct Loaded {
 }
 
 impl Weights {
-    /// The network that the tensors belong to: the first one of the registry whose backbone the file
-    /// has in full; `None` where it has none.
+    /// The network that the tensors belong to: of those whose backbone the file has in full, the one
+    /// that uses most of them, and of equal ones the first in the registry; `None` where there is none.
     pub fn architecture(&self) -> Option<&'static Architecture> {
-        architectures().find(|architecture| {
-            let fit = ModelConfig::new(architecture.name, 1)
-                .build(&Device::default())
-                .map(|network| Fit::new(self, architecture, &parameters(&network)));
-            fit.is_ok_and(|fit| fit.misfit().is_none())
-        })
+        self.owner().map(|(owner, _)| owner)
+    }
+
+    /// The same with the number of tensors that its backbone uses.
+    fn owner(&self) -> Option<(&'static Architecture, usize)> {
+        let fitting = architectures().filter_map(|architecture| {
+            let network = ModelConfig::new(architecture.name, 1).build(&Device::default());
+            let expected = parameters(&network.ok()?);
+            let fit = Fit::new(self, architecture, &expected);
+            fit.misfit().is_none().then_some((architecture, fit.total))
+        });
+        fitting.reduce(|best, next| if next.1 > best.1 { next } else { best })
     }
 
     /// Puts the weights into a network of this architecture, in f32. A head for another number of
     /// classes keeps its own weights, and so does the whole network after an error.
     ///
     /// # Errors
-    /// [`WeightsError::Network`] where a tensor of the backbone is missing or has another shape,
-    /// [`WeightsError::Format`] where a tensor cannot be read.
+    /// [`WeightsError::Network`] where a tensor of the backbone is missing or has another shape, or
+    /// another network uses more of the tensors, [`WeightsError::Format`] where a tensor cannot be
+    /// read.
     pub fn load(
         &self,
         architecture: &'static Architecture,
@@ -64,13 +71,18 @@ impl Weights {
     ) -> Result<Loaded, WeightsError> {
         let expected = parameters(network);
         let fit = Fit::new(self, architecture, &expected);
-        if let Some(misfit) = fit.misfit() {
-            return Err(WeightsError::Network {
-                path: self.path.clone(),
-                network: architecture.name,
-                misfit,
-                nearest: self.architecture().map(|nearest| nearest.name),
-            });
+        let is_whole = fit.misfit().is_none() && fit.unused.is_empty();
+        if !is_whole {
+            let owner = self.owner().filter(|(_, used)| *used > fit.total);
+            let of_other = owner.and_then(|_| fit.surplus());
+            if let Some(misfit) = fit.misfit().or(of_other) {
+                return Err(WeightsError::Network {
+                    path: self.path.clone(),
+                    network: architecture.name,
+                    misfit,
+                    nearest: self.architecture().map(|nearest| nearest.name),
+                });
+            }
         }
         let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
         let mut loaded = network.clone();
@@ -150,7 +162,7 @@ impl<'a> Fit<'a> {
 
     fn misfit(&self) -> Option<Misfit> {
         let (parameter, found) = self.misfits.first()?;
-        Some(Misfit {
+        Some(Misfit::Needed {
             name: parameter.name.clone(),
             expected: parameter.shape.clone(),
             found: found.map(|tensor| tensor.shape.to_vec()),
@@ -159,13 +171,19 @@ impl<'a> Fit<'a> {
         })
     }
 
+    /// The tensors that are not used.
+    fn surplus(&self) -> Option<Misfit> {
+        Some(Misfit::Unused {
+            name: self.unused.first()?.clone(),
+            count: self.unused.len(),
+        })
+    }
+
     /// The tensors under the names of the network.
     fn tensors(&self) -> Vec<Tensor> {
         let renamed = self.tensors.iter().map(|(parameter, tensor)| {
-            let tensor = Tensor {
-                name: parameter.name.clone(),
-                ..(*tensor).clone()
-            };
+            let mut tensor = (*tensor).clone();
+            tensor.name.clone_from(&parameter.name);
             if is_summed(&parameter.shape, &tensor.shape) {
                 sum_channels(tensor)
             } else {
