@@ -5,6 +5,7 @@
 //! from its own configuration, such as [`ResNetConfig`].
 
 mod classifier;
+mod efficientnet;
 mod error;
 mod layers;
 mod recipe;
@@ -12,13 +13,18 @@ mod registry;
 mod resnet;
 #[cfg(feature = "onnx")]
 mod trace;
+mod wide_resnet;
 
 pub use classifier::{Classifier, Features};
+pub use efficientnet::{
+    EfficientNet, EfficientNetActivation, EfficientNetConfig, EfficientNetStage,
+};
 pub use error::ModelError;
 pub use recipe::{Optimizer, Recipe, Scaling};
-pub use registry::{AnyNetwork, Architecture, ModelConfig, architectures, find, names};
+pub use registry::{AnyNetwork, Architecture, ModelConfig, Names, architectures, find, names};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};
 #[cfg(feature = "onnx")]
 pub(crate) use trace::Trace;
 #[cfg(feature = "onnx")]
 pub use trace::multiplies;
+pub use wide_resnet::{WideResNet, WideResNetConfig};

@@ -21,6 +21,8 @@ pub struct Architecture {
     pub about: &'static str,
     /// Name of the head: what the names of its parameters begin with.
     pub head: &'static str,
+    /// What other libraries call the parameters, where they have the network under other names.
+    pub aliases: &'static [Names],
     /// Optimizer that is used unless another is asked for.
     pub optimizer: Optimizer,
     /// Recipe for SGD.
@@ -29,6 +31,16 @@ pub struct Architecture {
     pub adamw: Recipe,
     /// Makes the network; its weights are drawn when they are first used.
     pub(super) build: Build,
+}
+
+/// How another library names the parameters of a network.
+#[derive(Debug)]
+pub struct Names {
+    /// Name of the library.
+    pub library: &'static str,
+    /// The name here of the parameter that the library names so; `None` where the library has no
+    /// such parameter.
+    pub ours: fn(&str) -> Option<String>,
 }
 
 pub(super) type Build = fn(&ModelConfig, &Device) -> Result<AnyNetwork, ModelError>;
@@ -149,6 +161,21 @@ impl ModelConfig {
     /// Those of [`init`](Self::init).
     pub fn check(&self) -> Result<(), ModelError> {
         self.build(&Device::default()).map(|_| ())
+    }
+
+    /// Checks that [`blur_pool`](Self::blur_pool) is off, for networks that do not have it.
+    pub(super) fn check_no_blur_pool(&self) -> Result<(), ModelError> {
+        if !self.blur_pool {
+            return Ok(());
+        }
+        let blurred = super::resnet::ARCHITECTURES.iter();
+        let names: Vec<_> = blurred.map(|architecture| architecture.name).collect();
+        let expected = format!(
+            "false for {}: the networks that can blur are {}",
+            self.name,
+            names.join(", ")
+        );
+        Err(ModelError::argument("blur_pool", true, expected))
     }
 
     /// Makes the network, whose weights are drawn when they are first used: to look at its parameters,
@@ -280,4 +307,6 @@ macro_rules! families {
 
 families! {
     resnet::ResNet,
+    wide_resnet::WideResNet,
+    efficientnet::EfficientNet,
 }

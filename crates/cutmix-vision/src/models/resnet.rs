@@ -84,6 +84,7 @@ const fn small(name: &'static str, about: &'static str, build: Build) -> Archite
         name,
         about,
         head: HEAD,
+        aliases: &[],
         optimizer: Optimizer::Sgd,
         // Chosen for runs of a few epochs, by validation of ResNet-8: see the note on the learning
         // rate in docs/decisions. He et al. use 0.1 for batches of 128 over 160 epochs. In
@@ -110,6 +111,7 @@ const fn large(name: &'static str, about: &'static str, build: Build) -> Archite
         name,
         about,
         head: HEAD,
+        aliases: &[],
         optimizer: Optimizer::Sgd,
         // He et al., section 3.4, and torchvision's reference.
         sgd: Recipe {
