@@ -5,14 +5,21 @@
 //! from its own configuration, such as [`ResNetConfig`].
 
 mod classifier;
+mod convnext;
 mod error;
+mod image_sizes;
 mod layers;
+mod mlp;
 mod recipe;
 mod registry;
 mod resnet;
+mod vit;
 
 pub use classifier::{Classifier, Features};
+pub use convnext::{ConvNeXt, ConvNeXtConfig};
 pub use error::ModelError;
+pub use image_sizes::ImageSizes;
 pub use recipe::{Optimizer, Recipe, Scaling};
 pub use registry::{AnyNetwork, Architecture, ModelConfig, architectures, find, names};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};
+pub use vit::{VisionTransformer, VisionTransformerConfig};

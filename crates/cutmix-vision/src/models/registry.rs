@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classifier::network;
 use super::layers::draw;
-use super::{Classifier, Features, ModelError, Optimizer, Recipe};
+use super::{Classifier, Features, ImageSizes, ModelError, Optimizer, Recipe};
 
 /// A network with a name, and how it is trained.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Architecture {
     pub about: &'static str,
     /// Name of the head: what the names of its parameters begin with.
     pub head: &'static str,
+    /// Heights and widths of images that the network takes.
+    pub sizes: ImageSizes,
     /// Optimizer that is used unless another is asked for.
     pub optimizer: Optimizer,
     /// Recipe for SGD.
@@ -141,6 +143,15 @@ impl ModelConfig {
     /// number is 0 or out of range, or the network does not have an option.
     pub fn init(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
         self.build(device).map(draw)
+    }
+
+    /// Checks that the option of the ResNets is not set.
+    pub(super) fn check_no_blur_pool(&self) -> Result<(), ModelError> {
+        if self.blur_pool {
+            let expected = format!("false for {}", self.name);
+            return Err(ModelError::argument("blur_pool", true, expected));
+        }
+        Ok(())
     }
 
     /// Makes the network, whose weights are drawn when they are first used: to look at its parameters,
@@ -272,4 +283,6 @@ macro_rules! families {
 
 families! {
     resnet::ResNet,
+    convnext::ConvNeXt,
+    vit::VisionTransformer,
 }
