@@ -99,8 +99,8 @@ fn fill(name: &str, shape: &[usize]) -> Vec<f32> {
     let value: Box<dyn Fn(f32) -> f32> = match (kind, shape) {
         ("cls_token" | "pos_embed", _) => Box::new(|u| 0.2 * u),
         ("running_var", _) => Box::new(|u| 1.0 + 0.5 * u.abs()),
-        ("bias" | "running_mean", _) => Box::new(|u| 0.1 * u),
-        ("gamma", _) => Box::new(|u| 0.1 + 0.05 * u),
+        (kind, _) if kind.ends_with("bias") || kind == "running_mean" => Box::new(|u| 0.1 * u),
+        ("gamma" | "layer_scale", _) => Box::new(|u| 0.1 + 0.05 * u),
         (_, [_]) => Box::new(|u| 1.0 + 0.1 * u),
         (_, shape) => {
             let inputs: usize = shape[1..].iter().product();

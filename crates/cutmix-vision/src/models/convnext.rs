@@ -10,6 +10,7 @@ use flex_nn::{Conv2d, global_mean};
 use super::classifier::network;
 use super::layers::{DropPath, draw};
 use super::mlp::{Mlp, NORMAL, dense, layer_norm, patches};
+use super::registry::Names;
 use super::{
     AnyNetwork, Architecture, Classifier, Features, ImageSizes, ModelConfig, ModelError, Optimizer,
     Recipe, Scaling,
@@ -20,6 +21,16 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
     name: "convnext-tiny",
     about: "ConvNeXt of 18 blocks and 29 million parameters, for images of about 224 pixels",
     head: "head.fc",
+    aliases: &[
+        Names {
+            library: "torchvision",
+            ours: of_torchvision,
+        },
+        Names {
+            library: "facebookresearch/ConvNeXt",
+            ours: of_authors,
+        },
+    ],
     // The first layers divide height and width by 4, and three more by 2, without padding.
     sizes: ImageSizes::at_least(32),
     optimizer: Optimizer::AdamW,
@@ -41,11 +52,65 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
 }];
 
 fn build(config: &ModelConfig, device: &Device) -> Result<AnyNetwork, ModelError> {
-    config.check_no_blur_pool()?;
+    config.refuse_blur_pool()?;
     let convnext = ConvNeXtConfig::tiny(config.num_classes)
         .with_channels(config.channels)
         .with_stochastic_depth(config.stochastic_depth);
     Ok(convnext.build(device)?.into())
+}
+
+/// The name of a parameter that torchvision's `convnext_tiny` names so.
+fn of_torchvision(name: &str) -> Option<String> {
+    let parts: Vec<_> = name.split('.').collect();
+    // Stages and what is between them take turns: 1 is the first stage.
+    let stage = |number: &str| Some(number.parse::<usize>().ok()?.checked_sub(1)? / 2);
+    Some(match parts[..] {
+        ["features", "0", layer, part] => format!("stem.{layer}.{part}"),
+        ["features", number, block, "layer_scale"] => {
+            format!("stages.{}.blocks.{block}.gamma", stage(number)?)
+        }
+        ["features", number, layer, part] => {
+            format!("stages.{}.downsample.{layer}.{part}", stage(number)? + 1)
+        }
+        ["features", number, block, "block", layer, part] => {
+            let layer = match layer {
+                "0" => "conv_dw",
+                "2" => "norm",
+                "3" => "mlp.fc1",
+                "5" => "mlp.fc2",
+                _ => return None,
+            };
+            format!("stages.{}.blocks.{block}.{layer}.{part}", stage(number)?)
+        }
+        ["classifier", "0", part] => format!("head.norm.{part}"),
+        ["classifier", "2", part] => format!("head.fc.{part}"),
+        _ => return None,
+    })
+}
+
+/// The name of a parameter that the authors of the paper name so.
+fn of_authors(name: &str) -> Option<String> {
+    let parts: Vec<_> = name.split('.').collect();
+    Some(match parts[..] {
+        ["downsample_layers", "0", layer, part] => format!("stem.{layer}.{part}"),
+        ["downsample_layers", stage, layer, part] => {
+            format!("stages.{stage}.downsample.{layer}.{part}")
+        }
+        ["stages", stage, block, "gamma"] => format!("stages.{stage}.blocks.{block}.gamma"),
+        ["stages", stage, block, layer, part] => {
+            let layer = match layer {
+                "dwconv" => "conv_dw",
+                "norm" => "norm",
+                "pwconv1" => "mlp.fc1",
+                "pwconv2" => "mlp.fc2",
+                _ => return None,
+            };
+            format!("stages.{stage}.blocks.{block}.{layer}.{part}")
+        }
+        ["norm", part] => format!("head.norm.{part}"),
+        ["head", part] => format!("head.fc.{part}"),
+        _ => return None,
+    })
 }
 
 /// Configuration of a [`ConvNeXt`]. [`tiny`](Self::tiny) makes the published one.

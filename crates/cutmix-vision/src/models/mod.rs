@@ -20,6 +20,6 @@ pub use convnext::{ConvNeXt, ConvNeXtConfig};
 pub use error::ModelError;
 pub use image_sizes::ImageSizes;
 pub use recipe::{Optimizer, Recipe, Scaling};
-pub use registry::{AnyNetwork, Architecture, ModelConfig, architectures, find, names};
+pub use registry::{AnyNetwork, Architecture, ModelConfig, Names, architectures, find, names};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};
 pub use vit::{VisionTransformer, VisionTransformerConfig};

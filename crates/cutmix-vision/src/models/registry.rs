@@ -21,6 +21,8 @@ pub struct Architecture {
     pub about: &'static str,
     /// Name of the head: what the names of its parameters begin with.
     pub head: &'static str,
+    /// What other libraries call the parameters, where they have the network under other names.
+    pub aliases: &'static [Names],
     /// Heights and widths of images that the network takes.
     pub sizes: ImageSizes,
     /// Optimizer that is used unless another is asked for.
@@ -31,6 +33,16 @@ pub struct Architecture {
     pub adamw: Recipe,
     /// Makes the network; its weights are drawn when they are first used.
     pub(super) build: Build,
+}
+
+/// How another library names the parameters of a network.
+#[derive(Debug)]
+pub struct Names {
+    /// Name of the library.
+    pub library: &'static str,
+    /// The name here of the parameter that the library names so; `None` where the library has no
+    /// such parameter.
+    pub ours: fn(&str) -> Option<String>,
 }
 
 pub(super) type Build = fn(&ModelConfig, &Device) -> Result<AnyNetwork, ModelError>;
@@ -145,13 +157,19 @@ impl ModelConfig {
         self.build(device).map(draw)
     }
 
-    /// Checks that the option of the ResNets is not set.
-    pub(super) fn check_no_blur_pool(&self) -> Result<(), ModelError> {
-        if self.blur_pool {
-            let expected = format!("false for {}", self.name);
-            return Err(ModelError::argument("blur_pool", true, expected));
+    /// An error where the network shall have [`blur_pool`](Self::blur_pool): for networks that do not.
+    pub(super) fn refuse_blur_pool(&self) -> Result<(), ModelError> {
+        if !self.blur_pool {
+            return Ok(());
         }
-        Ok(())
+        let blurred = super::resnet::ARCHITECTURES.iter();
+        let names: Vec<_> = blurred.map(|architecture| architecture.name).collect();
+        let expected = format!(
+            "false for {}: the networks that can blur are {}",
+            self.name,
+            names.join(", ")
+        );
+        Err(ModelError::argument("blur_pool", true, expected))
     }
 
     /// Makes the network, whose weights are drawn when they are first used: to look at its parameters,

@@ -84,6 +84,7 @@ const fn small(name: &'static str, about: &'static str, build: Build) -> Archite
         name,
         about,
         head: HEAD,
+        aliases: &[],
         sizes: ImageSizes::ANY,
         optimizer: Optimizer::Sgd,
         // Chosen for runs of a few epochs, by validation of ResNet-8: see the note on the learning
@@ -111,6 +112,7 @@ const fn large(name: &'static str, about: &'static str, build: Build) -> Archite
         name,
         about,
         head: HEAD,
+        aliases: &[],
         sizes: ImageSizes::ANY,
         optimizer: Optimizer::Sgd,
         // He et al., section 3.4, and torchvision's reference.

@@ -10,7 +10,7 @@ use flex_nn::Conv2d;
 use super::classifier::network;
 use super::layers::{DropPath, draw};
 use super::mlp::{Mlp, NORMAL, dense, layer_norm, patches};
-use super::registry::Build;
+use super::registry::{Build, Names};
 use super::{
     AnyNetwork, Architecture, Classifier, Features, ImageSizes, ModelConfig, ModelError, Optimizer,
     Recipe, Scaling,
@@ -40,7 +40,7 @@ fn build(
     config: &ModelConfig,
     device: &Device,
 ) -> Result<AnyNetwork, ModelError> {
-    config.check_no_blur_pool()?;
+    config.refuse_blur_pool()?;
     let vit = vit(config.num_classes)
         .with_channels(config.channels)
         .with_stochastic_depth(config.stochastic_depth);
@@ -52,6 +52,10 @@ const fn architecture(name: &'static str, about: &'static str, build: Build) -> 
         name,
         about,
         head: "head",
+        aliases: &[Names {
+            library: "torchvision",
+            ours: of_torchvision,
+        }],
         sizes: ImageSizes::multiples_of(PATCH),
         optimizer: Optimizer::AdamW,
         // Dosovitskiy et al., table 4, for weights that are fine-tuned.
@@ -71,6 +75,34 @@ const fn architecture(name: &'static str, about: &'static str, build: Build) -> 
         },
         build,
     }
+}
+
+/// The name of a parameter that torchvision's `vit_b_16` names so.
+fn of_torchvision(name: &str) -> Option<String> {
+    let parts: Vec<_> = name.split('.').collect();
+    Some(match parts[..] {
+        ["class_token"] => "cls_token".into(),
+        ["encoder", "pos_embedding"] => "pos_embed".into(),
+        ["conv_proj", part] => format!("patch_embed.proj.{part}"),
+        ["encoder", "ln", part] => format!("norm.{part}"),
+        ["heads", "head", part] => format!("head.{part}"),
+        ["encoder", "layers", block, layer, ref rest @ ..] => {
+            let block = block.strip_prefix("encoder_layer_")?;
+            let layer = match (layer, rest) {
+                ("ln_1", [part]) => format!("norm1.{part}"),
+                ("self_attention", ["in_proj_weight"]) => "attn.qkv.weight".into(),
+                ("self_attention", ["in_proj_bias"]) => "attn.qkv.bias".into(),
+                ("self_attention", ["out_proj", part]) => format!("attn.proj.{part}"),
+                ("ln_2", [part]) => format!("norm2.{part}"),
+                // Versions up to 0.11 have other names.
+                ("mlp", ["0" | "linear_1", part]) => format!("mlp.fc1.{part}"),
+                ("mlp", ["3" | "linear_2", part]) => format!("mlp.fc2.{part}"),
+                _ => return None,
+            };
+            format!("blocks.{block}.{layer}")
+        }
+        _ => return None,
+    })
 }
 
 /// Height and width of a patch.
