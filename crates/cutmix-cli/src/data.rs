@@ -30,6 +30,12 @@ impl Settings {
 
     /// Makes the paths of files absolute, so that the run can be resumed from another folder.
     pub fn make_paths_absolute(&mut self) {
+        if let Some(weights) = &mut self.weights
+            && Path::new(weights).exists()
+            && let Ok(absolute) = std::path::absolute(&*weights)
+        {
+            *weights = absolute.to_string_lossy().into_owned();
+        }
         if let Some(file) = &mut self.class_weights
             && file != Path::new(BALANCED)
             && let Ok(absolute) = std::path::absolute(&*file)
@@ -38,11 +44,17 @@ impl Settings {
         }
     }
 
-    /// Opens the data of a new run.
-    pub fn open_data(&mut self) -> Result<Splits, Error> {
-        let splits = self
-            .open_whole_data()?
-            .split_val(self.val_fraction, self.seed)?;
+    /// Opens the data of a new run. `usual_size` is the side of photographs where none was asked for.
+    pub fn open_data(&mut self, usual_size: Option<usize>) -> Result<Splits, Error> {
+        let config = self.data_config();
+        let mut splits = self.open_whole_data()?;
+        if let (None, Some(size)) = (config.size, usual_size)
+            && splits.train.is_of_files()
+        {
+            splits = config.with_size(size).apply(splits)?;
+            self.size = Some(size);
+        }
+        let splits = splits.split_val(self.val_fraction, self.seed)?;
         Ok(match self.limit {
             Some(limit) => splits.truncate(limit),
             None => splits,

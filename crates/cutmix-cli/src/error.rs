@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cutmix_vision::weights::WeightsError;
 use cutmix_vision::{Changes, DataError, ModelError};
 
 use crate::settings::Bytes;
@@ -42,6 +43,17 @@ pub enum Error {
     Data(DataError),
     #[error(transparent)]
     Model(ModelError),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] cutmix_vision::weights::hub::HubError),
+    /// Weights of which neither their names nor anything beside them says what network they are of.
+    #[error(
+        "the weights in {} are those of none of the networks that `cutmix train --help` lists; name the \
+         nearest one with --model to see what differs", weights.display()
+    )]
+    UnknownWeights { weights: PathBuf },
     /// Burn's dashboard, where it cannot be shown.
     #[error("--dashboard {0}")]
     Dashboard(&'static str),

@@ -10,6 +10,7 @@ mod error;
 mod metrics;
 mod picture;
 mod precision;
+mod pretrained;
 mod progress;
 mod report;
 mod run_folder;

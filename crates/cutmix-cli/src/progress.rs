@@ -83,6 +83,33 @@ pub fn counted<T>(
     result
 }
 
+/// Does something that downloads files and calls its argument with the name of the file, the number
+/// of bytes that have arrived and the number of all its bytes. On a terminal a bar shows how far it
+/// is.
+#[cfg(feature = "hub")]
+pub fn downloading<T>(work: impl FnOnce(&mut dyn FnMut(&str, u64, u64)) -> T) -> T {
+    let Some(bar) = bar() else {
+        return work(&mut |_, _, _| ());
+    };
+    let template = "{msg}  {wide_bar}  {decimal_bytes}/{decimal_total_bytes}  {eta} left";
+    let style = ProgressStyle::with_template(template);
+    let style = style.expect("every download on a terminal tests the template");
+    bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
+    let result = work(&mut |file, done, total| {
+        if bar.message() != file {
+            // What an earlier try has left says nothing about the speed of this one.
+            bar.set_message(file.to_owned());
+            bar.set_length(total);
+            bar.reset();
+            bar.set_position(done);
+            bar.reset_eta();
+        }
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    result
+}
+
 /// Moves the bar, and prints the reports above it.
 pub struct Progress {
     bar: ProgressBar,

@@ -5,12 +5,12 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::store::{ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
 use burn::tensor::{Device, FloatDType};
 use cutmix_train::{AtomicFile, Checkpoint, FolderLock};
-use cutmix_vision::weights::to_safetensors;
-use cutmix_vision::{AnyNetwork, DecodeConfig, Manifest, ModelConfig, ModelError, Normalize, View};
-use safetensors::SafeTensors;
+use cutmix_vision::weights::{Head, Weights, to_safetensors};
+use cutmix_vision::{
+    AnyNetwork, DecodeConfig, Manifest, ModelConfig, ModelError, Normalize, View, models,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -41,6 +41,9 @@ pub struct ModelCard {
     /// The name of the network.
     #[serde(alias = "architecture")]
     pub model: String,
+    /// Whether the network blurs images in front of layers with a stride.
+    #[serde(default)]
+    pub blur_pool: bool,
     pub classes: Vec<String>,
     /// How images become those that the network takes.
     #[serde(flatten)]
@@ -58,10 +61,25 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
+    /// The card of the weights of a run, or why they have none.
+    pub fn of(weights: &Weights) -> Result<Self, String> {
+        let card = weights.metadata(CARD);
+        let card = card.ok_or("it does not name its classes")?;
+        let card: Self = serde_json::from_str(card).map_err(|error| error.to_string())?;
+        card.view.check().map_err(|error| error.to_string())?;
+        Ok(card)
+    }
+
     /// The network with new weights.
     pub fn network(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
-        let config = ModelConfig::new(&self.model, self.classes.len());
-        config.with_channels(self.view.shape[0]).init(device)
+        self.config().init(device)
+    }
+
+    /// What the network is made of.
+    pub fn config(&self) -> ModelConfig {
+        ModelConfig::new(&self.model, self.classes.len())
+            .with_channels(self.view.shape[0])
+            .with_blur_pool(self.blur_pool)
     }
 }
 
@@ -255,20 +273,18 @@ impl RunFolder {
         let path = self.model();
         let damaged = |reason: String| Error::ModelFile {
             path: path.clone(),
-            reason: reason.split_whitespace().collect::<Vec<_>>().join(" "),
+            reason,
         };
-        let bytes = fs::read(&path).map_err(|error| Error::read(&path, error))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-        let card = (header.metadata().as_ref()).and_then(|metadata| metadata.get(CARD));
-        let card = card.ok_or_else(|| damaged("it does not name its classes".into()))?;
-        let card: ModelCard = serde_json::from_str(card).map_err(|e| damaged(e.to_string()))?;
-        (card.view.check()).map_err(|e| damaged(e.to_string()))?;
+        let weights = Weights::read(&path)?;
+        let card = ModelCard::of(&weights).map_err(damaged)?;
         let mut model = card.network(device).map_err(|e| damaged(e.to_string()))?;
-        let mut store =
-            SafetensorsStore::from_bytes(Some(bytes)).with_from_adapter(PyTorchToBurnAdapter);
-        model
-            .load_from(&mut store)
-            .map_err(|e| damaged(e.to_string()))?;
+        let loaded = weights.load(models::find(&card.model)?, &mut model)?;
+        if loaded.head != Head::Taken {
+            let classes = card.classes.len();
+            return Err(damaged(format!(
+                "its head is not for its {classes} classes"
+            )));
+        }
         Ok((card, cast(model, precision.dtype())))
     }
 }

@@ -17,7 +17,9 @@ use cutmix_train::algorithms::Effects;
 use cutmix_train::{Duration, Schedule, TrainerConfig};
 use cutmix_vision::models::architectures;
 use cutmix_vision::models::{self, Architecture, Optimizer};
-use cutmix_vision::{Augment, DataError, Dataset, Depth, Fit, OnBadImage, Sampler, View};
+use cutmix_vision::{
+    Augment, DataError, Dataset, Depth, Fit, ModelConfig, OnBadImage, Sampler, View,
+};
 use serde::{Deserialize, Serialize};
 
 pub use algorithm::{AlgorithmSpec, check_together, in_order};
@@ -115,6 +117,26 @@ pub struct Settings {
     /// Network [default: resnet8, for images above 64 pixels resnet18]
     #[arg(long, value_name = "NAME", value_parser = network_parser())]
     pub model: Option<String>,
+    /// Start from trained weights: a file (.safetensors, .pth or .pt, of torchvision, timm or this
+    /// program), the folder of a run, or a repository of the Hugging Face Hub such as
+    /// timm/resnet50.a1_in1k [default: random weights]
+    ///
+    /// They decide the network, unless --model names it, the normalisation of the images, and the size
+    /// of photographs, unless --size is given. A head for other classes is replaced by a new one.
+    #[arg(long, value_name = "WEIGHTS")]
+    pub weights: Option<String>,
+    /// Leave out the last residual block for a random share of the training images, and the blocks
+    /// before it for smaller shares; 0 or more and below 1
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    pub stochastic_depth: f64,
+    /// Blur images in front of the layers of a ResNet that have a stride
+    #[arg(long)]
+    pub blur_pool: bool,
     #[arg(
         long, value_name = "SPEC", default_value = "cutmix", value_parser = parse_algorithm,
         help = algorithm::ABOUT, long_help = algorithm::help()
@@ -216,8 +238,9 @@ fn heading(option: &str) -> &'static str {
         "data" | "size" | "eval_size" | "fit" | "crop_share" | "augment" | "val_fraction"
         | "class_weights" | "sampler" | "on_bad_image" | "background" | "depth"
         | "decode_memory" | "cache" | "limit" => "Data",
-        "model" | "algorithm" | "duration" | "batch_size" | "learning_rate" | "weight_decay"
-        | "optimizer" | "schedule" | "warmup" | "accumulate" | "precision" | "on_nan" => "Training",
+        "model" | "weights" | "stochastic_depth" | "blur_pool" | "algorithm" | "duration"
+        | "batch_size" | "learning_rate" | "weight_decay" | "optimizer" | "schedule" | "warmup"
+        | "accumulate" | "precision" | "on_nan" => "Training",
         _ => "Run",
     }
 }
@@ -303,9 +326,10 @@ impl Settings {
         if self.limit == Some(0) {
             return Err(Error::option("limit", 0, "at least 1 image"));
         }
-        if let Some(name) = &self.model {
-            models::find(name)?;
-        }
+        ModelConfig::new(self.model.as_deref().unwrap_or("resnet8"), 2)
+            .with_stochastic_depth(self.stochastic_depth)
+            .with_blur_pool(self.blur_pool)
+            .check()?;
         if self.batch_size == 0 {
             return Err(Error::option("batch-size", 0, "at least 1 image"));
         }

@@ -5,12 +5,14 @@
 //! - [`ImageLoader`] makes normalised and augmented batches, ahead of time and on its own thread.
 //! - [`Manifest`] records what a run was trained on and names what has changed since.
 //! - [`models`] makes a network from its name ([`ModelConfig`]) or from its own configuration
-//!   ([`ResNetConfig`]); [`weights`] are read and written as PyTorch names them.
+//!   ([`ResNetConfig`]).
+//! - [`weights`] reads and writes what a network has learnt, with the names of PyTorch.
 //!
 //! Everything random is a function of a seed that the caller gives. Everything wrong with the data
 //! is a [`DataError`] that names the file or argument and what is accepted.
 //!
-//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images.
+//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images. The feature `hub` adds
+//! `weights::hub`, which downloads weights.
 
 #[cfg(all(doctest, feature = "fashion-mnist"))]
 #[doc = include_str!("../../../README.md")]

@@ -25,6 +25,7 @@ use crate::data::eval_batch_size;
 use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::picture::FirstBatch;
+use crate::pretrained::Pretrained;
 use crate::progress::{self, Progress, counted, patiently};
 use crate::report::{curves, summary};
 use crate::run_folder::{ModelCard, RunFolder};
@@ -81,9 +82,10 @@ fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, 
     settings.make_paths_absolute();
     let device = device::choose(&settings.device)?;
     RunFolder::check(args.output.as_deref())?;
-    let splits = settings.open_data()?;
+    let pretrained = settings.pretrained()?;
+    let splits = settings.open_data(pretrained.as_ref().map(|pretrained| pretrained.size))?;
     settings.device = device.name.clone();
-    let prepared = Prepared::new(settings, splits, device)?;
+    let prepared = Prepared::new(settings, splits, device, pretrained.as_ref())?;
     let folder = RunFolder::create(args.output.as_deref())?;
     folder.start(&prepared.settings, &Manifest::of(&prepared.splits))?;
     prepared.train(folder, None, view)
@@ -128,7 +130,11 @@ fn resume(
         "start a new run"
     };
     let splits = own_splits(&mut settings, &folder.read_manifest()?, instead)?;
-    let mut prepared = Prepared::new(settings, splits, device)?;
+    let pretrained = match checkpoint {
+        Some(_) => None,
+        None => settings.pretrained()?,
+    };
+    let mut prepared = Prepared::new(settings, splits, device, pretrained.as_ref())?;
     if KEPT.iter().any(|setting| given.contains_key(*setting)) {
         let stored = Settings::read(&folder.config())?;
         let now = &prepared.settings;
@@ -218,20 +224,31 @@ struct Prepared {
     val: Option<ImageLoader>,
     test: Option<ImageLoader>,
     model: AnyNetwork,
+    /// The weights that the run starts from, in lines.
+    loaded: Option<Vec<String>>,
     /// Settings that are written once the run has started.
     to_store: Option<Settings>,
 }
 
 impl Prepared {
-    fn new(mut settings: Settings, splits: Splits, device: Chosen) -> Result<Self, Error> {
+    fn new(
+        mut settings: Settings,
+        splits: Splits,
+        device: Chosen,
+        pretrained: Option<&Pretrained>,
+    ) -> Result<Self, Error> {
         let resolved = settings.resolve(&splits.train)?;
         let classes = splits.train.classes().to_vec();
         let is_multi_label = splits.train.is_multi_label();
         (settings.metric.iter())
             .try_for_each(|metric| metric.check(classes.len(), is_multi_label))?;
-        let normalize = patiently("measuring the colours", || Normalize::of(&splits.train))?;
+        let normalize = match pretrained {
+            Some(pretrained) => pretrained.normalize(splits.train.shape()[0]),
+            None => patiently("measuring the colours", || Normalize::of(&splits.train))?,
+        };
         let card = ModelCard {
             model: resolved.architecture.name.into(),
+            blur_pool: settings.blur_pool,
             classes,
             view: settings.eval_view(&splits.train),
             normalize: normalize.clone(),
@@ -263,11 +280,20 @@ impl Prepared {
         settings.precision.set(&device)?;
         let drawn_on = device.for_new_weights(settings.precision);
         drawn_on.seed(settings.seed);
+        let network = card
+            .config()
+            .with_stochastic_depth(settings.stochastic_depth);
+        let mut model = network.init(&drawn_on.autodiff())?;
+        let loaded = pretrained
+            .map(|pretrained| pretrained.load(&mut model))
+            .transpose()?;
         Ok(Self {
             train: ImageLoader::train(splits.train.clone(), config)?,
             val: eval(&splits.val)?,
             test: eval(&splits.test)?,
-            model: card.network(&drawn_on.autodiff())?,
+            loaded: (pretrained.zip(loaded))
+                .map(|(pretrained, loaded)| pretrained.describe(&loaded, card.classes.len())),
+            model,
             settings,
             resolved,
             splits,
@@ -289,6 +315,7 @@ impl Prepared {
             splits: &self.splits,
             device: &self.device.describe(),
             parameters: self.model.num_params(),
+            loaded: self.loaded.as_deref().unwrap_or_default(),
             folder: folder.path(),
             checkpoint: from.as_ref(),
         });

@@ -19,6 +19,8 @@ pub struct Header<'a> {
     pub splits: &'a Splits,
     pub device: &'a str,
     pub parameters: usize,
+    /// The weights that the run starts from.
+    pub loaded: &'a [String],
     pub folder: &'a Path,
     /// The checkpoint that the run is resumed from.
     pub checkpoint: Option<&'a Checkpoint>,
@@ -35,6 +37,10 @@ pub fn print_header(header: &Header) {
         "model      {}, {parameters} parameters",
         resolved.architecture.name
     ));
+    for (index, text) in header.loaded.iter().enumerate() {
+        let label = if index == 0 { "weights" } else { "" };
+        line(format!("{label:<11}{text}"));
+    }
     for (index, algorithm) in in_order(&settings.algorithm, Event::FitEnd, "\n")
         .lines()
         .enumerate()

@@ -172,6 +172,14 @@ impl ModelConfig {
         Err(ModelError::argument("blur_pool", true, expected))
     }
 
+    /// Checks what [`init`](Self::init) checks, without drawing weights.
+    ///
+    /// # Errors
+    /// Those of [`init`](Self::init).
+    pub fn check(&self) -> Result<(), ModelError> {
+        self.build(&Device::default()).map(|_| ())
+    }
+
     /// Makes the network, whose weights are drawn when they are first used: to look at its parameters,
     /// or to load them.
     pub(crate) fn build(&self, device: &Device) -> Result<AnyNetwork, ModelError> {

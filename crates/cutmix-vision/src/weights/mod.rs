@@ -1,7 +1,20 @@
 //! Weights of networks in files, with the names and the layout of PyTorch.
+//!
+//! [`Weights::read`] reads a safetensors file or a checkpoint of PyTorch, [`Weights::load`] puts what
+//! it holds into a network, and [`to_safetensors`] writes a network's own weights. With the feature
+//! `hub`, `hub::Hub` downloads published ones.
 
 mod error;
+mod file;
+#[cfg(feature = "hub")]
+pub mod hub;
+mod load;
+mod parameters;
+mod pretrained_config;
 mod save;
 
-pub use error::WeightsError;
+pub use error::{Misfit, WeightsError};
+pub use file::Weights;
+pub use load::{Head, Loaded};
+pub use pretrained_config::PretrainedConfig;
 pub use save::to_safetensors;

@@ -1,0 +1,140 @@
+//! The tensors of a file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use burn::store::burn_pack::Tensor;
+use burn::store::pytorch_reader::{PytorchError, PytorchReader};
+use burn::store::{ModuleStore, SafetensorsStore, SafetensorsStoreError, bridge};
+
+use super::WeightsError;
+
+/// The largest header of a safetensors file; that of its specification.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// The tensors of a file by their names. Their values are read when they are used.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    pub(super) path: PathBuf,
+    pub(super) tensors: BTreeMap<String, Tensor>,
+    metadata: HashMap<String, String>,
+}
+
+impl Weights {
+    /// Opens a safetensors file, or a checkpoint that `torch.save` wrote in any of its formats. What
+    /// the file is its first bytes say. The pickle of a checkpoint is parsed and never run.
+    ///
+    /// # Errors
+    /// [`WeightsError::Read`] where the file cannot be opened, [`WeightsError::Format`] where it is
+    /// neither, is damaged or holds no tensors.
+    pub fn read(path: &Path) -> Result<Self, WeightsError> {
+        let header = safetensors_header(path).map_err(|source| WeightsError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let weights = match header {
+            Some(header) => Self {
+                path: path.into(),
+                tensors: safetensors(path)?,
+                metadata: metadata(&header),
+            },
+            None => Self {
+                path: path.into(),
+                tensors: pytorch(path)?,
+                metadata: HashMap::new(),
+            },
+        };
+        if weights.tensors.is_empty() {
+            return Err(format_error(path, "it holds no tensors"));
+        }
+        Ok(weights)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the tensors, in the order of the alphabet.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The text under a key of the metadata of a safetensors file.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+}
+
+pub(super) fn format_error(path: &Path, reason: impl ToString) -> WeightsError {
+    // Messages of other crates have several lines.
+    let reason = reason.to_string();
+    WeightsError::Format {
+        path: path.into(),
+        reason: reason.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// The JSON at the start of a safetensors file; `None` for other files.
+fn safetensors_header(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut start = [0; 9];
+    // `read_exact` would be an error for a file that is shorter.
+    if file.read(&mut start[..])? < start.len() || start[8] != b'{' {
+        return Ok(None);
+    }
+    let size = u64::from_le_bytes(start[..8].try_into().expect("eight bytes"));
+    if size > MAX_HEADER.min(length) {
+        return Ok(None);
+    }
+    let mut header = vec![b'{'];
+    file.take(size.saturating_sub(1)).read_to_end(&mut header)?;
+    Ok(Some(header))
+}
+
+/// The entry `__metadata__` of a header. What cannot be parsed is an error of the tensors.
+fn metadata(header: &[u8]) -> HashMap<String, String> {
+    #[derive(serde::Deserialize)]
+    struct Header {
+        #[serde(default, rename = "__metadata__")]
+        metadata: HashMap<String, String>,
+    }
+
+    let header: Result<Header, _> = serde_json::from_slice(header);
+    header.map(|header| header.metadata).unwrap_or_default()
+}
+
+fn safetensors(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+    let mut store = SafetensorsStore::from_file(path).map_indices_contiguous(false);
+    let tensors = store.get_all_tensors().cloned();
+    tensors.map_err(|error| match error {
+        SafetensorsStoreError::Io(source) => WeightsError::Read {
+            path: path.into(),
+            source,
+        },
+        SafetensorsStoreError::Safetensors(error) => format_error(path, error),
+        error => format_error(path, error),
+    })
+}
+
+fn pytorch(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+    let reader = PytorchReader::new(path).map_err(|error| match error {
+        PytorchError::Io(source) if source.kind() != std::io::ErrorKind::InvalidData => {
+            WeightsError::Read {
+                path: path.into(),
+                source,
+            }
+        }
+        error => format_error(path, error),
+    })?;
+    let tensors = reader
+        .into_tensors()
+        .into_values()
+        .map(bridge::from_pytorch);
+    Ok(tensors
+        .map(|tensor| (tensor.name.clone(), tensor))
+        .collect())
+}

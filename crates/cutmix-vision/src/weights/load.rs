@@ -1,0 +1,312 @@
+//! Weights of a file in a network.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use burn::store::burn_pack::Tensor;
+use burn::store::{
+    ApplyError, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge,
+};
+use burn::tensor::{DType, Device, Shape, TensorData};
+
+use super::error::Misfit;
+use super::file::format_error;
+use super::parameters::{Parameter, parameters};
+use super::{Weights, WeightsError};
+use crate::models::{AnyNetwork, Architecture, ModelConfig, architectures};
+
+/// What became of the head of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The weights of the file are used.
+    Taken,
+    /// The head keeps its own weights, because that of the file is for this many classes.
+    OtherClasses(usize),
+    /// The head keeps its own weights, because the file has none.
+    Missing,
+}
+
+/// What [`Weights::load`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// Number of tensors of the file that the network uses.
+    pub tensors: usize,
+    /// What became of the head.
+    pub head: Head,
+    /// Number of channels of the images that the weights were made for, where the network takes grey
+    /// images and the weights of its first layer were added up over the channels.
+    pub summed_channels: Option<usize>,
+    /// Names of the tensors of the file that the network does not use.
+    pub unused: Vec<String>,
+}
+
+impl Weights {
+    /// The network that the tensors belong to: the first one of the registry whose backbone the file
+    /// has in full; `None` where it has none.
+    pub fn architecture(&self) -> Option<&'static Architecture> {
+        architectures().find(|architecture| {
+            let fit = ModelConfig::new(architecture.name, 1)
+                .build(&Device::default())
+                .map(|network| Fit::new(self, architecture, &parameters(&network)));
+            fit.is_ok_and(|fit| fit.misfit().is_none())
+        })
+    }
+
+    /// Puts the weights into a network of this architecture, in f32. A head for another number of
+    /// classes keeps its own weights, and so does the whole network after an error.
+    ///
+    /// # Errors
+    /// [`WeightsError::Network`] where a tensor of the backbone is missing or has another shape,
+    /// [`WeightsError::Format`] where a tensor cannot be read.
+    pub fn load(
+        &self,
+        architecture: &'static Architecture,
+        network: &mut AnyNetwork,
+    ) -> Result<Loaded, WeightsError> {
+        let expected = parameters(network);
+        let fit = Fit::new(self, architecture, &expected);
+        if let Some(misfit) = fit.misfit() {
+            return Err(WeightsError::Network {
+                path: self.path.clone(),
+                network: architecture.name,
+                misfit,
+                nearest: self.architecture().map(|nearest| nearest.name),
+            });
+        }
+        let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
+        let mut loaded = network.clone();
+        let result = loaded.apply(fit.tensors(), None, Some(Box::new(adapter)), false);
+        if let Some(error) = result.errors.into_iter().next() {
+            return Err(self.unreadable(error));
+        }
+        *network = loaded;
+        Ok(Loaded {
+            tensors: result.applied.len(),
+            head: fit.head,
+            summed_channels: fit.summed_channels,
+            unused: fit.unused,
+        })
+    }
+
+    /// The error of a tensor whose values cannot be read.
+    fn unreadable(&self, error: ApplyError) -> WeightsError {
+        let reason = match error {
+            ApplyError::LoadError { path, message } => {
+                format!("the values of `{path}` cannot be read: {message}")
+            }
+            error => error.to_string(),
+        };
+        format_error(&self.path, reason)
+    }
+}
+
+/// How the tensors of a file fit a network.
+struct Fit<'a> {
+    /// The tensor of each parameter that the file has in the right shape.
+    tensors: Vec<(&'a Parameter, &'a Tensor)>,
+    misfits: Vec<(&'a Parameter, Option<&'a Tensor>)>,
+    head: Head,
+    summed_channels: Option<usize>,
+    unused: Vec<String>,
+    /// Number of parameters of the backbone.
+    total: usize,
+}
+
+impl<'a> Fit<'a> {
+    fn new(weights: &'a Weights, architecture: &Architecture, expected: &'a [Parameter]) -> Self {
+        let named = Named::best(weights, architecture, expected);
+        let (of_head, of_backbone): (Vec<_>, Vec<_>) = expected
+            .iter()
+            .partition(|parameter| is_of_head(architecture, &parameter.name));
+        let mut fit = Self {
+            tensors: Vec::new(),
+            misfits: Vec::new(),
+            head: named.head(architecture, &of_head),
+            summed_channels: None,
+            unused: named.unused(architecture, expected),
+            total: of_backbone.len(),
+        };
+        let first_conv = expected.iter().find(|parameter| parameter.shape.len() == 4);
+        for parameter in of_backbone {
+            let is_input = first_conv == Some(parameter);
+            match named.tensors.get(&parameter.name).copied() {
+                Some(tensor) if tensor.shape[..] == parameter.shape[..] => {
+                    fit.tensors.push((parameter, tensor));
+                }
+                Some(tensor) if is_input && is_summed(&parameter.shape, &tensor.shape) => {
+                    fit.summed_channels = Some(tensor.shape[1]);
+                    fit.tensors.push((parameter, tensor));
+                }
+                other => fit.misfits.push((parameter, other)),
+            }
+        }
+        if fit.head == Head::Taken {
+            let taken = of_head
+                .into_iter()
+                .map(|parameter| (parameter, named.tensors[&parameter.name]));
+            fit.tensors.extend(taken);
+        }
+        fit
+    }
+
+    fn misfit(&self) -> Option<Misfit> {
+        let (parameter, found) = self.misfits.first()?;
+        Some(Misfit {
+            name: parameter.name.clone(),
+            expected: parameter.shape.clone(),
+            found: found.map(|tensor| tensor.shape.to_vec()),
+            count: self.misfits.len(),
+            total: self.total,
+        })
+    }
+
+    /// The tensors under the names of the network.
+    fn tensors(&self) -> Vec<Tensor> {
+        let renamed = self.tensors.iter().map(|(parameter, tensor)| {
+            let tensor = Tensor {
+                name: parameter.name.clone(),
+                ..(*tensor).clone()
+            };
+            if is_summed(&parameter.shape, &tensor.shape) {
+                sum_channels(tensor)
+            } else {
+                tensor
+            }
+        });
+        renamed.collect()
+    }
+}
+
+/// The tensors of a file under the names of a network.
+struct Named<'a> {
+    tensors: HashMap<String, &'a Tensor>,
+    /// The names that the file gives to those of its tensors that have no name in the network.
+    nameless: Vec<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    /// The names by which most tensors belong to parameters.
+    fn best(weights: &'a Weights, architecture: &Architecture, expected: &[Parameter]) -> Self {
+        let candidates = prefixes(&weights.tensors).into_iter().flat_map(|prefix| {
+            let renames = std::iter::once(own_name as Rename).chain(renames(architecture));
+            renames.map(move |rename| Self::new(weights, &prefix, rename))
+        });
+        let fitting = |named: &Self| {
+            let fits = |parameter: &&Parameter| {
+                let tensor = named.tensors.get(&parameter.name);
+                tensor.is_some_and(|tensor| tensor.shape[..] == parameter.shape[..])
+            };
+            expected.iter().filter(fits).count()
+        };
+        // The first of equally good ones.
+        let candidates = candidates.map(|named| (fitting(&named), named));
+        let best = candidates.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        best.expect("there is the empty prefix").1
+    }
+
+    fn new(weights: &'a Weights, prefix: &str, rename: Rename) -> Self {
+        let mut named = Self {
+            tensors: HashMap::new(),
+            nameless: Vec::new(),
+        };
+        for (name, tensor) in &weights.tensors {
+            let Some(rest) = name.strip_prefix(prefix) else {
+                continue;
+            };
+            match rename(rest) {
+                Some(own) => {
+                    named.tensors.insert(own, tensor);
+                }
+                None => named.nameless.push(name),
+            }
+        }
+        named
+    }
+
+    fn head(&self, architecture: &Architecture, of_head: &[&Parameter]) -> Head {
+        let found = |parameter: &&Parameter| self.tensors.get(&parameter.name);
+        let fits = |parameter: &&Parameter| {
+            found(parameter).is_some_and(|tensor| tensor.shape[..] == parameter.shape[..])
+        };
+        if of_head.iter().all(|parameter| fits(parameter)) {
+            return Head::Taken;
+        }
+        let weight = self.tensors.get(&format!("{}.weight", architecture.head));
+        weight.map_or(Head::Missing, |weight| {
+            Head::OtherClasses(weight.shape.first().copied().unwrap_or(0))
+        })
+    }
+
+    /// The names of the tensors that belong to no parameter.
+    fn unused(&self, architecture: &Architecture, expected: &[Parameter]) -> Vec<String> {
+        let known: BTreeSet<&str> = expected.iter().map(|one| one.name.as_str()).collect();
+        let is_unused = |name: &&String| {
+            // Burn's normalisations do not count batches.
+            !known.contains(name.as_str())
+                && !name.ends_with(".num_batches_tracked")
+                && !is_of_head(architecture, name)
+        };
+        let unknown = self.tensors.iter().filter(|(own, _)| is_unused(own));
+        let unknown = unknown.map(|(_, tensor)| tensor.name.clone());
+        let nameless = self.nameless.iter().map(|name| String::from(*name));
+        let mut unused: Vec<_> = unknown.chain(nameless).collect();
+        unused.sort();
+        unused
+    }
+}
+
+fn is_of_head(architecture: &Architecture, name: &str) -> bool {
+    let rest = name.strip_prefix(architecture.head);
+    rest.is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// What may stand in front of all names of a network, such as `module.` or `state_dict.`: each start of
+/// a name that a quarter of all tensors share.
+fn prefixes(tensors: &BTreeMap<String, Tensor>) -> Vec<String> {
+    let mut counts = BTreeMap::from([("", tensors.len())]);
+    for name in tensors.keys() {
+        for (dot, _) in name.match_indices('.').take(3) {
+            *counts.entry(&name[..=dot]).or_default() += 1;
+        }
+    }
+    let common = counts
+        .into_iter()
+        .filter(|(_, count)| 4 * count >= tensors.len());
+    common.map(|(prefix, _)| prefix.into()).collect()
+}
+
+/// Whether a convolution is for grey images and the weights are for others.
+fn is_summed(expected: &[usize], found: &[usize]) -> bool {
+    match (expected, found) {
+        ([outputs, 1, kernel @ ..], [found, channels, rest @ ..]) => {
+            outputs == found && kernel == rest && kernel.len() == 2 && *channels > 1
+        }
+        _ => false,
+    }
+}
+
+/// The weights `[O, 1, h, w]` that give to grey images what `[O, C, h, w]` give to the same images with
+/// `C` equal channels.
+fn sum_channels(tensor: Tensor) -> Tensor {
+    let name = tensor.name.clone();
+    let [outputs, channels, height, width] = [0, 1, 2, 3].map(|axis| tensor.shape[axis]);
+    let shape = [outputs, 1, height, width];
+    bridge::map_data(tensor, name, DType::F32, Shape::from(shape), move |data| {
+        let values: Vec<f32> = data.iter::<f32>().collect();
+        let size = height * width;
+        let sums = values.chunks(channels * size).flat_map(|output| {
+            (0..size).map(move |at| output.iter().skip(at).step_by(size).sum::<f32>())
+        });
+        TensorData::new(sums.collect::<Vec<_>>(), shape)
+    })
+}
+
+/// A name of a network in a file, as the network's own; `None` where it has none.
+pub(crate) type Rename = fn(&str) -> Option<String>;
+
+fn renames(_architecture: &Architecture) -> impl Iterator<Item = Rename> {
+    std::iter::empty()
+}
+
+fn own_name(name: &str) -> Option<String> {
+    Some(name.into())
+}

@@ -1,0 +1,469 @@
+//! Weights from a hub, on a server of the test's own.
+
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use cutmix_vision::weights::hub::{Hub, HubError, HubFiles};
+use server::Server;
+use tempfile::TempDir;
+
+const ID: &str = "timm/resnet50.a1_in1k";
+const CONFIG: &str = r#"{ "architecture": "resnet50", "num_classes": 1000 }"#;
+
+/// Content that has the same byte nowhere twice in a row, longer than any buffer on the way.
+fn weights() -> Vec<u8> {
+    (0..300_000_u32).map(|at| (at * 7 % 251) as u8).collect()
+}
+
+fn server() -> Server {
+    let (readme, config) = (b"# ResNet", CONFIG.as_bytes());
+    let files: [(&str, &[u8]); 4] = [
+        ("README.md", readme),
+        ("config.json", config),
+        ("model.safetensors", &weights()),
+        ("pytorch_model.bin", b"the same weights"),
+    ];
+    Server::start(ID, &files)
+}
+
+fn hub(server: &Server, cache: &TempDir) -> Hub {
+    Hub::new(cache.path())
+        .with_endpoint(&server.endpoint())
+        .with_tries(3, Duration::ZERO)
+}
+
+fn fetch(hub: &Hub, id: &str) -> Result<HubFiles, HubError> {
+    hub.fetch(id, &mut |_, _, _| ())
+}
+
+fn cache() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// All files in a folder and in the folders in it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Names of the files that the cache shows under their own names.
+fn shown(cache: &TempDir) -> Vec<String> {
+    let paths = files(cache.path()).into_iter();
+    let paths = paths.filter(|path| {
+        path.components()
+            .any(|part| part.as_os_str() == "snapshots")
+    });
+    let mut names: Vec<_> = paths
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_fetch_brings_the_weights_and_their_configuration() {
+    let (server, cache) = (server(), cache());
+    let mut steps = Vec::new();
+    let mut progress =
+        |file: &str, done: u64, total: u64| steps.push((file.to_owned(), done, total));
+    let files = hub(&server, &cache).fetch(ID, &mut progress).unwrap();
+    assert_eq!(std::fs::read(&files.weights).unwrap(), weights());
+    assert_eq!(files.weights.file_name().unwrap(), "model.safetensors");
+    assert_eq!(files.config.unwrap().architecture, "resnet50");
+    assert_eq!(files.commit, server.state().commit);
+    assert_eq!(shown(&cache), ["config.json", "model.safetensors"]);
+
+    let of_weights: Vec<_> = steps
+        .iter()
+        .filter(|step| step.0 == "model.safetensors")
+        .collect();
+    assert!(of_weights.iter().all(|step| step.2 == 300_000));
+    assert!(of_weights.is_sorted_by_key(|step| step.1));
+    assert_eq!(of_weights.last().unwrap().1, 300_000);
+}
+
+#[test]
+fn a_second_fetch_downloads_nothing() {
+    let (server, cache) = (server(), cache());
+    let first = fetch(&hub(&server, &cache), ID).unwrap();
+    server.state().requests.clear();
+    assert_eq!(fetch(&hub(&server, &cache), ID).unwrap(), first);
+    let requests = &server.state().requests;
+    assert_eq!(requests.len(), 1);
+    assert!(requests[0].starts_with("GET /api/models/timm/resnet50.a1_in1k/revision/main "));
+}
+
+#[test]
+fn the_cache_serves_where_no_hub_answers() {
+    let (server, cache) = (server(), cache());
+    let first = fetch(&hub(&server, &cache), ID).unwrap();
+    let offline = hub(&server, &cache).with_offline(true);
+    server.state().requests.clear();
+    assert_eq!(fetch(&offline, ID).unwrap(), first);
+    assert!(server.state().requests.is_empty());
+    // The commit is a revision, too.
+    let pinned = format!("{ID}@{}", first.commit);
+    assert_eq!(fetch(&offline, &pinned).unwrap(), first);
+    server.state().status = Some(503);
+    assert_eq!(fetch(&hub(&server, &cache), ID).unwrap(), first);
+    let hub = hub(&server, &cache);
+    drop(server);
+    assert_eq!(fetch(&hub, ID).unwrap(), first);
+}
+
+#[test]
+fn a_new_commit_downloads_only_what_has_changed() {
+    let (server, cache) = (server(), cache());
+    let first = fetch(&hub(&server, &cache), ID).unwrap();
+    let config = br#"{ "architecture": "resnet50d" }"#;
+    server.state().commit = "c0de".repeat(10);
+    server.state().files[1].1 = config.to_vec();
+    server.state().requests.clear();
+    let second = fetch(&hub(&server, &cache), ID).unwrap();
+    assert_ne!(second.commit, first.commit);
+    assert_eq!(second.config.unwrap().architecture, "resnet50d");
+    assert_eq!(std::fs::read(second.weights).unwrap(), weights());
+    let state = server.state();
+    let downloads = state.downloads();
+    assert_eq!(downloads.len(), 1);
+    assert!(downloads[0].contains("/config.json "));
+}
+
+#[test]
+fn a_broken_connection_goes_on_where_it_broke() {
+    let (server, cache) = (server(), cache());
+    server.state().drops = 2;
+    let mut steps = Vec::new();
+    let files = hub(&server, &cache).fetch(ID, &mut |file, done, _| {
+        if file == "model.safetensors" {
+            steps.push(done);
+            assert_eq!(shown(&cache), ["config.json"]);
+        }
+    });
+    assert_eq!(std::fs::read(files.unwrap().weights).unwrap(), weights());
+    assert!(steps.is_sorted());
+    let state = server.state();
+    let ranges = state
+        .downloads()
+        .into_iter()
+        .filter(|request| request.contains("/storage/"));
+    let ranges: Vec<_> = ranges
+        .filter_map(|request| request.lines().find(|line| line.starts_with("range:")))
+        .collect();
+    let expected = [
+        "range: bytes=0-",
+        "range: bytes=150000-",
+        "range: bytes=225000-",
+    ];
+    assert_eq!(ranges, expected);
+}
+
+#[test]
+fn a_connection_that_breaks_always_keeps_what_has_arrived_for_the_next_fetch() {
+    let (server, cache) = (server(), cache());
+    server.state().drops = usize::MAX;
+    let error = fetch(&hub(&server, &cache), ID).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        matches!(
+            error,
+            HubError::Dropped {
+                tries: 3,
+                kept: 262_500,
+                total: 300_000,
+                ..
+            }
+        ),
+        "{message}"
+    );
+    let start = format!(
+        "the connection to {} broke 3 times during model.safetensors of {ID}: ",
+        server.endpoint()
+    );
+    assert!(message.starts_with(&start), "{message}");
+    assert!(
+        message.contains("262500 of 300000 bytes are kept"),
+        "{message}"
+    );
+    assert!(!message.contains('\n'));
+    assert_eq!(shown(&cache), ["config.json"]);
+    let offline = fetch(&hub(&server, &cache).with_offline(true), ID).unwrap_err();
+    assert!(matches!(offline, HubError::NotCached { .. }), "{offline}");
+
+    server.state().drops = 0;
+    server.state().requests.clear();
+    let files = fetch(&hub(&server, &cache), ID).unwrap();
+    assert_eq!(std::fs::read(files.weights).unwrap(), weights());
+    assert!(
+        server
+            .state()
+            .downloads()
+            .iter()
+            .all(|it| it.contains("range: bytes=262500-"))
+    );
+}
+
+#[test]
+fn fetches_at_the_same_time_download_once() {
+    let (server, cache) = (serving(&["model.safetensors"]), cache());
+    let (hub, start) = (hub(&server, &cache), Barrier::new(4));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                start.wait();
+                fetch(&hub, "a/b").unwrap()
+            });
+        }
+    });
+    let state = server.state();
+    let downloads = state.downloads().into_iter();
+    let downloads = downloads.filter(|request| request.contains("/storage/"));
+    assert_eq!(downloads.count(), 1);
+}
+
+#[test]
+fn a_part_that_is_too_long_is_thrown_away() {
+    let (server, cache) = (server(), cache());
+    server.state().drops = usize::MAX;
+    fetch(&hub(&server, &cache), ID).unwrap_err();
+    let paths = files(cache.path()).into_iter();
+    let parts: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|it| it == "part"))
+        .collect();
+    let [part] = parts.as_slice() else {
+        panic!("{parts:?}");
+    };
+    std::fs::write(part, vec![0; 300_000]).unwrap();
+    server.state().drops = 0;
+    let files = fetch(&hub(&server, &cache), ID).unwrap();
+    assert_eq!(std::fs::read(files.weights).unwrap(), weights());
+}
+
+#[test]
+fn a_file_with_another_hash_is_refused_and_removed() {
+    let (server, cache) = (server(), cache());
+    server.state().wrong_hash = Some("ab".repeat(32));
+    let error = fetch(&hub(&server, &cache), ID).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            HubError::Damaged {
+                what: "SHA-256",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(shown(&cache), ["config.json"]);
+    server.state().wrong_hash = None;
+    let files = fetch(&hub(&server, &cache), ID).unwrap();
+    assert_eq!(std::fs::read(files.weights).unwrap(), weights());
+}
+
+#[test]
+fn a_revision_is_fetched_by_its_name() {
+    let (server, cache) = (server(), cache());
+    server.state().revision = "v2.0".into();
+    let files = fetch(&hub(&server, &cache), "timm/resnet50.a1_in1k@v2.0").unwrap();
+    assert_eq!(std::fs::read(files.weights).unwrap(), weights());
+    let error = fetch(&hub(&server, &cache), "timm/resnet50.a1_in1k@v3").unwrap_err();
+    let expected =
+        "timm/resnet50.a1_in1k has no revision `v3`, expected a branch, a tag or a commit";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_repository_that_does_not_exist_is_named() {
+    let (server, cache) = (server(), cache());
+    let error = fetch(&hub(&server, &cache), "timm/resnet51").unwrap_err();
+    let expected = format!(
+        "{} has no repository timm/resnet51; a private one needs HF_TOKEN",
+        server.endpoint()
+    );
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(files(cache.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_token_is_sent_and_not_shown() {
+    let (server, cache) = (server(), cache());
+    let hub = hub(&server, &cache).with_token("hf_secret\n");
+    fetch(&hub, ID).unwrap();
+    assert!(server.state().requests[0].contains("authorization: bearer hf_secret"));
+    assert!(!format!("{hub:?}").contains("hf_secret"));
+}
+
+#[test]
+fn a_hub_that_does_not_answer_is_named() {
+    let (server, cache) = (server(), cache());
+    let (hub, endpoint) = (hub(&server, &cache), server.endpoint());
+    server.state().status = Some(503);
+    let error = fetch(&hub, ID).unwrap_err();
+    let expected = format!("{endpoint} answered with HTTP status 503 for {ID}");
+    assert_eq!(error.to_string(), expected);
+    drop(server);
+    let error = fetch(&hub, ID).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("cannot reach {endpoint}: ")),
+        "{error}"
+    );
+    assert_eq!(files(cache.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_weights_of_a_repository_are_in_the_file_that_is_most_surely_theirs() {
+    let choices: [(&[&str], &str); 3] = [
+        (
+            &["a.pth", "pytorch_model.bin", "model.safetensors"],
+            "model.safetensors",
+        ),
+        (&["a.pth", "pytorch_model.bin"], "pytorch_model.bin"),
+        (
+            &["README.md", "a.onnx", "a.pth", "onnx/model.safetensors"],
+            "a.pth",
+        ),
+    ];
+    for (names, expected) in choices {
+        let (server, cache) = (serving(names), cache());
+        let files = fetch(&hub(&server, &cache), "a/b").unwrap();
+        assert_eq!(files.weights.file_name().unwrap(), expected);
+        assert_eq!(files.config, None);
+    }
+}
+
+#[test]
+fn weights_that_are_not_in_one_file_are_refused() {
+    let messages = [
+        (&["a.pth", "b.pt"][..], "found a.pth, b.pt"),
+        (&["README.md"], "found README.md"),
+        (&["../a.pth"], "found ../a.pth"),
+        (
+            &[
+                "model-00001-of-00002.safetensors",
+                "model.safetensors.index.json",
+            ],
+            "the weights of a/b are in several parts (model.safetensors.index.json), expected one file",
+        ),
+    ];
+    for (names, expected) in messages {
+        let (server, cache) = (serving(names), cache());
+        let error = fetch(&hub(&server, &cache), "a/b").unwrap_err();
+        assert!(error.to_string().ends_with(expected), "{error}");
+        assert_eq!(files(cache.path()), Vec::<PathBuf>::new());
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_named() {
+    let (server, cache) = (server(), cache());
+    let path = cache.path().join("file");
+    std::fs::write(&path, "no folder").unwrap();
+    let hub = Hub::new(&path).with_endpoint(&server.endpoint());
+    let error = fetch(&hub, ID).unwrap_err();
+    let expected = format!("cannot use the cache at {}", path.display());
+    assert!(error.to_string().starts_with(&expected), "{error}");
+}
+
+/// A hub with the repository `a/b` of files with these names.
+fn serving(names: &[&str]) -> Server {
+    let files: Vec<_> = names.iter().map(|name| (*name, name.as_bytes())).collect();
+    Server::start("a/b", &files)
+}
+
+#[test]
+fn a_configuration_with_a_mistake_is_named() {
+    let cache = cache();
+    let config: (&str, &[u8]) = ("config.json", br#"{ "architecture": 50 }"#);
+    let server = Server::start("a/b", &[config, ("model.safetensors", b"weights")]);
+    let error = fetch(&hub(&server, &cache), "a/b").unwrap_err();
+    assert!(matches!(error, HubError::Config { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("config.json: invalid type: integer `50`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_name_that_is_not_one_of_a_repository_is_refused() {
+    let cache = cache();
+    let hub = Hub::new(cache.path());
+    let names = [
+        "", "resnet50", "a/b/c", "/b", "a/", "a/..", "a b/c", "a/b@", "a/b@../c", "a/b@c@d",
+    ];
+    for id in names {
+        let error = fetch(&hub, id).unwrap_err();
+        assert!(matches!(error, HubError::Id { .. }), "{id}: {error}");
+    }
+}
+
+/// Set to the folder that the cache is expected in, where the test below runs itself.
+const CHILD: &str = "CUTMIX_TEST_HUB_FOLDER";
+
+#[test]
+fn the_environment_names_the_hub_and_the_cache() {
+    if let Some(folder) = std::env::var_os(CHILD) {
+        let files = fetch(&Hub::from_env().unwrap(), ID).unwrap();
+        assert!(
+            files.weights.starts_with(folder),
+            "{}",
+            files.weights.display()
+        );
+        return;
+    }
+    let (server, home) = (server(), cache());
+    let run = |variables: &[(&str, &Path)], folder: &Path| {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        for name in [
+            "HF_HOME",
+            "HF_HUB_CACHE",
+            "XDG_CACHE_HOME",
+            "HF_TOKEN",
+            "HF_HUB_OFFLINE",
+        ] {
+            child.env_remove(name);
+        }
+        child.args(["--exact", "the_environment_names_the_hub_and_the_cache"]);
+        child
+            .env("HF_ENDPOINT", format!("{}/", server.endpoint()))
+            .env(CHILD, folder);
+        child.envs(variables.iter().copied());
+        let output = child.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+    };
+    let [a, b, c] = ["a", "b", "c"].map(|name| home.path().join(name));
+    std::fs::create_dir(&a).unwrap();
+    std::fs::write(a.join("token"), "hf_saved\n").unwrap();
+    run(&[("HF_HOME", &a)], &a.join("hub"));
+    assert!(server.state().requests[0].contains("authorization: bearer hf_saved"));
+    run(&[("HF_HOME", &a), ("HF_HUB_CACHE", &b)], &b);
+    run(
+        &[("XDG_CACHE_HOME", &c)],
+        &c.join("huggingface").join("hub"),
+    );
+    server.state().requests.clear();
+    run(
+        &[("HF_HOME", &a), ("HF_HUB_OFFLINE", Path::new("1"))],
+        &a.join("hub"),
+    );
+    assert!(server.state().requests.is_empty());
+}

@@ -1,0 +1,279 @@
+//! Weights of files in networks: names, heads, channels, formats, and files that are none.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use burn::module::Module;
+use burn::store::burn_pack::Tensor as PackTensor;
+use burn::store::{ModuleStore, SafetensorsStore};
+use burn::tensor::{Device, Distribution, Tensor};
+use cutmix_vision::models::find;
+use cutmix_vision::weights::{Head, Loaded, Weights, WeightsError, to_safetensors};
+use cutmix_vision::{AnyNetwork, ModelConfig};
+use safetensors::tensor::{Dtype, TensorView};
+use tempfile::TempDir;
+
+/// The random numbers of a device are shared by the process.
+static RANDOM: Mutex<()> = Mutex::new(());
+
+fn network(name: &str, classes: usize, channels: usize, seed: u64) -> AnyNetwork {
+    let _random = RANDOM.lock();
+    let device = Device::default();
+    device.seed(seed);
+    let config = ModelConfig::new(name, classes).with_channels(channels);
+    config.init(&device).unwrap()
+}
+
+/// A file with the weights of a network.
+fn file_of(network: &AnyNetwork, folder: &Path) -> PathBuf {
+    let path = folder.join("model.safetensors");
+    fs::write(&path, to_safetensors(network, "card", "{}").unwrap()).unwrap();
+    path
+}
+
+/// The tensors of a file, as f32.
+fn tensors(path: &Path) -> Vec<(String, Vec<usize>, Vec<u8>)> {
+    let mut store = SafetensorsStore::from_file(path);
+    let tensors = store.get_all_tensors().unwrap().values();
+    let parts = |tensor: &PackTensor| {
+        let bytes = tensor.to_bytes().unwrap().to_vec();
+        (tensor.name.clone(), tensor.shape.to_vec(), bytes)
+    };
+    tensors.map(parts).collect()
+}
+
+/// Writes tensors to another file.
+fn write(path: &Path, tensors: &[(String, Vec<usize>, Vec<u8>)]) {
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+        (name.as_str(), view)
+    });
+    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+fn load(path: &Path, name: &str, network: &mut AnyNetwork) -> Result<Loaded, WeightsError> {
+    Weights::read(path)?.load(find(name).unwrap(), network)
+}
+
+fn logits(network: &AnyNetwork, channels: usize) -> Vec<f32> {
+    let image = Tensor::<1, burn::tensor::Int>::arange(0..(2 * 32 * 32), &Device::default());
+    let image = (image.float() * 0.37).sin().reshape([2, 1, 32, 32]);
+    let image = image.expand([2, channels, 32, 32]);
+    network.forward(image).into_data().iter::<f32>().collect()
+}
+
+fn assert_close(found: &[f32], expected: &[f32]) {
+    let largest = expected
+        .iter()
+        .fold(0.0f32, |most, value| most.max(value.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            (found - expected).abs() <= 1e-5 * largest,
+            "{found} {expected}"
+        );
+    }
+}
+
+#[test]
+fn saved_weights_give_the_same_logits_in_another_network() {
+    let folder = TempDir::new().unwrap();
+    let trained = network("resnet8", 5, 3, 1);
+    let path = file_of(&trained, folder.path());
+    let mut fresh = network("resnet8", 5, 3, 2);
+    assert_ne!(logits(&fresh, 3), logits(&trained, 3));
+    let loaded = load(&path, "resnet8", &mut fresh).unwrap();
+    assert_eq!(logits(&fresh, 3), logits(&trained, 3));
+    assert_eq!(loaded.head, Head::Taken);
+    assert_eq!(loaded.unused, [""; 0]);
+    assert_eq!(loaded.summed_channels, None);
+    assert_eq!(loaded.tensors, tensors(&path).len());
+    assert_eq!(Weights::read(&path).unwrap().metadata("card"), Some("{}"));
+    assert_eq!(Weights::read(&path).unwrap().metadata("other"), None);
+}
+
+#[test]
+fn weights_of_every_network_are_recognised() {
+    let folder = TempDir::new().unwrap();
+    for name in ["resnet8", "resnet20", "resnet18", "resnet34", "resnet50"] {
+        let path = file_of(&network(name, 3, 3, 0), folder.path());
+        let found = Weights::read(&path).unwrap().architecture().unwrap();
+        assert_eq!(found.name, name);
+    }
+}
+
+#[test]
+fn a_prefix_of_all_names_is_left_out() {
+    let folder = TempDir::new().unwrap();
+    let trained = network("resnet8", 5, 3, 1);
+    let own = tensors(&file_of(&trained, folder.path()));
+    for prefix in [
+        "module.",
+        "state_dict.",
+        "model_state.module.",
+        "state_dict.backbone.net.",
+    ] {
+        let mut prefixed = own.clone();
+        prefixed
+            .iter_mut()
+            .for_each(|(name, ..)| *name = format!("{prefix}{name}"));
+        // An optimizer is stored beside the weights.
+        prefixed.push(("optimizer.step".into(), vec![1], vec![0; 4]));
+        let path = folder.path().join("prefixed.safetensors");
+        write(&path, &prefixed);
+        let mut fresh = network("resnet8", 5, 3, 2);
+        let loaded = load(&path, "resnet8", &mut fresh).unwrap();
+        assert_eq!(logits(&fresh, 3), logits(&trained, 3), "{prefix}");
+        assert_eq!(loaded.unused, [""; 0], "{prefix}");
+    }
+}
+
+#[test]
+fn a_head_for_other_classes_is_replaced() {
+    let folder = TempDir::new().unwrap();
+    let path = file_of(&network("resnet8", 1000, 3, 1), folder.path());
+    let mut fresh = network("resnet8", 5, 3, 2);
+    let loaded = load(&path, "resnet8", &mut fresh).unwrap();
+    assert_eq!(loaded.head, Head::OtherClasses(1000));
+    assert_eq!(logits(&fresh, 3).len(), 2 * 5);
+    // The head is the one that the network was made with.
+    let head = |network: &AnyNetwork| {
+        use cutmix_vision::Classifier;
+        network.head().weight.val().into_data()
+    };
+    assert_eq!(head(&fresh), head(&network("resnet8", 5, 3, 2)));
+}
+
+#[test]
+fn a_file_without_a_head_is_enough() {
+    let folder = TempDir::new().unwrap();
+    let mut trunk = tensors(&file_of(&network("resnet8", 5, 3, 1), folder.path()));
+    trunk.retain(|(name, ..)| !name.starts_with("fc."));
+    let path = folder.path().join("trunk.safetensors");
+    write(&path, &trunk);
+    let loaded = load(&path, "resnet8", &mut network("resnet8", 5, 3, 2)).unwrap();
+    assert_eq!(loaded.head, Head::Missing);
+    assert_eq!(
+        Weights::read(&path).unwrap().architecture().unwrap().name,
+        "resnet8"
+    );
+}
+
+#[test]
+fn tensors_that_the_network_does_not_use_are_named() {
+    let folder = TempDir::new().unwrap();
+    let mut own = tensors(&file_of(&network("resnet8", 5, 3, 1), folder.path()));
+    own.push(("aux.weight".into(), vec![1], vec![0; 4]));
+    own.push(("bn1.num_batches_tracked".into(), vec![1], vec![0; 4]));
+    let path = folder.path().join("more.safetensors");
+    write(&path, &own);
+    let loaded = load(&path, "resnet8", &mut network("resnet8", 5, 3, 2)).unwrap();
+    assert_eq!(loaded.unused, ["aux.weight"]);
+}
+
+/// A grey image has the logits that it has in colours that are equal.
+#[test]
+fn weights_for_colours_are_added_up_for_grey_images() {
+    let folder = TempDir::new().unwrap();
+    let trained = network("resnet8", 5, 3, 1);
+    let path = file_of(&trained, folder.path());
+    let mut grey = network("resnet8", 5, 1, 2);
+    let loaded = load(&path, "resnet8", &mut grey).unwrap();
+    assert_eq!(loaded.summed_channels, Some(3));
+    assert_close(&logits(&grey, 1), &logits(&trained, 3));
+}
+
+#[test]
+fn weights_of_another_network_are_an_error_that_names_it() {
+    let folder = TempDir::new().unwrap();
+    let path = file_of(&network("resnet20", 5, 3, 1), folder.path());
+    let mut fresh = network("resnet8", 5, 3, 2);
+    let before = logits(&fresh, 3);
+    let error = load(&path, "resnet8", &mut fresh).unwrap_err();
+    assert_eq!(logits(&fresh, 3), before);
+    let text = error.to_string();
+    // The blocks of the smaller network are in the larger one, with other strides.
+    assert!(text.contains("not those of resnet8"), "{text}");
+    assert!(text.ends_with("they are those of resnet20"), "{text}");
+    match error {
+        WeightsError::Network {
+            network,
+            misfit,
+            nearest,
+            ..
+        } => {
+            assert_eq!((network, nearest), ("resnet8", Some("resnet20")));
+            assert_eq!(misfit.name, "layer2.0.conv1.weight");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_missing_tensor_of_the_backbone_is_an_error_that_names_it() {
+    let folder = TempDir::new().unwrap();
+    let mut own = tensors(&file_of(&network("resnet8", 5, 3, 1), folder.path()));
+    own.retain(|(name, ..)| name != "layer3.0.bn2.running_var");
+    let path = folder.path().join("less.safetensors");
+    write(&path, &own);
+    let error = load(&path, "resnet8", &mut network("resnet8", 5, 3, 2)).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.ends_with("`layer3.0.bn2.running_var` is missing"),
+        "{text}"
+    );
+    assert!(Weights::read(&path).unwrap().architecture().is_none());
+}
+
+/// Every start of a file is an error and none a panic.
+#[test]
+fn half_a_file_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let whole = fs::read(file_of(&network("resnet8", 5, 3, 1), folder.path())).unwrap();
+    let path = folder.path().join("half.safetensors");
+    for length in [0, 1, 8, 9, 100, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let error = load(&path, "resnet8", &mut network("resnet8", 5, 3, 2)).unwrap_err();
+        assert!(
+            matches!(error, WeightsError::Format { .. }),
+            "{length}: {error}"
+        );
+        assert_eq!(error.to_string().lines().count(), 1);
+    }
+}
+
+#[test]
+fn other_files_are_errors_that_say_what_is_expected() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("weights.pth");
+    for content in [
+        &b"hello"[..],
+        b"{}",
+        b"PK\x03\x04 no archive",
+        b"\x80\x02]q\x00.",
+        b"\x89PNG\r\n\x1a\n",
+    ] {
+        fs::write(&path, content).unwrap();
+        let error = Weights::read(&path).unwrap_err();
+        assert!(matches!(error, WeightsError::Format { .. }), "{error}");
+        let text = error.to_string();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(
+            text.contains("expected a safetensors file, or a state dict"),
+            "{text}"
+        );
+    }
+    let missing = Weights::read(&folder.path().join("missing")).unwrap_err();
+    assert!(matches!(missing, WeightsError::Read { .. }), "{missing}");
+    let of_folder = Weights::read(folder.path()).unwrap_err();
+    assert!(
+        matches!(of_folder, WeightsError::Read { .. }),
+        "{of_folder}"
+    );
+}
+
+#[test]
+fn equal_weights_give_equal_bytes() {
+    let bytes = || to_safetensors(&network("resnet8", 5, 3, 1), "card", "text").unwrap();
+    assert_eq!(bytes(), bytes());
+}
