@@ -99,8 +99,12 @@ pub fn name(data: Option<&Path>) -> String {
 
 /// The batch size of evaluation. It changes speed and memory, and no score.
 pub fn eval_batch_size(data: &Dataset) -> usize {
+    batch_size_of(data.shape())
+}
+
+/// The number of images of a shape `[C, H, W]` that a network takes at once without training.
+pub fn batch_size_of([_, height, width]: [usize; 3]) -> usize {
     // The activations of a network grow with the pixels.
     const PIXELS: usize = 256 * 64 * 64;
-    let [_, height, width] = data.shape();
     (PIXELS / (height * width)).clamp(1, 256)
 }

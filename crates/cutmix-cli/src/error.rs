@@ -86,13 +86,15 @@ pub enum Error {
     )]
     NotStarted(PathBuf),
     #[error(
-        "the run in {} is not finished: it has no model.safetensors; resume it with: cutmix train \
-         --resume {}",
+        "the run in {} is not finished and has no model yet; if it was stopped, resume it with: \
+         cutmix train --resume {}",
         .0.display(), quoted(.0)
     )]
     Unfinished(PathBuf),
     #[error("{} is not a model that `cutmix train` wrote, or is damaged: {reason}", path.display())]
     ModelFile { path: PathBuf, reason: String },
+    #[error("{} does not describe the model of a run, or is damaged: {reason}", path.display())]
+    CardFile { path: PathBuf, reason: String },
     #[error("{} does not list the samples of a run, or is damaged: {reason}", path.display())]
     ManifestFile { path: PathBuf, reason: String },
     /// The data are not those that the run was trained on.

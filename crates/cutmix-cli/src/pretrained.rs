@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use cutmix_vision::models::{self, Architecture};
 #[cfg(feature = "hub")]
 use cutmix_vision::weights::hub::Hub;
@@ -9,6 +10,7 @@ use cutmix_vision::weights::{Head, Loaded, Weights};
 use cutmix_vision::{AnyNetwork, Normalize};
 
 use crate::error::Error;
+use crate::precision::Precision;
 #[cfg(feature = "hub")]
 use crate::progress::downloading;
 use crate::run_folder::{ModelCard, RunFolder};
@@ -132,18 +134,24 @@ impl Source {
     fn of_file(path: &Path) -> Result<Self, Error> {
         let weights = Weights::read(path)?;
         let card = ModelCard::of(&weights).ok();
-        Ok(Self {
-            weights,
-            size: card
-                .as_ref()
-                .map(|card| card.view.shape[1].max(card.view.shape[2])),
-            model: card.as_ref().map(|card| card.model.clone()),
-            normalize: card.map(|card| card.normalize),
-        })
+        Ok(Self::with_card(weights, card))
     }
 
+    fn with_card(weights: Weights, card: Option<ModelCard>) -> Self {
+        let size = |card: &ModelCard| card.view.shape[1].max(card.view.shape[2]);
+        Self {
+            weights,
+            size: card.as_ref().map(size),
+            model: card.as_ref().map(|card| card.model.clone()),
+            normalize: card.map(|card| card.normalize),
+        }
+    }
+
+    /// A run that is not finished has the weights of its best or last checkpoint.
     fn of_run(path: &Path) -> Result<Self, Error> {
-        Self::of_file(&RunFolder::open(path)?.model())
+        let (card, network) =
+            RunFolder::open(path)?.load_model(&Device::default(), Precision::F32)?;
+        Ok(Self::with_card(Weights::of(&network, path), Some(card)))
     }
 
     #[cfg(feature = "hub")]

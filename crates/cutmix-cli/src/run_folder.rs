@@ -1,13 +1,15 @@
 //! The folder of a run.
 
+mod checkpoints;
+
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
-use cutmix_train::{AtomicFile, Checkpoint, FolderLock};
-use cutmix_vision::weights::{Head, Weights, to_safetensors};
+use cutmix_train::{AtomicFile, FolderLock};
+use cutmix_vision::weights::{Head, Weights, WeightsError, to_safetensors};
 use cutmix_vision::{
     AnyNetwork, DecodeConfig, Manifest, ModelConfig, ModelError, Normalize, View, models,
 };
@@ -16,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::precision::{Precision, cast};
 use crate::settings::Settings;
-use crate::terminal::{line, warning};
 
 /// The key of [`ModelCard`] in the metadata of the model file. It is the only one, because the order
 /// of several is random.
@@ -64,8 +65,12 @@ impl ModelCard {
     /// The card of the weights of a run, or why they have none.
     pub fn of(weights: &Weights) -> Result<Self, String> {
         let card = weights.metadata(CARD);
-        let card = card.ok_or("it does not name its classes")?;
-        let card: Self = serde_json::from_str(card).map_err(|error| error.to_string())?;
+        Self::from_json(card.ok_or("it does not name its classes")?.as_bytes())
+    }
+
+    /// Reads a card; otherwise the reason why it is none.
+    fn from_json(json: &[u8]) -> Result<Self, String> {
+        let card: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         card.view.check().map_err(|error| error.to_string())?;
         Ok(card)
     }
@@ -131,14 +136,9 @@ impl RunFolder {
         })
     }
 
-    /// The folder of a finished run.
+    /// The folder of a run that is only read, whether it is finished, stopped or in progress.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let run = Self::of_run(path)?;
-        if run.model().is_file() {
-            Ok(run)
-        } else {
-            Err(Error::Unfinished(run.path))
-        }
+        Self::of_run(path)
     }
 
     /// The folder of a run that is resumed.
@@ -196,31 +196,17 @@ impl RunFolder {
         self.path.join("batch.png")
     }
 
+    /// The folder of an evaluation of this name.
+    pub fn evaluation(&self, name: &str) -> PathBuf {
+        self.path.join("eval").join(name)
+    }
+
+    fn card(&self) -> PathBuf {
+        self.path.join("card.json")
+    }
+
     fn manifest(&self) -> PathBuf {
         self.path.join(MANIFEST)
-    }
-
-    /// The newest checkpoint that can be used; `None` where the run was stopped before its first.
-    pub fn latest_checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
-        let folder = self.checkpoints();
-        if !Checkpoint::exists(&folder) {
-            if self.model().exists() || (self.has_reports() && !folder.is_dir()) {
-                // They were lost; a new start would overwrite the results. This names the folder.
-                Checkpoint::latest(&folder)?;
-            }
-            line("the run was stopped before its first checkpoint, so it starts anew");
-            return Ok(None);
-        }
-        let latest = Checkpoint::latest(&folder)?;
-        for damaged in latest.damaged {
-            warning(format!("{damaged}; it is not used"));
-        }
-        Ok(Some(latest.checkpoint))
-    }
-
-    /// Whether the table of the run has a row.
-    fn has_reports(&self) -> bool {
-        fs::read_to_string(self.metrics()).is_ok_and(|table| table.lines().count() > 1)
     }
 
     /// Writes the manifest and then the settings, without which the folder is not that of a run: a
@@ -264,28 +250,52 @@ impl RunFolder {
         write_whole(&path, &bytes)
     }
 
-    /// Reads the model to `device`, which has been set to this precision.
+    /// Reads the model to `device`, which has been set to this precision. Where there is no model file,
+    /// because the run was stopped or is in progress, it is the one in a checkpoint, which a warning names.
     pub fn load_model(
         &self,
         device: &Device,
         precision: Precision,
     ) -> Result<(ModelCard, AnyNetwork), Error> {
         let path = self.model();
-        let damaged = |reason: String| Error::ModelFile {
-            path: path.clone(),
-            reason,
+        let (card, model) = match Weights::read(&path) {
+            Ok(weights) => network_of(&weights, device)?,
+            Err(WeightsError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                self.model_so_far(device)?
+            }
+            Err(error) => return Err(damaged(error, &path)),
         };
-        let weights = Weights::read(&path)?;
-        let card = ModelCard::of(&weights).map_err(damaged)?;
-        let mut model = card.network(device).map_err(|e| damaged(e.to_string()))?;
-        let loaded = weights.load(models::find(&card.model)?, &mut model)?;
-        if loaded.head != Head::Taken {
-            let classes = card.classes.len();
-            return Err(damaged(format!(
-                "its head is not for its {classes} classes"
-            )));
-        }
         Ok((card, cast(model, precision.dtype())))
+    }
+}
+
+/// The model with the weights of a run.
+fn network_of(weights: &Weights, device: &Device) -> Result<(ModelCard, AnyNetwork), Error> {
+    let wrong = |reason: String| Error::ModelFile {
+        path: weights.path().into(),
+        reason,
+    };
+    let card = ModelCard::of(weights).map_err(wrong)?;
+    let mut network = card
+        .network(device)
+        .map_err(|error| wrong(error.to_string()))?;
+    let loaded = weights.load(models::find(&card.model)?, &mut network)?;
+    if loaded.head == Head::Taken {
+        Ok((card, network))
+    } else {
+        let classes = card.classes.len();
+        Err(wrong(format!("its head is not for its {classes} classes")))
+    }
+}
+
+/// The error of weights that cannot be read, where they are those of a run.
+fn damaged(error: WeightsError, path: &Path) -> Error {
+    match error {
+        WeightsError::Format { reason, .. } => Error::ModelFile {
+            path: path.into(),
+            reason,
+        },
+        error => error.into(),
     }
 }
 

@@ -4,12 +4,38 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
+use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
+
+/// Things of a kind that are listed as text; JSON has all.
+const LISTED: usize = 10;
 
 /// Writes a line on standard output. Unlike `println!` it does not panic where the reader has gone
 /// (`cutmix eval runs/001 | head -1`).
 pub fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{}", escaped(&text.to_string()));
+}
+
+/// Writes a label, what there is, and the first of these things, unless there are none.
+pub fn list<T>(label: &str, what: &str, all: &[T], text: impl Fn(&T) -> String) {
+    if all.is_empty() {
+        return;
+    }
+    line(format!("{label:<11} {what}"));
+    all.iter()
+        .take(LISTED)
+        .for_each(|one| line(format!("            {}", text(one))));
+    if all.len() > LISTED {
+        line(format!(
+            "            and {} more",
+            grouped(all.len() - LISTED)
+        ));
+    }
+}
+
+/// Writes a line on standard error, beside the results of a command.
+pub fn note(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{}", escaped(&text.to_string()));
 }
 
 /// Writes a warning on standard error.
@@ -22,10 +48,23 @@ pub fn error(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "error: {}", escaped(&text.to_string()));
 }
 
+/// Writes a JSON document on standard output, in one line.
+pub fn json(document: &impl Serialize) {
+    let text = serde_json::to_string(document).expect("texts, numbers and lists are JSON");
+    // Such characters are in texts, where JSON has an escape of its own for them.
+    let safe = with_escapes(&text, |letter| format!("\\u{:04x}", u32::from(letter)));
+    let _ = writeln!(std::io::stdout(), "{safe}");
+}
+
 /// `text` without characters that act on a terminal: control characters, line breaks, and those that
 /// change the direction of writing. They become `\u{1b}`. Names of classes and files come from
 /// elsewhere and may hold anything.
 pub fn escaped(text: &str) -> String {
+    with_escapes(text, |letter| letter.escape_default().to_string())
+}
+
+/// `text` with an escape for each character that acts on a terminal.
+fn with_escapes(text: &str, escape: impl Fn(char) -> String) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         let changes_direction = matches!(
@@ -34,7 +73,7 @@ pub fn escaped(text: &str) -> String {
         );
         let breaks_line = matches!(letter, '\u{2028}' | '\u{2029}');
         if letter.is_control() || changes_direction || breaks_line {
-            safe.extend(letter.escape_default());
+            safe.push_str(&escape(letter));
         } else {
             safe.push(letter);
         }

@@ -1,6 +1,7 @@
 //! Checkpoints: the saved state of a run.
 
 mod file;
+mod latest;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::time::Duration;
 use crate::trainer::TrainerConfig;
 use crate::{CheckpointProblem, Error, State};
 
+pub use latest::Latest;
 pub use writer::FolderLock;
 pub(crate) use writer::{Writer, run_id};
 
@@ -116,53 +118,7 @@ pub struct Checkpoint {
     ema_model: Option<Vec<u8>>,
 }
 
-/// The newest checkpoint of a folder that can be used.
-#[derive(Debug)]
-pub struct Latest {
-    /// The newest checkpoint that is not damaged.
-    pub checkpoint: Checkpoint,
-    /// The errors of the damaged files that were skipped, newest first, and of the file of the best model
-    /// if that cannot be read; the best is then looked for anew.
-    pub damaged: Vec<Error>,
-}
-
 impl Checkpoint {
-    /// The newest checkpoint in a folder. Damaged files are skipped and named; nothing is
-    /// changed.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Checkpoint`] if there is no checkpoint, or none that is whole, or if the newest file that
-    /// is not damaged has another version or cannot be read.
-    pub fn latest(folder: &Path) -> Result<Latest, Error> {
-        let batches = file::list(folder)
-            .map_err(|error| Error::checkpoint(folder, CheckpointProblem::Unreadable(error)))?;
-        let mut damaged = Vec::new();
-        for batch in batches.into_iter().rev() {
-            match Self::read(&file::path(folder, batch)) {
-                Ok(checkpoint) => {
-                    let best = checkpoint
-                        .header
-                        .record
-                        .best
-                        .as_ref()
-                        .map(|(_, best)| *best)
-                        .filter(|best| *best != batch);
-                    let best = best.map(|best| Self::read(&file::path(folder, best)));
-                    damaged.extend(best.and_then(Result::err));
-                    return Ok(Latest {
-                        checkpoint,
-                        damaged,
-                    });
-                }
-                Err(error) if is_damage(&error) => damaged.push(error),
-                Err(error) => return Err(error),
-            }
-        }
-        let missing = || Error::checkpoint(folder, CheckpointProblem::Missing);
-        Err(damaged.into_iter().next().unwrap_or_else(missing))
-    }
-
     /// Whether a folder has a checkpoint, whole or not.
     pub fn exists(folder: &Path) -> bool {
         file::list(folder).is_ok_and(|batches| !batches.is_empty())
@@ -191,6 +147,13 @@ impl Checkpoint {
     /// Elapsed batches of the run.
     pub fn batches(&self) -> u64 {
         self.header.counts.batches
+    }
+
+    /// The score by which the run keeps its best model, [`TrainerConfig::best`], and the batch whose
+    /// checkpoint has that model; `None` before the first report, and where the run keeps none.
+    pub fn best(&self) -> Option<(&str, u64)> {
+        let best = self.header.record.best.as_ref();
+        best.map(|(score, batch)| (score.as_str(), *batch))
     }
 
     /// The length that the run was meant to have when the checkpoint was written.
@@ -290,7 +253,7 @@ impl Checkpoint {
     /// The best model of the run so far, whose weights are in a checkpoint beside this one; `None`
     /// where there is none that is whole.
     pub(crate) fn best_model<M: Module>(&self, model: M) -> Result<Option<M>, Error> {
-        let Some((_, batch)) = self.header.record.best else {
+        let Some((_, batch)) = self.best() else {
             return Ok(None);
         };
         if batch == self.batches() {
@@ -304,8 +267,13 @@ impl Checkpoint {
         }
     }
 
-    /// `model` with the saved weights that inference uses.
-    fn inference_model<M: Module>(&self, model: M) -> Result<M, Error> {
+    /// `model` with the saved weights that evaluation and the result use: the moving average where the
+    /// run keeps one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] if the weights are those of another model.
+    pub fn inference_model<M: Module>(&self, model: M) -> Result<M, Error> {
         self.load(self.ema_model.as_ref().unwrap_or(&self.model), model)
     }
 
@@ -321,16 +289,4 @@ impl Checkpoint {
         let reason: Vec<_> = reason.split_whitespace().collect();
         Error::checkpoint(&self.path, CheckpointProblem::OtherRun(reason.join(" ")))
     }
-}
-
-/// Whether a file is of no use to any version of this library.
-fn is_damage(error: &Error) -> bool {
-    use CheckpointProblem::{Damaged, NotACheckpoint};
-    matches!(
-        error,
-        Error::Checkpoint {
-            problem: Damaged | NotACheckpoint,
-            ..
-        }
-    )
 }

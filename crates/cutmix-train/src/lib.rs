@@ -60,7 +60,10 @@ pub use evaluate::Evaluator;
 pub use event::Event;
 pub use history::{History, Report, Score};
 pub use loss::{Loss, LossFn, Reduction};
-pub use metrics::{AtThreshold, LabelScores, MeanAveragePrecision, Outputs};
+pub use metrics::{
+    Calibration, CalibrationBin, ClassScores, ConfusionMatrix, LabelError, LabelScores,
+    MeanAveragePrecision, Outputs, Prediction, label_errors,
+};
 pub use network::{Network, WithForward};
 pub use schedule::Schedule;
 pub use state::{Interpolation, Logged, State};

@@ -57,7 +57,7 @@ fn precision_and_recall_are_counted_from_a_threshold_on() {
     ]);
     let at = scores.at(0, 1.0);
     assert_eq!((at.precision, at.recall), (2.0 / 3.0, 2.0 / 3.0));
-    assert_eq!(scores.at(0, 9.0).f1(), 0.0);
+    assert_eq!(scores.at(0, 9.0).f1, 0.0);
     assert_eq!(scores.at(0, -9.0).recall, 1.0);
     assert_eq!(scores.best_threshold(0), Some(-1.0));
 }
@@ -99,9 +99,9 @@ proptest! {
         match scores.best_threshold(0) {
             None => prop_assert_eq!(scores.positives(0), 0),
             Some(best) => {
-                let best = scores.at(0, best).f1();
+                let best = scores.at(0, best).f1;
                 for threshold in -5i8..5 {
-                    prop_assert!(scores.at(0, threshold.into()).f1() <= best + 1e-12);
+                    prop_assert!(scores.at(0, threshold.into()).f1 <= best + 1e-12);
                 }
             }
         }

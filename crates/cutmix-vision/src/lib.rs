@@ -3,6 +3,7 @@
 //! - [`data`]: [`open`] and [`load_image`] read images, a [`Dataset`] holds labelled ones, and
 //!   [`Splits`] are the training, validation and test set of one folder.
 //! - [`ImageLoader`] makes normalised and augmented batches, ahead of time and on its own thread.
+//!   [`FileBatches`] does so of image files without labels, for inference.
 //! - [`Manifest`] records what a run was trained on and names what has changed since.
 //! - [`models`] makes a network from its name ([`ModelConfig`]) or from its own configuration
 //!   ([`ResNetConfig`]).
@@ -30,7 +31,8 @@ pub mod weights;
 pub use data::fashion_mnist;
 pub use data::{
     Augment, Change, Changes, ClassMap, Content, DataConfig, DataError, Dataset, DecodeConfig,
-    Depth, Fit, Image, ImageLoader, Label, LoaderConfig, Manifest, Normalize, OnBadImage, Sampler,
-    Size, SkippedImage, Source, Split, Splits, View, load_image, open, to_targets, to_tensor,
+    Depth, FileBatch, FileBatches, FileBatchesConfig, Fit, Image, ImageFile, ImageLoader, Label,
+    LoaderConfig, Manifest, Normalize, OnBadImage, Sampler, Size, SkippedImage, Source, Split,
+    Splits, View, image_files, load_image, open, to_targets, to_tensor,
 };
 pub use models::{AnyNetwork, Classifier, ModelConfig, ModelError, ResNet, ResNetConfig};

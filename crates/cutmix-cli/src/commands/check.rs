@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use cutmix_vision::data::{Check, Place, SetCheck, check};
 use cutmix_vision::{Size, SkippedImage, Splits};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::data;
 use crate::error::{Error, with_option};
 use crate::progress::counted;
 use crate::settings::{Bytes, Settings};
-use crate::terminal::{count, grouped, line};
+use crate::terminal::{count, grouped, json, line, list};
 
 /// Look at every image of a data set: what is there, what is bad, and what is there twice.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ enum Format {
     Json,
 }
 
-/// Bad images and duplicates that are listed as text; JSON has all.
+/// Classes that are counted by name.
 const LISTED: usize = 10;
 
 /// Looks at every image and prints what was found.
@@ -55,7 +55,7 @@ pub fn run(args: CheckArgs) -> Result<(), Error> {
         image.reason = with_option(&image.reason);
     }
     if args.format == Format::Json {
-        line(as_json(&found, &splits));
+        json(&as_json(&found, &splits));
     } else {
         print(&settings, &data::name(Some(&args.data)), &found, &splits);
     }
@@ -64,12 +64,12 @@ pub fn run(args: CheckArgs) -> Result<(), Error> {
 
 fn as_json(found: &Check, splits: &Splits) -> Value {
     let unused = splits.unused.iter().map(|(reason, count, first)| {
-        json!({ "reason": reason.to_string(), "count": count, "first": first })
+        serde_json::json!({ "reason": reason.to_string(), "count": count, "first": first })
     });
-    let mut value = json!(found);
+    let mut value = serde_json::json!(found);
     value["unused"] = unused.collect();
-    value["unlabelled-folder"] = json!(splits.unlabelled);
-    value["leaks"] = json!(found.leaks().collect::<Vec<_>>());
+    value["unlabelled-folder"] = serde_json::json!(splits.unlabelled);
+    value["leaks"] = serde_json::json!(found.leaks().collect::<Vec<_>>());
     value
 }
 
@@ -175,23 +175,6 @@ fn sizes(sizes: &[(Size, usize)]) -> Option<String> {
             grouped(*number)
         )
     })
-}
-
-/// Prints a heading and the first of these things, unless there are none.
-fn list<T>(label: &str, what: &str, all: &[T], text: impl Fn(&T) -> String) {
-    if all.is_empty() {
-        return;
-    }
-    line(format!("{label:<11} {what}"));
-    all.iter()
-        .take(LISTED)
-        .for_each(|one| line(format!("            {}", text(one))));
-    if all.len() > LISTED {
-        line(format!(
-            "            and {} more",
-            grouped(all.len() - LISTED)
-        ));
-    }
 }
 
 fn places_text(places: &[Place]) -> String {

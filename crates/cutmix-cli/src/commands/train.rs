@@ -37,8 +37,8 @@ use crate::terminal::{line, quoted, warning};
 ///
 /// The folder holds config.toml (repeats the run: `cutmix train --config runs/001/config.toml`),
 /// metrics.csv, model.safetensors, curves.png (loss and accuracy over the epochs), batch.png (what
-/// the network saw in its first batch), manifest.json (the images of each set) and checkpoints, from
-/// which `cutmix train --resume` continues. Ctrl-C ends the run after its batch and saves it; a
+/// the network saw in its first batch), manifest.json (the images of each set), card.json (the classes,
+/// and how images are prepared) and checkpoints, from which `cutmix train --resume` continues. Ctrl-C ends the run after its batch and saves it; a
 /// second one ends it at once.
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
@@ -309,6 +309,7 @@ impl Prepared {
         from: Option<Checkpoint>,
         view: View,
     ) -> Result<ExitCode, Error> {
+        folder.write_card(&self.card)?;
         summary::print_header(&summary::Header {
             settings: &self.settings,
             resolved: &self.resolved,

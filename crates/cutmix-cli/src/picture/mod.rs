@@ -71,27 +71,37 @@ impl Page {
         BitMapBackend::with_buffer(&mut self.pixels, size)
     }
 
+    /// Fills a box of this width and height with its top left at `(x, y)`. What is beyond the page is
+    /// left out.
+    pub fn fill(&mut self, (x, y): (usize, usize), size: (usize, usize), color: RGBColor) {
+        let (width, height) = size;
+        let rows = self.pixels.chunks_exact_mut(3 * self.width);
+        for row in rows.skip(y).take(height) {
+            for pixel in row.chunks_exact_mut(3).skip(x).take(width) {
+                pixel.copy_from_slice(&[color.0, color.1, color.2]);
+            }
+        }
+    }
+
     /// Writes `text` with its top left at `(x, y)`. Plotters' own text ignores the bearing of
     /// letters, so that their distances are uneven.
     pub fn text(&mut self, (x, y): (usize, usize), size: usize, color: RGBColor, text: &str) {
-        let font = FONT.as_scaled(size as f32);
-        let baseline = y as f32 + font.ascent();
-        for (left, letter) in letters(size, text) {
-            let at = point(x as f32 + left, baseline);
-            let glyph = letter.with_scale_and_position(size as f32, at);
-            let Some(outline) = font.outline_glyph(glyph) else {
-                continue;
-            };
-            let corner = outline.px_bounds().min;
-            outline.draw(|x, y, cover| {
-                self.blend(
-                    x as i32 + corner.x as i32,
-                    y as i32 + corner.y as i32,
-                    color,
-                    cover,
-                );
-            });
-        }
+        draw_letters(size, text, |right, down, cover| {
+            self.blend(x as i32 + right, y as i32 + down, color, cover);
+        });
+    }
+
+    /// Writes `text` from the bottom to the top, with its start at `y` and the top of its letters at `x`.
+    pub fn vertical_text(
+        &mut self,
+        (x, y): (usize, usize),
+        size: usize,
+        color: RGBColor,
+        text: &str,
+    ) {
+        draw_letters(size, text, |right, down, cover| {
+            self.blend(x as i32 + down, y as i32 - right, color, cover);
+        });
     }
 
     fn blend(&mut self, x: i32, y: i32, color: RGBColor, cover: f32) {
@@ -120,7 +130,8 @@ impl Page {
         }
     }
 
-    pub fn write(&self, path: &Path) -> Result<()> {
+    /// The page as a PNG file.
+    pub fn png(&self) -> Result<Vec<u8>> {
         let mut png = std::io::Cursor::new(Vec::new());
         image::write_buffer_with_format(
             &mut png,
@@ -131,7 +142,11 @@ impl Page {
             ImageFormat::Png,
         )
         .map_err(|error| error.to_string())?;
-        std::fs::write(path, png.into_inner()).map_err(|error| error.to_string())
+        Ok(png.into_inner())
+    }
+
+    pub fn write(&self, path: &Path) -> Result<()> {
+        std::fs::write(path, self.png()?).map_err(|error| error.to_string())
     }
 }
 
@@ -168,6 +183,26 @@ impl Scale {
     }
 }
 
+/// Draws `text` with its top left at `(0, 0)`: calls `draw` with the place of each pixel, to the right and
+/// down, and how much of it is covered.
+fn draw_letters(size: usize, text: &str, mut draw: impl FnMut(i32, i32, f32)) {
+    let font = FONT.as_scaled(size as f32);
+    for (left, letter) in letters(size, text) {
+        let glyph = letter.with_scale_and_position(size as f32, point(left, font.ascent()));
+        let Some(outline) = font.outline_glyph(glyph) else {
+            continue;
+        };
+        let corner = outline.px_bounds().min;
+        outline.draw(|x, y, cover| {
+            draw(
+                x as i32 + corner.x as i32,
+                y as i32 + corner.y as i32,
+                cover,
+            );
+        });
+    }
+}
+
 /// The letters of `text` with the places of their origins.
 fn letters(size: usize, text: &str) -> impl Iterator<Item = (f32, ab_glyph::GlyphId)> {
     let font = FONT.as_scaled(size as f32);
@@ -191,7 +226,7 @@ pub fn text_width(size: usize, text: &str) -> usize {
 }
 
 /// `text`, or as much of it as fits into `width` pixels.
-fn fit(size: usize, width: usize, text: &str) -> String {
+pub fn fit(size: usize, width: usize, text: &str) -> String {
     if text_width(size, text) <= width {
         return text.into();
     }

@@ -5,31 +5,24 @@ use std::path::Path;
 use cutmix_train::{History, Score};
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::{FontStyle, register_font};
 
-use crate::picture::{FAINT, FONT_FILE, INK, Page, Result, text_width};
+use super::chart::{self, GRID, style};
+use crate::picture::{FAINT, Page, Result, text_width};
 
-const FAMILY: &str = "sans-serif";
 const WIDTH: usize = 1200;
 /// The height of a row of two panels.
 const HEIGHT: usize = 500;
 /// The height of the explanation under the panels.
 const FOOT: usize = 36;
 /// The colours of the sets, training first.
-const COLORS: [RGBColor; 4] = [
-    RGBColor(31, 119, 180),
-    RGBColor(214, 92, 20),
-    RGBColor(44, 140, 60),
-    RGBColor(130, 80, 170),
-];
+const COLORS: [RGBColor; 4] = [chart::BLUE, chart::ORANGE, chart::GREEN, chart::VIOLET];
 
 const EXPLANATION: &str = "Mixed accuracy: the weight of the predicted class in each mixed label. It is \
                            lower than accuracy on whole images, which the validation shows.";
 
 /// Draws every score over the epochs, a panel for each metric with a curve for each set.
 pub fn write(path: &Path, history: &History, mixes_targets: bool) -> Result<()> {
-    let font = register_font(FAMILY, FontStyle::Normal, FONT_FILE);
-    font.map_err(|_| "the font is damaged".to_string())?;
+    chart::register()?;
     let metrics = ["loss", "accuracy"]
         .into_iter()
         .chain(names(history).map(|name| name.1));
@@ -153,7 +146,7 @@ fn panel(
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
-        .bold_line_style(RGBColor(228, 228, 232))
+        .bold_line_style(GRID)
         .axis_style(FAINT)
         .x_labels(13)
         .x_label_formatter(&epoch_label)
@@ -191,8 +184,4 @@ fn panel(
         .margin(8)
         .draw()
         .map_err(fail)
-}
-
-fn style(size: i32) -> TextStyle<'static> {
-    (FAMILY, size).into_font().color(&INK)
 }

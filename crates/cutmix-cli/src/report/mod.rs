@@ -1,5 +1,8 @@
-//! The results of a run for people: curves, tables and a summary.
+//! The results of a run for people: curves, an evaluation and a summary.
 
+mod calibration;
+mod chart;
+mod confusion;
 pub mod curves;
+pub mod evaluation;
 pub mod summary;
-pub mod table;

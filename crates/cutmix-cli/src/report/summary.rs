@@ -201,11 +201,11 @@ pub fn print_result(
     line("");
     line(format!(
         "{}/  config.toml  metrics.csv  model.safetensors  curves.png  batch.png  manifest.json  \
-         checkpoints/{logs}",
+         card.json  checkpoints/{logs}",
         folder.display()
     ));
     line(format!("evaluate   cutmix eval {run}"));
-    line(format!("predict    cutmix predict {run} IMAGE..."));
+    line(format!("predict    cutmix predict {run} PATH..."));
 }
 
 /// Prints how many bad images were left out.

@@ -268,6 +268,7 @@ fn runs(messages: &mut Messages) {
         error(path, &["eval", "own", "--split", "val", "--data", "gone"]),
     ];
     fs::rename(path.join("wild"), path.join("wild [1]")).unwrap();
+    fs::remove_dir_all(path.join("wild [1]/checkpoints")).unwrap();
     refused.push(error(path, &["eval", "wild [1]"]));
     images(&path.join("pets/cat"), 1);
     images(&path.join("pets/dog"), 1);

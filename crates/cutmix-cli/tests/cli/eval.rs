@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{cutmix, error, fashion, images, output, pets, scratch, tiny, trained};
+use crate::{error, images, output, pets, scratch, tiny};
 
 /// Columns of the last row of a run's table, by name.
 fn last_scores(run: &Path, names: &[&str]) -> Vec<f64> {
@@ -47,10 +47,10 @@ fn eval_repeats_the_last_evaluation_of_the_training_in_every_precision() {
         let expected =
             format!("loss {loss:.4}, accuracy {accuracy:.2} %, top5 {top5:.4}, auroc {auroc:.4}");
         assert_eq!(lines[1], expected, "{precision}");
-        assert_eq!(lines.len(), 4 + 10, "{shown}");
         assert!(lines[4].starts_with("T-shirt/top"));
-        let counts = lines[4..].iter().map(|line| {
-            line[12..]
+        assert!(lines[14].starts_with("macro average"), "{shown}");
+        let counts = lines[4..14].iter().map(|line| {
+            line[17..]
                 .split_whitespace()
                 .next()
                 .unwrap()
@@ -59,36 +59,6 @@ fn eval_repeats_the_last_evaluation_of_the_training_in_every_precision() {
         });
         assert_eq!(counts.sum::<usize>(), 64);
     }
-}
-
-#[test]
-fn predict_continues_after_a_bad_file() {
-    let folder = scratch();
-    let path = folder.path();
-    fashion(&path.join("a.png"), 0);
-    fashion(&path.join("b.png"), 1);
-    fs::write(path.join("bad.png"), "no image").unwrap();
-    let run = trained().join("run");
-    let run = run.to_str().unwrap();
-
-    let shown = output(path, &["predict", run, "a.png", "b.png", "--top", "2"]);
-    let lines: Vec<_> = shown.lines().collect();
-    assert_eq!(lines.len(), 2);
-    assert!(
-        lines[0].starts_with("a.png  ") && lines[0].matches('%').count() == 2,
-        "{shown}"
-    );
-    // More than there are classes shows all of them.
-    let all = output(path, &["predict", run, "a.png", "--top", "99"]);
-    assert_eq!(all.matches('%').count(), 10);
-
-    let mixed = cutmix(
-        path,
-        &["predict", run, "a.png", "bad.png", "gone.png", "b.png"],
-    );
-    assert_eq!(mixed.status.code(), Some(1));
-    assert_eq!(String::from_utf8(mixed.stdout).unwrap().lines().count(), 2);
-    assert_eq!(String::from_utf8(mixed.stderr).unwrap().lines().count(), 3);
 }
 
 #[test]
@@ -170,7 +140,9 @@ fn numbered_folders_keep_their_classes_in_eval() {
         images(&path.join("some").join(class), 3);
     }
     let shown = output(path, &["eval", "run", "--data", "some"]);
-    let classes: Vec<_> = (shown.lines().skip(4))
+    let rows = shown.lines().skip(4);
+    let classes: Vec<_> = rows
+        .take_while(|row| !row.starts_with("macro average"))
         .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>())
         .collect();
     assert_eq!(classes, [["0", "3"], ["1", "3"], ["2", "3"]], "{shown}");

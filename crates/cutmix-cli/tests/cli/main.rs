@@ -8,14 +8,17 @@ mod common;
 mod data;
 mod errors;
 mod eval;
+mod eval_files;
 mod extend;
 mod guide;
 mod help;
 mod kill;
 mod photos;
 mod pictures;
+mod predict;
 mod runs;
 mod signals;
+mod unfinished;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

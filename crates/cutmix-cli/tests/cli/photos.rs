@@ -234,7 +234,7 @@ fn images_of_several_classes_are_learned_from_a_list() {
     );
     assert!(shown.contains("val mean-average-precision"), "{shown}");
     let shown = output(path, &["eval", "run"]);
-    let heading = "class  images  average precision  threshold  precision   recall  F1 score";
+    let heading = "class  images  average precision  threshold  precision    recall  F1 score";
     assert!(shown.contains(heading), "{shown}");
     assert!(shown.contains("test set: 6 images"), "{shown}");
     let shown = output(path, &["predict", "run", "photos/images/0.png"]);

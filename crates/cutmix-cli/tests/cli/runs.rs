@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{cutmix, output, scratch, tiny, trained};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     ".lock",
     "batch.png",
+    "card.json",
     "checkpoints",
     "config.toml",
     "curves.png",

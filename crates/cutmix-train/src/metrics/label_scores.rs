@@ -8,7 +8,7 @@ use burn::train::metric::{
     SerializedEntry,
 };
 
-use super::Outputs;
+use super::{ClassScores, Outputs};
 use crate::parameters::widen;
 
 /// The logits of each class, each with whether the sample has the class: what precision and recall
@@ -29,27 +29,6 @@ use crate::parameters::widen;
 pub struct LabelScores {
     /// For each class.
     scores: Vec<Vec<(f32, bool)>>,
-}
-
-/// How well one class is recognised at a threshold.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AtThreshold {
-    /// Share of the samples said to have the class that have it; 0 where there are none.
-    pub precision: f64,
-    /// Share of the samples that have the class that are said to; 0 where there are none.
-    pub recall: f64,
-}
-
-impl AtThreshold {
-    /// The harmonic mean of precision and recall; 0 where both are.
-    pub fn f1(&self) -> f64 {
-        let sum = self.precision + self.recall;
-        if sum > 0.0 {
-            2.0 * self.precision * self.recall / sum
-        } else {
-            0.0
-        }
-    }
 }
 
 impl LabelScores {
@@ -130,21 +109,12 @@ impl LabelScores {
         best
     }
 
-    /// Precision and recall of a class where samples of at least this logit are said to have it.
-    pub fn at(&self, class: usize, threshold: f32) -> AtThreshold {
-        let beyond = self.steps(class);
-        let last = beyond
-            .into_iter()
-            .take_while(|step| step.logit >= threshold)
-            .last();
-        let share = |of: usize| match last {
-            Some(step) if of > 0 => step.right as f64 / of as f64,
-            _ => 0.0,
-        };
-        AtThreshold {
-            precision: share(last.map_or(0, |step| step.said)),
-            recall: share(self.positives(class)),
-        }
+    /// The scores of a class where samples of at least this logit are said to have it.
+    pub fn at(&self, class: usize, threshold: f32) -> ClassScores {
+        let beyond = self.steps(class).into_iter();
+        let last = beyond.take_while(|step| step.logit >= threshold).last();
+        let (right, said) = last.map_or((0, 0), |step| (step.right, step.said));
+        ClassScores::of_counts(right, said, self.positives(class))
     }
 
     /// How many samples are said to have a class, and have it, at each of its logits, from the highest.

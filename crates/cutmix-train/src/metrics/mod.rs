@@ -2,7 +2,11 @@
 
 mod accuracy;
 mod burn_metric;
+mod calibration;
+mod confusion;
+mod label_errors;
 mod label_scores;
+mod prediction;
 
 use burn::tensor::Tensor;
 use cutmix::Targets;
@@ -12,7 +16,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) use accuracy::shares;
 pub use burn_metric::Outputs;
 pub(crate) use burn_metric::{BurnMetric, DynMetric};
-pub use label_scores::{AtThreshold, LabelScores, MeanAveragePrecision};
+pub use calibration::{Calibration, CalibrationBin};
+pub use confusion::{ClassScores, ConfusionMatrix};
+pub use label_errors::{LabelError, label_errors};
+pub use label_scores::{LabelScores, MeanAveragePrecision};
+pub use prediction::Prediction;
 
 use crate::Error;
 use crate::history::Score;

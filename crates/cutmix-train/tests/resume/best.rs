@@ -1,5 +1,6 @@
 //! The best model of a run that is resumed.
 
+use burn::tensor::Device;
 use cutmix::loss::CrossEntropy;
 use cutmix_train::{Checkpoint, Evaluator};
 
@@ -32,6 +33,47 @@ fn the_checkpoint_with_the_best_model_is_kept() {
         .with_keep(1);
     let best = best_batch(&worsening("8ba", to).fit().unwrap());
     assert_eq!(files(folder.path()), batches(&[best, 8]));
+}
+
+#[test]
+fn the_checkpoint_of_the_best_model_is_found_beside_the_newest() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let fit = worsening("8ba", every_batch(folder.path())).fit().unwrap();
+    let best = best_batch(&fit);
+    let latest = Checkpoint::latest(folder.path()).unwrap();
+    assert_eq!(latest.checkpoint.best(), Some(("val/loss", best)));
+    let found = latest.best.unwrap();
+    assert_eq!(found.batches(), best);
+    let model = found
+        .inference_model(Tiny::new(&Device::default()))
+        .unwrap();
+    assert_eq!(model.weights(), fit.model.weights());
+    let last = latest
+        .checkpoint
+        .inference_model(Tiny::new(&Device::default()))
+        .unwrap();
+    assert_ne!(last.weights(), fit.model.weights());
+
+    // There is no other file where the newest is the best one, or where the best one is lost.
+    for batch in best + 1..=8 {
+        let _ = fs::remove_file(path(folder.path(), batch));
+    }
+    let latest = Checkpoint::latest(folder.path()).unwrap();
+    assert_eq!(
+        latest.checkpoint.best().unwrap().1,
+        latest.checkpoint.batches()
+    );
+    assert!(latest.best.is_none());
+}
+
+#[test]
+fn a_run_without_a_score_has_no_best_checkpoint() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    plain("3ba", folder.path()).fit().unwrap();
+    let latest = Checkpoint::latest(folder.path()).unwrap();
+    assert!(latest.checkpoint.best().is_none() && latest.best.is_none());
 }
 
 #[test]

@@ -138,6 +138,46 @@ fn damaged_checkpoints_are_named_and_the_one_before_them_is_used() {
 }
 
 #[test]
+fn the_newest_checkpoint_is_found_while_it_is_replaced() {
+    let _alone = alone();
+    let (folder, paths) = killed();
+    let bytes = fs::read(&paths[2]).unwrap();
+    paths[..2]
+        .iter()
+        .for_each(|path| fs::remove_file(path).unwrap());
+    let folder = folder.path();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut old = paths[2].clone();
+            for batch in 100..400 {
+                let new = path(folder, batch);
+                let temporary = folder.join("new");
+                fs::write(&temporary, &bytes).unwrap();
+                fs::rename(temporary, &new).unwrap();
+                fs::remove_file(old).unwrap();
+                old = new;
+            }
+        });
+        while !writer.is_finished() {
+            let latest = Checkpoint::latest(folder).unwrap();
+            assert_eq!(latest.damaged.len(), 0, "{:?}", latest.damaged);
+        }
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_checkpoint_that_is_gone_cannot_be_read() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let link = path(folder.path(), 3);
+    std::os::unix::fs::symlink("gone", &link).unwrap();
+    let (found, problem) = problem(Checkpoint::latest(folder.path()).unwrap_err());
+    assert_eq!(found, link);
+    assert!(matches!(problem, CheckpointProblem::Unreadable(_)));
+}
+
+#[test]
 fn a_checkpoint_of_a_newer_version_is_neither_skipped_nor_removed() {
     let _alone = alone();
     let (folder, [_, second, third]) = killed();

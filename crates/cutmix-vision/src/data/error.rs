@@ -33,6 +33,12 @@ pub enum DataError {
         /// Path of the folder.
         path: PathBuf,
     },
+    /// A folder holds no image, at any depth.
+    #[error("{} holds no image: expected {} files", path.display(), super::decode::FORMATS)]
+    NoImages {
+        /// Path of the folder.
+        path: PathBuf,
+    },
     /// The data have only one class.
     #[error("found one class `{class}` in {}: a classifier needs at least two", path.display())]
     OneClass {

@@ -27,7 +27,9 @@ pub use config::{DataConfig, OnBadImage};
 pub use dataset::Dataset;
 pub use decode::{DecodeConfig, Depth, load_class_map, load_image};
 pub use error::DataError;
-pub use loader::{ImageLoader, LoaderConfig, Sampler};
+pub use loader::{
+    FileBatch, FileBatches, FileBatchesConfig, ImageFile, ImageLoader, LoaderConfig, Sampler,
+};
 pub use manifest::{Change, Changes, Manifest, Sample, Split};
 pub use normalize::{
     IMAGENET_MEAN, IMAGENET_STD, Normalize, maps_to_tensor, to_targets, to_tensor,
@@ -36,6 +38,6 @@ pub use pixels::{ClassMap, Image, Size};
 pub use source::{Content, Label, Source};
 #[cfg(feature = "fashion-mnist")]
 pub use sources::fashion_mnist;
-pub use sources::open;
+pub use sources::{image_files, open};
 pub use splits::{SkippedImage, Splits};
 pub use view::View;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::sources::Unused;
 use super::{DataError, Dataset, Split};
@@ -26,7 +26,7 @@ pub struct Splits {
 }
 
 /// A bad image that was left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedImage {
     /// Name of the sample.
     pub name: String,

@@ -5,11 +5,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::store::burn_pack::Tensor;
 use burn::store::pytorch_reader::{PytorchError, PytorchReader};
-use burn::store::{ModuleStore, SafetensorsStore, SafetensorsStoreError, bridge};
+use burn::store::{
+    BurnToPyTorchAdapter, ModuleSnapshot, ModuleStore, SafetensorsStore, SafetensorsStoreError,
+    bridge,
+};
 
 use super::WeightsError;
+use crate::models::AnyNetwork;
 
 /// The largest header of a safetensors file; that of its specification.
 const MAX_HEADER: u64 = 100_000_000;
@@ -50,6 +55,19 @@ impl Weights {
             return Err(format_error(path, "it holds no tensors"));
         }
         Ok(weights)
+    }
+
+    /// The weights of a network, as if they were read from a file of this name.
+    pub fn of(network: &AnyNetwork, path: &Path) -> Self {
+        // `valid` brings running statistics up to date.
+        let tensors = network
+            .valid()
+            .collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
+        Self {
+            path: path.into(),
+            tensors: by_name(tensors),
+            metadata: HashMap::new(),
+        }
     }
 
     /// The file.
@@ -130,11 +148,13 @@ fn pytorch(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
         }
         error => format_error(path, error),
     })?;
-    let tensors = reader
-        .into_tensors()
-        .into_values()
-        .map(bridge::from_pytorch);
-    Ok(tensors
+    let tensors = reader.into_tensors().into_values();
+    Ok(by_name(tensors.map(bridge::from_pytorch)))
+}
+
+fn by_name(tensors: impl IntoIterator<Item = Tensor>) -> BTreeMap<String, Tensor> {
+    let tensors = tensors.into_iter();
+    tensors
         .map(|tensor| (tensor.name.clone(), tensor))
-        .collect())
+        .collect()
 }

@@ -44,10 +44,11 @@ impl Weights {
     /// has in full; `None` where it has none.
     pub fn architecture(&self) -> Option<&'static Architecture> {
         architectures().find(|architecture| {
-            let fit = ModelConfig::new(architecture.name, 1)
-                .build(&Device::default())
-                .map(|network| Fit::new(self, architecture, &parameters(&network)));
-            fit.is_ok_and(|fit| fit.misfit().is_none())
+            let network = ModelConfig::new(architecture.name, 1).build(&Device::default());
+            network.is_ok_and(|network| {
+                let expected = parameters(&network);
+                Fit::new(self, architecture, &expected).misfit().is_none()
+            })
         })
     }
 
@@ -162,10 +163,8 @@ impl<'a> Fit<'a> {
     /// The tensors under the names of the network.
     fn tensors(&self) -> Vec<Tensor> {
         let renamed = self.tensors.iter().map(|(parameter, tensor)| {
-            let tensor = Tensor {
-                name: parameter.name.clone(),
-                ..(*tensor).clone()
-            };
+            let mut tensor = (*tensor).clone();
+            tensor.name.clone_from(&parameter.name);
             if is_summed(&parameter.shape, &tensor.shape) {
                 sum_channels(tensor)
             } else {

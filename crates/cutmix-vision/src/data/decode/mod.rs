@@ -133,6 +133,22 @@ impl Decoder {
         reserved.ok_or_else(|| DataError::large_file(path(), bytes, self.config.memory))
     }
 
+    /// Decodes the file `path` to the shape of `view`, which has been checked.
+    pub fn load(&self, path: &Path, view: &View) -> Result<Image, DataError> {
+        let failed = |failure: Failure| failure.of(path.into(), &self.config);
+        let file = fs::metadata(path).map_err(|error| DataError::io(path, error))?;
+        let _reserved = self.reserve_file(file.len(), || path.into())?;
+        let Content::File(bytes) = read_image(path)? else {
+            unreachable!("a file is not decoded yet");
+        };
+        let header = self.header(&bytes).map_err(failed)?;
+        let transforms = view.transforms(header.size())?;
+        let opened = Opened::File(header);
+        opened
+            .transformed(view.shape[0], &transforms)
+            .map_err(failed)
+    }
+
     /// Reads the header of an image file.
     pub fn header<'a>(&'a self, bytes: &'a [u8]) -> Result<Header<'a>, Failure> {
         if bytes.is_empty() {
@@ -327,18 +343,5 @@ pub fn load_image(
     config: &DecodeConfig,
 ) -> Result<Image, DataError> {
     view.check()?;
-    let path = path.as_ref();
-    let decoder = Decoder::new(config.clone());
-    let failed = |failure: Failure| failure.of(path.into(), decoder.config());
-    let bytes = fs::metadata(path).map_err(|error| DataError::io(path, error))?;
-    let _reserved = decoder.reserve_file(bytes.len(), || path.into())?;
-    let Content::File(bytes) = read_image(path)? else {
-        unreachable!("a file is not decoded yet");
-    };
-    let header = decoder.header(&bytes).map_err(failed)?;
-    let transforms = view.transforms(header.size())?;
-    let opened = Opened::File(header);
-    opened
-        .transformed(view.shape[0], &transforms)
-        .map_err(failed)
+    Decoder::new(config.clone()).load(path.as_ref(), view)
 }

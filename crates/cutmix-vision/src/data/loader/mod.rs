@@ -1,6 +1,7 @@
 //! Batches for training and evaluation, made ahead of their use.
 
 mod cache;
+mod files;
 mod maker;
 mod order;
 mod prefetch;
@@ -17,6 +18,7 @@ use self::prefetch::{EpochBatches, Waiting};
 use super::augment::Augment;
 use super::{DataError, Dataset, Image, Normalize, OnBadImage, SkippedImage};
 
+pub use files::{FileBatch, FileBatches, FileBatchesConfig, ImageFile};
 pub use order::Sampler;
 pub(super) use upload::{Images, Uploader};
 

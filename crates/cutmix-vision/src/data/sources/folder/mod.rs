@@ -83,6 +83,30 @@ pub fn image_folder(dir: impl AsRef<Path>, config: &DataConfig) -> Result<Splits
     })
 }
 
+/// The image files in the folder `dir` and in those below it, whatever the names of the folders,
+/// sorted by path. Files are known to be images as by [`image_folder`], and hidden ones and folders of
+/// the system, of archives and of training runs are left out.
+///
+/// # Errors
+/// [`DataError::NotFound`], [`DataError::NotAFolder`] and [`DataError::Io`] where a folder cannot be
+/// listed, [`DataError::NoImages`] where there is no image.
+pub fn image_files(dir: impl AsRef<Path>) -> Result<Vec<PathBuf>, DataError> {
+    let dir = dir.as_ref();
+    let mut folders = vec![Folder::read(dir, &mut Unused::default())?];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let images = folder.images.iter();
+        files.extend(images.map(|image| folder.path.join(&*image.name)));
+        folders.extend(folder.folders);
+    }
+    if files.is_empty() {
+        let path = dir.to_path_buf();
+        return Err(DataError::NoImages { path });
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
 /// The classes of the training set.
 fn classes_of(train: Option<&Folder>, dir: &Path) -> Result<Vec<String>, DataError> {
     let folders = train.into_iter().flat_map(Folder::filled);

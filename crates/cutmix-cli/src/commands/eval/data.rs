@@ -1,0 +1,129 @@
+//! The images on which a network is measured.
+
+use std::path::Path;
+
+use cutmix_vision::{Change, Changes, DataError, Dataset, Manifest, Split, Splits, open};
+
+use super::EvalArgs;
+use crate::commands::train::own_splits;
+use crate::error::Error;
+use crate::run_folder::{ModelCard, RunFolder};
+use crate::settings::Settings;
+use crate::terminal::alternatives;
+
+/// The data that are measured.
+pub struct Opened {
+    pub splits: Splits,
+    /// Whether they are those of the run, in its sets.
+    pub is_of_run: bool,
+    /// The changes from the data of the run, where most of these are there and some are not.
+    pub changes: Option<Changes>,
+}
+
+impl Opened {
+    fn of_run(splits: Splits) -> Self {
+        Self {
+            splits,
+            is_of_run: true,
+            changes: None,
+        }
+    }
+
+    /// The set that was asked for, or the first one that there is of test, validation and training set.
+    pub fn choose_set(&self, asked: Option<&str>) -> Result<(Split, &Dataset), Error> {
+        let found = [Split::Test, Split::Val, Split::Train].into_iter();
+        let found = found.filter_map(|split| {
+            let set = self.splits.set(split).filter(|set| !set.is_empty())?;
+            Some((split, set))
+        });
+        let found: Vec<_> = found.collect();
+        let is_chosen =
+            |(split, _): &&(Split, _)| asked.is_none_or(|asked| asked == split.to_string());
+        found.iter().find(is_chosen).copied().ok_or_else(|| {
+            let names: Vec<_> = found.iter().map(|(split, _)| split.to_string()).collect();
+            let names = alternatives(names.iter().map(String::as_str));
+            let expected = format!("{names}, the sets of the data");
+            Error::option("split", asked.unwrap_or_default(), expected)
+        })
+    }
+}
+
+/// The data of the run in its own sets, or those of `--data`.
+pub fn open_data(
+    args: &EvalArgs,
+    settings: &mut Settings,
+    folder: &RunFolder,
+    card: &ModelCard,
+) -> Result<Opened, Error> {
+    let manifest = folder.read_manifest()?;
+    let Some(data) = &args.data else {
+        let instead = "measure the data as they are with --data";
+        return own_splits(settings, &manifest, instead).map(Opened::of_run);
+    };
+    if let Some(splits) = moved(settings, &manifest, data) {
+        return Ok(Opened::of_run(splits));
+    }
+    // All images count, so there is no validation set unless the data have one.
+    let config = settings.data_config().with_multi_label(card.is_multi_label);
+    let known = config.clone().with_classes(Some(card.classes.clone()));
+    let splits = match open(data, &known) {
+        // Classes that are numbers may be those of the network by their order.
+        Err(unknown @ DataError::UnknownClass { .. }) => {
+            let opened = open(data, &config).ok();
+            opened
+                .filter(|opened| is_numbered(&opened.train))
+                .ok_or(unknown)
+        }
+        opened => opened,
+    };
+    let splits = splits.map_err(|error| Error::from(error).without_advice())?;
+    let (_, changes) = manifest.apply(&splits);
+    let changes = Some(changes).filter(|changes| {
+        let changed = changes.iter().map(|change| match change {
+            Change::Removed(names) | Change::Relabelled(names) | Change::Resized(names) => {
+                names.len()
+            }
+            _ => 0,
+        });
+        2 * changed.sum::<usize>() < manifest.samples.len() && !changes.is_empty()
+    });
+    Ok(Opened {
+        splits,
+        is_of_run: false,
+        changes,
+    })
+}
+
+/// The data of the run in its own sets, where they are in `data` now.
+fn moved(settings: &Settings, manifest: &Manifest, data: &Path) -> Option<Splits> {
+    let mut settings = Settings {
+        data: Some(data.into()),
+        ..settings.clone()
+    };
+    let (splits, changes) = manifest.apply(&settings.open_whole_data().ok()?);
+    changes.is_empty().then_some(splits)
+}
+
+/// The model's class for each class of the data: by name, or by number where the data have only
+/// numbers, as IDX files do.
+pub fn matching_classes(data: &Dataset, card: &ModelCard) -> Result<Vec<usize>, Error> {
+    let is_known = |name: &String| card.classes.contains(name);
+    let by_number = is_numbered(data)
+        && data.classes().len() <= card.classes.len()
+        && !data.classes().iter().any(is_known);
+    if by_number {
+        return Ok((0..data.classes().len()).collect());
+    }
+    let find = |name: &String| {
+        let known = || card.classes.iter().map(String::as_str);
+        let at = known().position(|class| class == name);
+        at.ok_or_else(|| Error::unknown("class of the data", name, known()))
+    };
+    data.classes().iter().map(find).collect()
+}
+
+/// Whether the classes are called `0`, `1` and so on.
+fn is_numbered(data: &Dataset) -> bool {
+    let mut names = data.classes().iter().enumerate();
+    names.all(|(at, name)| *name == at.to_string())
+}

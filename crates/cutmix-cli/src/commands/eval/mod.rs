@@ -1,0 +1,300 @@
+//! `cutmix eval`.
+
+mod data;
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use clap::ValueEnum;
+use cutmix_train::{LabelScores, Outputs, Prediction, Score};
+use cutmix_vision::{AnyNetwork, Dataset, ImageLoader, LoaderConfig, OnBadImage, Split};
+
+use self::data::{matching_classes, open_data};
+use super::train::{evaluator, measure};
+use crate::data::{eval_batch_size, name};
+use crate::device;
+use crate::error::Error;
+use crate::precision::Precision;
+use crate::report::evaluation::{
+    Evaluation, ImagePrediction, MultiLabel, Outcome, SingleLabel, by_metric, named,
+};
+use crate::run_folder::{ModelCard, RunFolder};
+use crate::settings::{Bytes, Settings};
+use crate::terminal::{json, line, warning};
+
+const JSON_KEYS: &str = "\
+Files in RUN/eval/SET/, or RUN/eval/NAME-SET/ for other data with --data:
+  evaluation.json  what --format json prints
+  predictions.csv  a row for each image: its class, what was predicted, and the probabilities
+  confusion.csv    how many images of each class (row) were predicted as each class (column)
+  confusion.png    the same as a picture
+  calibration.png  accuracy over confidence
+Where images have several classes, there is evaluation.json alone.
+
+Keys of the JSON document (shares and probabilities are in 0 to 1):
+  data, set, images  what was measured; set is test, val or train
+  skipped            bad images that were left out: name, reason
+  is-trained-on      whether the network was trained on these images
+  changes            how the data differ from those of the run, or null
+  scores             the metrics of the run as in its metrics.csv, accuracy in percent
+  task               single-label or multi-label
+
+  single-label:
+  accuracy           share of the images whose class is predicted (top 1)
+  top5-accuracy      share whose class is among the five most probable; null up to five classes
+  classes            a row for each class: class, images, precision, recall, f1
+  macro-average      mean of precision, recall and f1 over the classes that have images
+  weighted-average   the same, weighted by images
+  confusion          counts; a row for each class, a column for each predicted class
+  calibration        expected-error, mean-confidence, and bins: from (excluded), to, samples,
+                     confidence, accuracy. The expected calibration error is the mean over the
+                     images of the distance between accuracy and mean confidence of their bin, in 15
+                     bins of equal width (Guo et al., arXiv:1706.04599)
+  mistakes           all images of which another class was predicted, the most confident first
+  label-errors       images whose label is likely wrong, the least probable label first, by
+                     confident learning (Northcutt et al., arXiv:1911.00068): the class that is
+                     likely is the most probable one of those whose probability reaches the mean
+                     of their own images
+    each: name, class, predicted, probability, class-probability, margin (probability of the
+    class less the highest other one), likely-class (or null), index in the set
+
+  multi-label:
+  mean-average-precision
+  thresholds-of      the set on which the thresholds give the best F1 scores
+  classes            a row for each class: class, images, average-precision, threshold,
+                     precision, recall, f1";
+
+/// Measure a trained network: loss, accuracy, scores of each class, calibration, mistakes, and labels
+/// that are likely wrong
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = JSON_KEYS)]
+pub struct EvalArgs {
+    /// Folder that `cutmix train` wrote, for example runs/001
+    run: PathBuf,
+    /// Set to measure on [default: the first of test, val and train that there is]
+    #[arg(long, value_name = "SET", value_parser = ["test", "val", "train"])]
+    split: Option<String>,
+    /// Where the data of the run are now, or other data to measure on: as for `cutmix train --data`;
+    /// all images count where they are not divided into sets
+    #[arg(long, value_name = "DATA")]
+    data: Option<PathBuf>,
+    /// What to do with an image that cannot be decoded: end with an error, or leave it out and count it
+    /// [default: as the run did]
+    #[arg(long, value_name = "fail|skip", hide_possible_values = true)]
+    on_bad_image: Option<OnBadImage>,
+    /// Memory that all threads together may take to decode images [default: as the run did]
+    #[arg(long, value_name = "BYTES")]
+    decode_memory: Option<Bytes>,
+    /// Where to compute: auto, cpu, vulkan, vulkan:1, cuda, rocm, metal, webgpu or wgpu
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// How to print the result
+    #[arg(
+        long,
+        value_name = "text|json",
+        default_value = "text",
+        hide_possible_values = true
+    )]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Measures a trained network, prints the result and writes it to the folder of the run.
+pub fn run(args: EvalArgs) -> Result<(), Error> {
+    let folder = RunFolder::open(&args.run)?;
+    let mut subject = Subject::open(&args, &folder)?;
+    let opened = open_data(&args, &mut subject.settings, &folder, &subject.card)?;
+    let (set, data) = opened.choose_set(args.split.as_deref())?;
+    let data_name = name(args.data.as_deref().or(subject.settings.data.as_deref()));
+    subject.check_labels(&data_name, data)?;
+    let Measured {
+        scores,
+        loader,
+        images,
+        outcome,
+    } = if subject.card.is_multi_label {
+        let val = opened.splits.val.as_ref().filter(|val| !val.is_empty());
+        subject.measure_labels(set, data, val)?
+    } else {
+        subject.measure_classes(set, data)?
+    };
+    let skipped = loader.skipped();
+    let evaluation = Evaluation {
+        data: data_name,
+        set,
+        images: loader.dataset().len() - skipped.len(),
+        skipped,
+        is_trained_on: opened.is_of_run && set == Split::Train,
+        changes: opened.changes.as_ref().map(ToString::to_string),
+        scores: by_metric(&scores),
+        result: outcome,
+    };
+    match args.format {
+        Format::Text => evaluation.print(&scores),
+        Format::Json => json(&evaluation),
+    }
+    let other = args.data.as_deref().filter(|_| !opened.is_of_run);
+    let place = folder.evaluation(&folder_name(set, other));
+    let files = evaluation.write(&place, &images);
+    if args.format == Format::Text && !files.is_empty() {
+        line("");
+        line(format!("{}/  {}", place.display(), files.join("  ")));
+    }
+    Ok(())
+}
+
+/// The name of the folder for a set of the run's data, or of other data.
+fn folder_name(set: Split, other: Option<&Path>) -> String {
+    let Some(data) = other else {
+        return set.to_string();
+    };
+    // Of `.` or `..` only the absolute path has a name.
+    let absolute = data.canonicalize();
+    let name = absolute.as_deref().unwrap_or(data).file_name();
+    let name = name.unwrap_or("data".as_ref()).to_string_lossy();
+    format!("{name}-{set}")
+}
+
+/// The network that is measured.
+struct Subject {
+    settings: Settings,
+    card: ModelCard,
+    model: AnyNetwork,
+    device: Device,
+}
+
+/// What was measured, with the loader of the images.
+struct Measured {
+    scores: Vec<Score>,
+    loader: ImageLoader,
+    /// What the network says of each image; none where images have several classes.
+    images: Vec<ImagePrediction>,
+    outcome: Outcome,
+}
+
+impl Subject {
+    fn open(args: &EvalArgs, folder: &RunFolder) -> Result<Self, Error> {
+        let chosen = device::choose(&args.device)?;
+        let mut settings = Settings::read(&folder.config())?;
+        if let Some(what) = args.on_bad_image {
+            settings.on_bad_image = what;
+        }
+        if let Some(memory) = args.decode_memory {
+            settings.decode_memory = memory;
+        }
+        // Scores are those of the training only in its own type.
+        let precision = settings.precision;
+        if precision.is_supported(&chosen) {
+            precision.set(&chosen)?;
+        } else {
+            let name = &chosen.name;
+            warning(format!(
+                "device {name} does not have {precision}, the type of the run; f32 is used"
+            ));
+            settings.precision = Precision::F32;
+        }
+        let device = chosen.device;
+        let (card, model) = folder.load_model(&device, settings.precision)?;
+        Ok(Self {
+            settings,
+            card,
+            model,
+            device,
+        })
+    }
+
+    /// Checks that the images have one class each, or several, as those of the training.
+    fn check_labels(&self, name: &str, data: &Dataset) -> Result<(), Error> {
+        let [found, expected] = [data.is_multi_label(), self.card.is_multi_label];
+        if found == expected || data.is_empty() {
+            return Ok(());
+        }
+        let kinds = ["one class each", "any number of classes"];
+        let value = format!("{name} with images of {}", kinds[usize::from(found)]);
+        let expected = format!("images of {}", kinds[usize::from(expected)]);
+        Err(Error::option("data", value, expected))
+    }
+
+    /// The loader of a set under the classes of the model.
+    fn loader(&self, data: &Dataset) -> Result<ImageLoader, Error> {
+        let Self { settings, card, .. } = self;
+        let data = data.clone().with_view(card.view)?;
+        let data = data.with_classes(card.classes.clone(), matching_classes(&data, card)?)?;
+        let config = LoaderConfig::new(eval_batch_size(&data), card.normalize.clone())
+            .with_on_bad_image(settings.on_bad_image);
+        Ok(ImageLoader::eval(data, config)?)
+    }
+
+    /// The scores on a set; `observe` is given the outputs of each batch.
+    fn measure(
+        &self,
+        set: Split,
+        loader: &ImageLoader,
+        observe: impl FnMut(&Outputs) -> Result<(), cutmix_train::Error>,
+    ) -> Result<Vec<Score>, Error> {
+        let evaluator = evaluator(&self.settings, &self.card, &self.device);
+        let set = set.to_string();
+        Ok(measure(
+            &evaluator,
+            &set,
+            &self.model,
+            loader,
+            &self.device,
+            observe,
+        )?)
+    }
+
+    fn measure_classes(&self, set: Split, data: &Dataset) -> Result<Measured, Error> {
+        let loader = self.loader(data)?;
+        let mut predictions = Vec::with_capacity(data.len());
+        let scores = self.measure(set, &loader, |outputs| {
+            predictions.extend(Prediction::of_batch(outputs)?);
+            Ok(())
+        })?;
+        let classes = &self.card.classes;
+        let images = named(&loader, &predictions, classes);
+        let outcome = SingleLabel::new(classes, &predictions, &images);
+        Ok(Measured {
+            scores,
+            loader,
+            images,
+            outcome: Outcome::SingleLabel(outcome),
+        })
+    }
+
+    /// The thresholds are chosen on the validation set, where there is another one.
+    fn measure_labels(
+        &self,
+        set: Split,
+        data: &Dataset,
+        val: Option<&Dataset>,
+    ) -> Result<Measured, Error> {
+        let measure = |set, data| -> Result<_, Error> {
+            let loader = self.loader(data)?;
+            let mut labels = LabelScores::new(self.card.classes.len());
+            let scores = self.measure(set, &loader, |outputs| {
+                labels.add(outputs).map_err(cutmix_train::Error::other)
+            })?;
+            Ok((scores, loader, labels))
+        };
+        let (scores, loader, labels) = measure(set, data)?;
+        let val = val.filter(|_| set != Split::Val);
+        let chosen = val.map(|val| measure(Split::Val, val)).transpose()?;
+        let chosen_on = match &chosen {
+            Some((.., labels)) => (Split::Val, labels),
+            None => (set, &labels),
+        };
+        let outcome = MultiLabel::new(&self.card.classes, &labels, chosen_on);
+        Ok(Measured {
+            scores,
+            loader,
+            images: Vec::new(),
+            outcome: Outcome::MultiLabel(outcome),
+        })
+    }
+}

@@ -1,0 +1,338 @@
+//! What `cutmix eval` writes, and its JSON.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{cutmix, images, output, pets, scratch, tiny, trained, usage_error};
+
+const FILES: [&str; 5] = [
+    "evaluation.json",
+    "predictions.csv",
+    "confusion.csv",
+    "confusion.png",
+    "calibration.png",
+];
+
+/// The rows of a CSV file under its head, each by column.
+fn table(path: &Path) -> (Vec<String>, Vec<Vec<String>>) {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let head = reader.headers().unwrap().iter().map(String::from).collect();
+    let rows = reader
+        .records()
+        .map(|row| row.unwrap().iter().map(String::from).collect());
+    (head, rows.collect())
+}
+
+/// The result of a command as JSON.
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    let arguments = [arguments, &["--format", "json"]].concat();
+    serde_json::from_str(&output(folder, &arguments)).unwrap()
+}
+
+#[test]
+fn eval_writes_its_files_to_the_run_and_says_so() {
+    let folder = scratch();
+    let path = folder.path();
+    output(path, &tiny(&["--output", "run"]));
+    let shown = output(path, &["eval", "run", "--device", "cpu"]);
+    let last = shown.lines().last().unwrap();
+    assert_eq!(last, format!("run/eval/test/  {}", FILES.join("  ")));
+    let result = path.join("run/eval/test");
+    for name in FILES {
+        assert!(result.join(name).is_file(), "{name}");
+    }
+    let number_of_files = fs::read_dir(&result).unwrap().count();
+    assert_eq!(number_of_files, FILES.len());
+
+    let (head, rows) = table(&result.join("confusion.csv"));
+    assert_eq!((head.len(), rows.len()), (11, 10));
+    assert_eq!(
+        (head[1].as_str(), rows[0][0].as_str()),
+        ("T-shirt/top", "T-shirt/top")
+    );
+    let counts = rows.iter().flat_map(|row| &row[1..]);
+    let total: usize = counts.map(|count| count.parse::<usize>().unwrap()).sum();
+    assert_eq!(total, 64);
+
+    let (head, rows) = table(&result.join("predictions.csv"));
+    assert_eq!(
+        head.join(","),
+        "name,class,predicted,probability,class-probability,margin,likely-class,index"
+    );
+    assert_eq!(rows.len(), 64);
+    for (at, row) in rows.iter().enumerate() {
+        assert!(row[0].starts_with("test#"), "{row:?}");
+        let number = |column: usize| row[column].parse::<f64>().unwrap();
+        let [probability, of_class, margin] = [3, 4, 5].map(number);
+        assert_eq!(row[1] == row[2], margin >= 0.0, "{row:?}");
+        assert!(0.0 < of_class && of_class <= probability && probability <= 1.0);
+        assert_eq!(row[7], at.to_string());
+    }
+    for picture in ["confusion.png", "calibration.png"] {
+        let picture = image::open(result.join(picture)).unwrap();
+        assert!(picture.width() >= 720 && picture.height() >= 720);
+    }
+}
+
+#[test]
+fn json_has_the_figures_of_the_text_and_of_the_files() {
+    let folder = scratch();
+    let path = folder.path();
+    output(path, &tiny(&["--output", "run"]));
+    let arguments = ["eval", "run", "--split", "val", "--device", "cpu"];
+    let json = json(path, &arguments);
+    let file = fs::read_to_string(path.join("run/eval/val/evaluation.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&file).unwrap(), json);
+
+    assert_eq!(json["data"], "Fashion-MNIST (embedded)");
+    assert_eq!((&json["set"], &json["images"]), (&"val".into(), &64.into()));
+    assert_eq!(json["task"], "single-label");
+    assert_eq!(json["is-trained-on"], false);
+    let number = |value: &Value| value.as_f64().unwrap();
+    let accuracy = number(&json["accuracy"]);
+    assert!((100.0 * accuracy - number(&json["scores"]["accuracy"])).abs() < 1e-9);
+    assert!(number(&json["top5-accuracy"]) >= accuracy);
+    // Each image counts by its class, so that this is the accuracy.
+    assert!((number(&json["weighted-average"]["recall"]) - accuracy).abs() < 1e-12);
+    let mistakes = json["mistakes"].as_array().unwrap();
+    assert_eq!(mistakes.len(), 64 - (64.0 * accuracy).round() as usize);
+    let probabilities: Vec<_> = mistakes
+        .iter()
+        .map(|one| number(&one["probability"]))
+        .collect();
+    assert!(
+        probabilities.is_sorted_by(|a, b| a >= b),
+        "{probabilities:?}"
+    );
+    for error in json["label-errors"].as_array().unwrap() {
+        assert!(
+            mistakes.contains(error) && error["likely-class"] != error["class"],
+            "{error}"
+        );
+    }
+    let bins = json["calibration"]["bins"].as_array().unwrap();
+    let samples: u64 = bins
+        .iter()
+        .map(|bin| bin["samples"].as_u64().unwrap())
+        .sum();
+    assert_eq!((bins.len(), samples), (15, 64));
+
+    let shown = output(path, &arguments);
+    let calibration = format!(
+        "calibration expected error {:.2} % (15 bins): mean confidence {:.2} %, accuracy {:.2} %",
+        100.0 * number(&json["calibration"]["expected-error"]),
+        100.0 * number(&json["calibration"]["mean-confidence"]),
+        100.0 * accuracy,
+    );
+    assert!(shown.contains(&calibration), "{calibration}: {shown}");
+    let macro_f1 = format!("{:.2} %", 100.0 * number(&json["macro-average"]["f1"]));
+    let row = shown
+        .lines()
+        .find(|line| line.starts_with("macro average"))
+        .unwrap();
+    assert!(row.ends_with(&macro_f1), "{macro_f1}: {row}");
+    let first = &mistakes[0];
+    let mistake = format!(
+        "{}: {} ({:.2} %), labelled {}",
+        first["name"].as_str().unwrap(),
+        first["predicted"].as_str().unwrap(),
+        100.0 * probabilities[0],
+        first["class"].as_str().unwrap()
+    );
+    assert!(shown.contains(&mistake), "{mistake}: {shown}");
+}
+
+#[test]
+fn top5_accuracy_needs_more_than_five_classes() {
+    let folder = scratch();
+    let path = folder.path();
+    pets(path);
+    let train =
+        "train --data pets --size 8 --batch-size 8 --duration 2ba --device cpu --output run";
+    output(path, &train.split(' ').collect::<Vec<_>>());
+    let json = json(path, &["eval", "run", "--split", "train"]);
+    assert_eq!(json["top5-accuracy"], Value::Null);
+    assert_eq!(json["is-trained-on"], true);
+    let names: Vec<_> = (json["mistakes"].as_array().unwrap().iter())
+        .map(|image| image["name"].as_str().unwrap())
+        .collect();
+    assert!(names.iter().all(|name| name.ends_with(".png")), "{names:?}");
+    let shown = output(path, &["eval", "run", "--split", "train"]);
+    assert!(!shown.contains("top 5"), "{shown}");
+}
+
+#[test]
+fn other_data_have_a_folder_of_their_own() {
+    let folder = scratch();
+    let path = folder.path();
+    pets(path);
+    let train =
+        "train --data pets --size 8 --batch-size 8 --duration 2ba --device cpu --output run";
+    output(path, &train.split(' ').collect::<Vec<_>>());
+    images(&path.join("others/cat"), 3);
+    let shown = output(path, &["eval", "run", "--data", "others"]);
+    assert!(
+        shown.contains("\nrun/eval/others-train/  evaluation.json"),
+        "{shown}"
+    );
+    // A class without images has a row of zeros, and no effect on the means.
+    let json = json(path, &["eval", "run", "--data", "others"]);
+    assert_eq!(json["classes"][1]["images"], 0);
+    assert_eq!(json["macro-average"], json["weighted-average"]);
+    assert_eq!(json["is-trained-on"], false);
+    // The data of the run in another place are still those of the run.
+    fs::rename(path.join("pets"), path.join("moved")).unwrap();
+    let shown = output(path, &["eval", "run", "--data", "moved"]);
+    assert!(
+        shown.contains("\nrun/eval/val/  evaluation.json"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn skipped_images_have_no_row() {
+    let folder = scratch();
+    let path = folder.path();
+    pets(path);
+    let train =
+        "train --data pets --size 8 --batch-size 8 --duration 2ba --device cpu --output run";
+    output(path, &train.split(' ').collect::<Vec<_>>());
+    images(&path.join("others/cat"), 4);
+    images(&path.join("others/dog"), 4);
+    fs::write(path.join("others/cat/1.png"), "no image").unwrap();
+    let options = ["eval", "run", "--data", "others", "--on-bad-image", "skip"];
+    let json = json(path, &options);
+    assert_eq!(json["images"], 7);
+    assert_eq!(json["skipped"][0]["name"], "cat/1.png");
+    let (_, rows) = table(&path.join("run/eval/others-train/predictions.csv"));
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| format!("{} {} {}", row[0], row[1], row[7]))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "cat/0.png cat 0",
+            "cat/2.png cat 2",
+            "cat/3.png cat 3",
+            "dog/0.png dog 4",
+            "dog/1.png dog 5",
+            "dog/2.png dog 6",
+            "dog/3.png dog 7",
+        ]
+    );
+}
+
+#[test]
+fn a_run_that_cannot_be_written_to_keeps_the_result_on_the_terminal() {
+    let folder = scratch();
+    let path = folder.path();
+    output(path, &tiny(&["--output", "run"]));
+    // Not even root can make a folder in a file.
+    fs::write(path.join("run/eval"), "").unwrap();
+    for format in ["text", "json"] {
+        let result = cutmix(
+            path,
+            &["eval", "run", "--device", "cpu", "--format", format],
+        );
+        assert!(result.status.success());
+        let shown = String::from_utf8(result.stdout).unwrap();
+        assert!(
+            shown.contains("macro") && !shown.contains("predictions.csv"),
+            "{shown}"
+        );
+        let warning = String::from_utf8(result.stderr).unwrap();
+        let expected = format!(
+            "warning: cannot write {}: ",
+            Path::new("run/eval/test").display()
+        );
+        assert!(
+            warning.starts_with(&expected) && warning.lines().count() == 1,
+            "{warning}"
+        );
+    }
+    // One file alone.
+    fs::remove_file(path.join("run/eval")).unwrap();
+    fs::create_dir_all(path.join("run/eval/test/confusion.png")).unwrap();
+    let result = cutmix(path, &["eval", "run", "--device", "cpu"]);
+    let warning = String::from_utf8(result.stderr).unwrap();
+    assert!(
+        warning.contains("confusion.png: ") && warning.lines().count() == 1,
+        "{warning}"
+    );
+    let shown = String::from_utf8(result.stdout).unwrap();
+    let last = shown.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "run/eval/test/  evaluation.json  predictions.csv  confusion.csv  calibration.png"
+    );
+}
+
+#[test]
+fn images_of_several_classes_have_json_too() {
+    let folder = scratch();
+    let path = folder.path();
+    images(&path.join("photos"), 24);
+    let mut rows = String::from("path,labels,split\n");
+    for index in 0..24 {
+        let labels = ["cat", "cat|dog", "dog|bird", ""][index % 4];
+        let split = ["train", "train", "val", "test"][index / 6];
+        rows += &format!("{index}.png,{labels},{split}\n");
+    }
+    fs::write(path.join("photos/labels.csv"), rows).unwrap();
+    let train = "train --data photos/labels.csv --size 8 --batch-size 4 --duration 2ba --device cpu --output run";
+    output(path, &train.split(' ').collect::<Vec<_>>());
+    let test = json(path, &["eval", "run"]);
+    assert_eq!(
+        (&test["task"], &test["images"]),
+        (&"multi-label".into(), &6.into())
+    );
+    assert_eq!(test["thresholds-of"], "val");
+    let classes = test["classes"].as_array().unwrap();
+    let images: Vec<_> = classes
+        .iter()
+        .map(|row| row["images"].as_u64().unwrap())
+        .collect();
+    // Birds, cats and dogs of the images 18 to 23.
+    assert_eq!(images, [2, 2, 3]);
+    let mean = test["mean-average-precision"].as_f64().unwrap();
+    let score = test["scores"]["mean-average-precision"].as_f64().unwrap();
+    assert!((100.0 * mean - score).abs() < 1e-9);
+    let shown = output(path, &["eval", "run", "--split", "val"]);
+    assert!(
+        shown.ends_with("\nrun/eval/val/  evaluation.json\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("The thresholds are the best ones for these images themselves."));
+}
+
+#[test]
+fn json_stays_json_with_characters_that_act_on_a_terminal() {
+    let folder = scratch();
+    let path = folder.path();
+    images(&path.join("pets/cat"), 12);
+    images(&path.join("pets/dog\u{202e}"), 12);
+    let train =
+        "train --data pets --size 8 --batch-size 8 --duration 2ba --device cpu --output run";
+    output(path, &train.split(' ').collect::<Vec<_>>());
+    for command in [&["eval", "run"][..], &["check", "pets"]] {
+        let json = json(path, command);
+        assert!(
+            json["classes"].to_string().contains("dog\u{202e}"),
+            "{json}"
+        );
+    }
+    let arguments = ["eval", "run", "--format", "json"];
+    assert!(!output(path, &arguments).contains('\u{202e}'));
+}
+
+#[test]
+fn an_unknown_format_is_a_usage_error() {
+    let message = usage_error(trained(), &["eval", "run", "--format", "xml"]);
+    assert!(
+        message.contains("invalid value 'xml' for '--format <text|json>'"),
+        "{message}"
+    );
+}
