@@ -394,6 +394,33 @@ fn stochastic_depth_acts_in_training_alone() {
     }
 }
 
+#[test]
+fn the_learning_rate_follows_the_batch_size() {
+    for architecture in architectures() {
+        for recipe in Optimizer::ALL.map(|optimizer| architecture.recipe(optimizer)) {
+            let own = recipe.learning_rate_for(recipe.batch_size);
+            assert_eq!(own, recipe.learning_rate);
+            let ratio = recipe.learning_rate_for(128) / recipe.learning_rate_for(32);
+            let expected = match recipe.scaling {
+                Scaling::Linear => 4.0,
+                Scaling::SquareRoot => 2.0,
+            };
+            assert!((ratio - expected).abs() < 1e-9, "{}", architecture.name);
+        }
+    }
+}
+
+#[test]
+fn networks_have_recipes_of_their_own() {
+    let rate = |name| find(name).unwrap().sgd.learning_rate_for(32);
+    assert_eq!(rate("resnet8"), 0.2);
+    assert_eq!(rate("resnet50"), 0.0125);
+    let rate = |name, batch_size| find(name).unwrap().adamw.learning_rate_for(batch_size);
+    assert_eq!(rate("convnext-tiny", 4096), 4e-3);
+    assert_eq!(rate("convnext-tiny", 256), 1e-3);
+    assert_eq!(rate("vit-tiny", 512), 5e-4);
+}
+
 /// Without a gradient, only weight decay changes a parameter.
 #[test]
 fn only_weights_decay() {
