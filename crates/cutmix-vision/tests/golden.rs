@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, PyTorchToBurnAdapter, bridge};
 use burn::tensor::{Device, Tensor, TensorData};
-use cutmix_vision::models::names;
+use cutmix_vision::models::{find, names};
 use cutmix_vision::{AnyNetwork, ModelConfig};
 use serde::Deserialize;
 
@@ -23,6 +23,8 @@ struct Twin {
     published: Published,
     /// Shape of the images.
     images: [usize; 4],
+    /// The gain of the weights.
+    gain: f64,
     classes: usize,
     logits: Vec<Vec<f32>>,
     tensors: Vec<(String, Vec<usize>)>,
@@ -58,11 +60,26 @@ impl Twin {
         config.init(device).unwrap()
     }
 
+    /// The name here of a parameter of the twin.
+    fn ours(&self, name: &str) -> String {
+        let mut aliases = find(&self.network).unwrap().aliases.iter();
+        match aliases.find(|names| names.library == self.library) {
+            Some(names) => (names.ours)(name).unwrap_or_else(|| panic!("{self}: {name}")),
+            None => name.into(),
+        }
+    }
+
     /// Loads the tensors of the twin, which must be those of the network.
     fn load(&self, model: &mut AnyNetwork) {
         let tensors = self.tensors.iter().map(|(name, shape)| {
-            let data = TensorData::new(fill(name, shape), shape.clone());
-            bridge::from_data(data, name.clone(), None)
+            let values = fill(name, shape, self.gain);
+            // torchvision's layer scale is `[C, 1, 1]`.
+            let shape = match (&shape[..], name.ends_with("layer_scale")) {
+                (&[channels, ..], true) => vec![channels],
+                _ => shape.clone(),
+            };
+            let data = TensorData::new(values, shape);
+            bridge::from_data(data, self.ours(name), None)
         });
         let adapter = Box::new(PyTorchToBurnAdapter);
         let result = model.apply(tensors.collect(), None, Some(adapter), false);
@@ -94,7 +111,7 @@ fn uniform(name: &str, count: usize) -> Vec<f32> {
 }
 
 /// The values of a tensor, as in the script.
-fn fill(name: &str, shape: &[usize]) -> Vec<f32> {
+fn fill(name: &str, shape: &[usize], gain: f64) -> Vec<f32> {
     let kind = name.rsplit('.').next().unwrap();
     let value: Box<dyn Fn(f32) -> f32> = match (kind, shape) {
         ("cls_token" | "pos_embed", _) => Box::new(|u| 0.2 * u),
@@ -104,7 +121,7 @@ fn fill(name: &str, shape: &[usize]) -> Vec<f32> {
         (_, [_]) => Box::new(|u| 1.0 + 0.1 * u),
         (_, shape) => {
             let inputs: usize = shape[1..].iter().product();
-            let factor = (6.0 / inputs as f64).sqrt() as f32;
+            let factor = (3.0 * gain / inputs as f64).sqrt() as f32;
             Box::new(move |u| u * factor)
         }
     };

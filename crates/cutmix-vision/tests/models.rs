@@ -1,12 +1,12 @@
-//! The networks: published parameter counts, shapes, gradients, recipes, and weights that a seed
-//! decides.
+//! The networks: shapes, gradients, recipes, options, names, and weights that a seed decides. How they
+//! compare with other libraries is in `golden.rs`.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Distribution, Tensor};
 use cutmix_vision::models::{
-    Architecture, ConvNeXtConfig, ImageSizes, Optimizer, Scaling, VisionTransformerConfig,
-    architectures, find, names,
+    Architecture, ConvNeXtConfig, EfficientNetConfig, ImageSizes, Optimizer, Scaling,
+    VisionTransformerConfig, WideResNetConfig, architectures, find, names,
 };
 use cutmix_vision::{AnyNetwork, Classifier, ModelConfig, ModelError, ResNetConfig};
 use std::sync::Mutex;
@@ -23,14 +23,12 @@ fn init(name: &str, classes: usize, channels: usize, device: &Device) -> AnyNetw
 #[derive(Default)]
 struct Trained {
     tensors: usize,
-    values: usize,
 }
 
 impl ModuleVisitor for Trained {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if param.is_require_grad() {
             self.tensors += 1;
-            self.values += param.shape().num_elements();
         }
     }
 }
@@ -39,30 +37,6 @@ fn trained(model: &impl Module) -> Trained {
     let mut trained = Trained::default();
     model.visit(&mut trained);
     trained
-}
-
-#[test]
-fn parameter_counts_are_the_published_ones() {
-    let _random = RANDOM.lock();
-    let device = Device::default().autodiff();
-    for (name, classes, count) in [
-        ("resnet8", 10, 75_290),
-        ("resnet20", 10, 269_722),
-        ("resnet18", 1000, 11_689_512),
-        ("resnet34", 1000, 21_797_672),
-        ("resnet50", 1000, 25_557_032),
-        ("resnet101", 1000, 44_549_160),
-        ("resnet152", 1000, 60_192_808),
-        ("wide-resnet50-2", 1000, 68_883_240),
-        ("resnext50-32x4d", 1000, 25_028_904),
-        ("convnext-tiny", 1000, 28_589_128),
-        ("vit-tiny", 1000, 5_717_416),
-        ("vit-small", 1000, 22_050_664),
-        ("vit-base", 1000, 86_567_656),
-    ] {
-        let model = init(name, classes, 3, &device);
-        assert_eq!(trained(&model).values, count, "{name}");
-    }
 }
 
 /// The least height or width from `side` on that a network takes.
@@ -345,20 +319,12 @@ fn numbers_of_transformers_that_cannot_be_are_errors() {
     let tiny = ConvNeXtConfig::tiny(10);
     assert_eq!(convnext(ConvNeXtConfig::tiny(0)), "num_classes");
     assert_eq!(convnext(tiny.clone().with_width(0)), "width");
-    assert_eq!(convnext(tiny.with_stochastic_depth(-0.1)), "stochastic_depth");
+    assert_eq!(
+        convnext(tiny.with_stochastic_depth(-0.1)),
+        "stochastic_depth"
+    );
     assert_eq!(convnext(ConvNeXtConfig::new(10, vec![])), "blocks");
     assert_eq!(convnext(ConvNeXtConfig::new(10, vec![1, 0])), "blocks");
-}
-
-#[test]
-fn networks_other_than_resnets_have_no_blur_pool() {
-    for name in ["convnext-tiny", "vit-tiny"] {
-        let config = ModelConfig::new(name, 10).with_blur_pool(true);
-        match config.init(&Device::default()).unwrap_err() {
-            ModelError::Argument { argument, .. } => assert_eq!(argument, "blur_pool"),
-            other => panic!("{other}"),
-        }
-    }
 }
 
 #[test]
@@ -391,6 +357,127 @@ fn stochastic_depth_acts_in_training_alone() {
         };
         assert!(!repeats(&model.clone().train(), images.clone()));
         assert!(repeats(&model.valid(), images.without_autodiff()));
+    }
+}
+
+#[test]
+fn impossible_stages_are_errors() {
+    let device = Device::default();
+    let argument = |change: fn(&mut EfficientNetConfig)| {
+        let mut config = EfficientNetConfig::mobilenet_v2(10);
+        change(&mut config);
+        match config.init(&device).unwrap_err() {
+            ModelError::Argument { argument, .. } => argument,
+            other => panic!("{other}"),
+        }
+    };
+    assert_eq!(argument(|config| config.num_classes = 0), "num_classes");
+    assert_eq!(argument(|config| config.channels = 0), "channels");
+    assert_eq!(argument(|config| config.stages.clear()), "stages");
+    assert_eq!(argument(|config| config.stages[0].blocks = 0), "blocks");
+    assert_eq!(argument(|config| config.stages[1].kernel = 0), "kernel");
+    assert_eq!(argument(|config| config.stages[1].kernel = 4), "kernel");
+    assert_eq!(argument(|config| config.stages[2].stride = 0), "stride");
+    assert_eq!(
+        argument(|config| config.stages[3].expansion = 0),
+        "expansion"
+    );
+    assert_eq!(argument(|config| config.stages[6].channels = 0), "channels");
+    let depth = |config: &mut EfficientNetConfig| config.stochastic_depth = 1.0;
+    assert_eq!(argument(depth), "stochastic_depth");
+}
+
+#[test]
+fn numbers_of_a_wide_network_that_cannot_be_are_errors() {
+    let device = Device::default();
+    let argument = |config: WideResNetConfig| match config.init(&device).unwrap_err() {
+        ModelError::Argument { argument, .. } => argument,
+        other => panic!("{other}"),
+    };
+    let config = WideResNetConfig::wrn16_4(10);
+    assert_eq!(argument(WideResNetConfig::wrn16_4(0)), "num_classes");
+    assert_eq!(argument(WideResNetConfig::new(10, 0, 4)), "blocks");
+    assert_eq!(argument(WideResNetConfig::new(10, 2, 0)), "widening");
+    assert_eq!(argument(config.clone().with_channels(0)), "channels");
+    let depth = config.with_stochastic_depth(-0.1);
+    assert_eq!(argument(depth), "stochastic_depth");
+}
+
+#[test]
+fn a_network_without_blur_pool_names_those_that_have_it() {
+    let device = Device::default();
+    for name in ["wrn16-4", "mobilenetv2", "tf-efficientnet-b0", "vit-tiny"] {
+        let config = ModelConfig::new(name, 10).with_blur_pool(true);
+        let message = config.init(&device).unwrap_err().to_string();
+        let expected = format!("blur_pool is true, expected false for {name}: ");
+        assert!(message.starts_with(&expected), "{message}");
+        assert!(message.contains("resnet18"), "{message}");
+    }
+}
+
+/// The names of whole networks are compared in `golden.rs`.
+#[test]
+fn names_that_a_library_does_not_have_have_no_name_here() {
+    let ours = |network, library, name| {
+        let mut aliases = find(network).unwrap().aliases.iter();
+        let names = aliases.find(|names| names.library == library).unwrap();
+        (names.ours)(name)
+    };
+    let mobilenet = |name| ours("mobilenetv2", "torchvision", name);
+    let found = mobilenet("features.3.conv.1.0.weight");
+    assert_eq!(found.as_deref(), Some("blocks.1.1.conv_dw.weight"));
+    for name in [
+        "",
+        "weight",
+        "conv_stem.weight",
+        "features.3.conv.9.weight",
+        "features.19.conv.0.0.weight",
+        "features.1.conv.1.0.weight",
+        "classifier.0.weight",
+    ] {
+        assert_eq!(mobilenet(name), None, "{name}");
+    }
+    let lite = |name| ours("efficientnet-lite0", "efficientnet-pytorch", name);
+    let found = lite("_blocks.15._bn2.running_var");
+    assert_eq!(found.as_deref(), Some("blocks.6.0.bn3.running_var"));
+    assert_eq!(lite("_blocks.16._bn2.running_var"), None);
+    let convnext = |name| ours("convnext-tiny", "torchvision", name);
+    let found = convnext("features.5.8.layer_scale");
+    assert_eq!(found.as_deref(), Some("stages.2.blocks.8.gamma"));
+    let authors = |name| ours("convnext-tiny", "facebookresearch/ConvNeXt", name);
+    for (theirs, own) in [
+        ("downsample_layers.0.1.bias", "stem.1.bias"),
+        ("downsample_layers.3.1.bias", "stages.3.downsample.1.bias"),
+        ("stages.2.8.gamma", "stages.2.blocks.8.gamma"),
+        (
+            "stages.0.1.dwconv.weight",
+            "stages.0.blocks.1.conv_dw.weight",
+        ),
+        (
+            "stages.0.1.pwconv2.weight",
+            "stages.0.blocks.1.mlp.fc2.weight",
+        ),
+        ("norm.weight", "head.norm.weight"),
+        ("head.weight", "head.fc.weight"),
+    ] {
+        assert_eq!(authors(theirs).as_deref(), Some(own));
+    }
+    let vit = |name| ours("vit-base", "torchvision", name);
+    let found = vit("encoder.layers.encoder_layer_3.mlp.linear_1.bias");
+    assert_eq!(found.as_deref(), Some("blocks.3.mlp.fc1.bias"));
+    for name in [
+        "",
+        "features.0",
+        "features.0.layer_scale",
+        "stages.0.blocks.0.gamma",
+    ] {
+        assert_eq!(convnext(name), None, "{name}");
+    }
+    for name in ["stages.0.blocks.0.gamma", "stages.0.0.block.weight"] {
+        assert_eq!(authors(name), None, "{name}");
+    }
+    for name in ["blocks.0.norm1.weight", "encoder.layers.0.ln_1.weight"] {
+        assert_eq!(vit(name), None, "{name}");
     }
 }
 

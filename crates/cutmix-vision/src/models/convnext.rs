@@ -222,7 +222,11 @@ impl ConvNeXtConfig {
         ModelError::check_stochastic_depth(self.stochastic_depth)?;
         if self.blocks.is_empty() || self.blocks.contains(&0) {
             let value = format!("{:?}", self.blocks);
-            return Err(ModelError::argument("blocks", value, "numbers of at least 1"));
+            return Err(ModelError::argument(
+                "blocks",
+                value,
+                "numbers of at least 1",
+            ));
         }
         Ok(())
     }
@@ -289,9 +293,7 @@ struct Stage {
 impl Stage {
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let x = match &self.downsample {
-            Some((norm, conv)) => {
-                channels_last(conv.forward(channels_first(norm.forward(images))))
-            }
+            Some((norm, conv)) => channels_last(conv.forward(channels_first(norm.forward(images)))),
             None => images,
         };
         self.blocks.iter().fold(x, |x, block| block.forward(x))
@@ -310,12 +312,7 @@ struct Block {
 }
 
 impl Block {
-    fn new(
-        width: usize,
-        layer_scale: f64,
-        drop_path: Option<DropPath>,
-        device: &Device,
-    ) -> Self {
+    fn new(width: usize, layer_scale: f64, drop_path: Option<DropPath>, device: &Device) -> Self {
         let conv: Conv2d = Conv2dConfig::new([width, width], [7, 7])
             .with_padding(PaddingConfig2d::Explicit(3, 3, 3, 3))
             .with_groups(width)

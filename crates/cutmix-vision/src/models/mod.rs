@@ -6,6 +6,7 @@
 
 mod classifier;
 mod convnext;
+mod efficientnet;
 mod error;
 mod image_sizes;
 mod layers;
@@ -14,12 +15,17 @@ mod recipe;
 mod registry;
 mod resnet;
 mod vit;
+mod wide_resnet;
 
 pub use classifier::{Classifier, Features};
 pub use convnext::{ConvNeXt, ConvNeXtConfig};
+pub use efficientnet::{
+    EfficientNet, EfficientNetActivation, EfficientNetConfig, EfficientNetStage,
+};
 pub use error::ModelError;
 pub use image_sizes::ImageSizes;
 pub use recipe::{Optimizer, Recipe, Scaling};
 pub use registry::{AnyNetwork, Architecture, ModelConfig, Names, architectures, find, names};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};
 pub use vit::{VisionTransformer, VisionTransformerConfig};
+pub use wide_resnet::{WideResNet, WideResNetConfig};

@@ -180,6 +180,21 @@ impl ModelConfig {
         self.build(&Device::default()).map(|_| ())
     }
 
+    /// Checks that [`blur_pool`](Self::blur_pool) is off, for networks that do not have it.
+    pub(super) fn check_no_blur_pool(&self) -> Result<(), ModelError> {
+        if !self.blur_pool {
+            return Ok(());
+        }
+        let blurred = super::resnet::ARCHITECTURES.iter();
+        let names: Vec<_> = blurred.map(|architecture| architecture.name).collect();
+        let expected = format!(
+            "false for {}: the networks that can blur are {}",
+            self.name,
+            names.join(", ")
+        );
+        Err(ModelError::argument("blur_pool", true, expected))
+    }
+
     /// Makes the network, whose weights are drawn when they are first used: to look at its parameters,
     /// or to load them.
     pub(crate) fn build(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
@@ -309,6 +324,8 @@ macro_rules! families {
 
 families! {
     resnet::ResNet,
+    wide_resnet::WideResNet,
+    efficientnet::EfficientNet,
     convnext::ConvNeXt,
     vit::VisionTransformer,
 }

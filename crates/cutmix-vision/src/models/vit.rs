@@ -341,11 +341,7 @@ struct Block {
 }
 
 impl Block {
-    fn new(
-        config: &VisionTransformerConfig,
-        drop_path: Option<DropPath>,
-        device: &Device,
-    ) -> Self {
+    fn new(config: &VisionTransformerConfig, drop_path: Option<DropPath>, device: &Device) -> Self {
         let width = config.width;
         Self {
             norm1: layer_norm(width, device),
