@@ -77,7 +77,13 @@ impl Twin {
     /// Loads the tensors of the twin, which must be those of the network.
     fn load(&self, model: &mut AnyNetwork) {
         let tensors = self.tensors.iter().map(|(name, shape)| {
-            let data = TensorData::new(fill(name, shape, self.gain), shape.clone());
+            let values = fill(name, shape, self.gain);
+            // torchvision's layer scale is `[C, 1, 1]`.
+            let shape = match (&shape[..], name.ends_with("layer_scale")) {
+                (&[channels, ..], true) => vec![channels],
+                _ => shape.clone(),
+            };
+            let data = TensorData::new(values, shape);
             bridge::from_data(data, self.ours(name), None)
         });
         let adapter = Box::new(PyTorchToBurnAdapter);
@@ -115,8 +121,8 @@ fn fill(name: &str, shape: &[usize], gain: f64) -> Vec<f32> {
     let value: Box<dyn Fn(f32) -> f32> = match (kind, shape) {
         ("cls_token" | "pos_embed", _) => Box::new(|u| 0.2 * u),
         ("running_var", _) => Box::new(|u| 1.0 + 0.5 * u.abs()),
-        ("bias" | "running_mean", _) => Box::new(|u| 0.1 * u),
-        ("gamma", _) => Box::new(|u| 0.1 + 0.05 * u),
+        (kind, _) if kind.ends_with("bias") || kind == "running_mean" => Box::new(|u| 0.1 * u),
+        ("gamma" | "layer_scale", _) => Box::new(|u| 0.1 + 0.05 * u),
         (_, [_]) => Box::new(|u| 1.0 + 0.1 * u),
         (_, shape) => {
             let inputs: usize = shape[1..].iter().product();

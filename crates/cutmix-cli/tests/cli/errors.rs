@@ -113,6 +113,17 @@ fn settings(messages: &mut Messages) {
         &["--size", "0"],
         &["--eval-size", "5000"],
         &["--crop-share", "1.5"],
+        &["--model", "vit-tiny"],
+        &["--model", "convnext-tiny"],
+        &["--model", "vit-tiny", "--size", "32", "--eval-size", "40"],
+        &[
+            "--model",
+            "vit-tiny",
+            "--size",
+            "32",
+            "--algorithm",
+            "progressive-resizing",
+        ],
     ];
     let refused = refused.map(|options| error(folder.path(), &train(options)));
     messages.section("settings", refused);

@@ -5,21 +5,27 @@
 //! from its own configuration, such as [`ResNetConfig`].
 
 mod classifier;
+mod convnext;
 mod efficientnet;
 mod error;
+mod image_sizes;
 mod layers;
+mod mlp;
 mod recipe;
 mod registry;
 mod resnet;
 #[cfg(feature = "onnx")]
 mod trace;
+mod vit;
 mod wide_resnet;
 
 pub use classifier::{Classifier, Features};
+pub use convnext::{ConvNeXt, ConvNeXtConfig};
 pub use efficientnet::{
     EfficientNet, EfficientNetActivation, EfficientNetConfig, EfficientNetStage,
 };
 pub use error::ModelError;
+pub use image_sizes::ImageSizes;
 pub use recipe::{Optimizer, Recipe, Scaling};
 pub use registry::{AnyNetwork, Architecture, ModelConfig, Names, architectures, find, names};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};
@@ -27,4 +33,5 @@ pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};
 pub(crate) use trace::Trace;
 #[cfg(feature = "onnx")]
 pub use trace::multiplies;
+pub use vit::{VisionTransformer, VisionTransformerConfig};
 pub use wide_resnet::{WideResNet, WideResNetConfig};

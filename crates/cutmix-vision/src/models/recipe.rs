@@ -35,7 +35,8 @@ impl Optimizer {
     pub const ALL: [Self; 2] = [Self::Sgd, Self::AdamW];
 
     /// Makes the optimizer. `weight_decay` applies to the weights of convolutions and linear
-    /// layers; parameters named `bias`, and `gamma` and `beta` of normalisations, do not decay.
+    /// layers; biases, the parameters of normalisations and of layer scale, and the class token and
+    /// position embeddings of transformers do not decay.
     pub fn init(self, weight_decay: f64) -> ModuleOptimizer {
         let decay = weight_decay as f32;
         match self {
@@ -61,9 +62,10 @@ impl Optimizer {
     }
 }
 
-/// Biases, and the parameters of normalisations.
+/// Biases, the parameters of normalisations and of layer scale, and the embeddings of transformers.
 fn without_decay() -> ParamGroup {
-    ParamGroup::from_regex(r"(^|\.)(bias|gamma|beta)$").expect("the tests compile the pattern")
+    ParamGroup::from_regex(r"(^|\.)(bias|gamma|beta|cls_token|pos_embed)$")
+        .expect("the tests compile the pattern")
 }
 
 /// How the learning rate changes with the batch size.

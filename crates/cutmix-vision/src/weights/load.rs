@@ -141,7 +141,7 @@ impl<'a> Fit<'a> {
         for parameter in of_backbone {
             let is_input = first_conv == Some(parameter);
             match named.tensors.get(&parameter.name).copied() {
-                Some(tensor) if tensor.shape[..] == parameter.shape[..] => {
+                Some(tensor) if has_values_of(&parameter.shape, &tensor.shape) => {
                     fit.tensors.push((parameter, tensor));
                 }
                 Some(tensor) if is_input && is_summed(&parameter.shape, &tensor.shape) => {
@@ -187,7 +187,7 @@ impl<'a> Fit<'a> {
             if is_summed(&parameter.shape, &tensor.shape) {
                 sum_channels(tensor)
             } else {
-                tensor
+                reshaped(tensor, &parameter.shape)
             }
         });
         renamed.collect()
@@ -211,7 +211,7 @@ impl<'a> Named<'a> {
         let fitting = |named: &Self| {
             let fits = |parameter: &&Parameter| {
                 let tensor = named.tensors.get(&parameter.name);
-                tensor.is_some_and(|tensor| tensor.shape[..] == parameter.shape[..])
+                tensor.is_some_and(|tensor| has_values_of(&parameter.shape, &tensor.shape))
             };
             expected.iter().filter(fits).count()
         };
@@ -290,6 +290,24 @@ fn prefixes(tensors: &BTreeMap<String, Tensor>) -> Vec<String> {
         .into_iter()
         .filter(|(_, count)| 4 * count >= tensors.len());
     common.map(|(prefix, _)| prefix.into()).collect()
+}
+
+/// Whether a tensor of one shape has the values of another, in their order: it is the same but for axes
+/// of 1 at its end, as torchvision's layer scale has.
+fn has_values_of(expected: &[usize], found: &[usize]) -> bool {
+    let rest = found.strip_prefix(expected);
+    rest.is_some_and(|rest| rest.iter().all(|axis| *axis == 1))
+}
+
+fn reshaped(tensor: Tensor, shape: &[usize]) -> Tensor {
+    if tensor.shape[..] == *shape {
+        return tensor;
+    }
+    let (name, dtype) = (tensor.name.clone(), tensor.dtype);
+    let shape = Shape::from(shape);
+    bridge::map_data(tensor, name, dtype, shape.clone(), move |data| {
+        TensorData::from_bytes_vec(data.as_bytes().to_vec(), shape.clone(), dtype)
+    })
 }
 
 /// Whether a convolution is for grey images and the weights are for others.
