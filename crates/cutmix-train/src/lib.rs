@@ -40,6 +40,7 @@ mod error;
 mod evaluate;
 mod event;
 mod fit;
+mod frozen;
 mod history;
 mod loss;
 mod metrics;

@@ -1,6 +1,6 @@
 //! Arithmetic on all parameters of a module, and on their gradients.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
@@ -8,21 +8,30 @@ use crate::Error;
 
 /// The values of the parameters of a module: handles, which share memory with it.
 pub(crate) fn values<M: Module>(module: &M) -> GradientsParams {
-    collect(module, false)
+    collect(module, |_, _| true)
 }
 
-fn collect<M: Module>(module: &M, only_buffers: bool) -> GradientsParams {
-    struct Collect(GradientsParams, bool);
+/// The values of those parameters and statistics of a module whose identity `is_wanted`.
+pub(crate) fn values_of<M: Module>(
+    module: &M,
+    is_wanted: impl Fn(ParamId) -> bool,
+) -> GradientsParams {
+    collect(module, |id, _| is_wanted(id))
+}
 
-    impl ModuleVisitor for Collect {
+/// The values for which `is_wanted` is true of their identity and of whether they need a gradient.
+fn collect<M: Module>(module: &M, is_wanted: impl Fn(ParamId, bool) -> bool) -> GradientsParams {
+    struct Collect<F>(GradientsParams, F);
+
+    impl<F: Fn(ParamId, bool) -> bool> ModuleVisitor for Collect<F> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if !self.1 || !param.is_require_grad() {
+            if (self.1)(param.id, param.is_require_grad()) {
                 self.0.register(param.id, param.val().without_autodiff());
             }
         }
     }
 
-    let mut collected = Collect(GradientsParams::new(), only_buffers);
+    let mut collected = Collect(GradientsParams::new(), is_wanted);
     module.visit(&mut collected);
     collected.0
 }
@@ -156,7 +165,7 @@ pub(crate) fn scale_gradients<M: Module>(
 /// may change.
 pub(crate) fn buffers<M: Module>(module: &M) -> GradientsParams {
     sync_statistics(module);
-    collect(module, true)
+    collect(module, |_, needs_gradient| !needs_gradient)
 }
 
 /// Gives a module the values that [`buffers`] has collected of it.
@@ -167,7 +176,7 @@ pub(crate) fn restore_buffers<M: Module>(module: M, buffers: GradientsParams) ->
 
 /// Brings the running statistics of a module up to date: a forward pass leaves its update beside the
 /// value that a visitor sees.
-fn sync_statistics<M: Module>(module: &M) {
+pub(crate) fn sync_statistics<M: Module>(module: &M) {
     module.valid();
 }
 
