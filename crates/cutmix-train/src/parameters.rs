@@ -1,10 +1,49 @@
 //! Arithmetic on all parameters of a module, and on their gradients.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::Error;
+
+/// The names of the parameters of a module, in order, such as `blocks.0.conv.weight`; those of running
+/// statistics and of the switches of normalisation and dropout are among them.
+pub fn parameter_names<M: Module>(module: &M) -> Vec<String> {
+    #[derive(Default)]
+    struct Names {
+        path: Vec<String>,
+        all: Vec<String>,
+    }
+
+    impl ModuleVisitor for Names {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.into());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
+            self.all.push(self.path.join("."));
+        }
+
+        fn visit_flag(&mut self, _flag: &Param<Flag>) {
+            self.all.push(self.path.join("."));
+        }
+    }
+
+    let mut names = Names::default();
+    module.visit(&mut names);
+    names.all
+}
+
+/// Whether the parameter of this name is in the module of this name, or is it: `blocks.0.conv.weight` is
+/// part of `blocks.0`, and of `blocks`.
+pub fn is_part_of(parameter: &str, module: &str) -> bool {
+    let rest = parameter.strip_prefix(module);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
 
 /// The values of the parameters of a module: handles, which share memory with it.
 pub(crate) fn values<M: Module>(module: &M) -> GradientsParams {

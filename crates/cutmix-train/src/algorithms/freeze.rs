@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use burn::module::{Flag, Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::Module;
 
 use super::Algorithm;
+use crate::parameters::{is_part_of, parameter_names};
 use crate::{Error, Event, State};
 
 /// Leaves parts of a network as they are, while the rest is trained.
@@ -58,12 +58,11 @@ impl Freeze {
 
     /// Checks that each name is one of the network.
     fn check_names<M: Module>(&self, model: &M) -> Result<(), Error> {
-        let mut names = Names::default();
-        model.visit(&mut names);
-        let is_there = |name: &&String| names.all.iter().any(|known| is_in(known, name));
+        let all = parameter_names(model);
+        let is_there = |name: &&String| all.iter().any(|known| is_part_of(known, name));
         match self.names.iter().find(|name| !is_there(name)) {
             Some(unknown) => {
-                let top: BTreeSet<_> = names.all.iter().map(|name| top(name)).collect();
+                let top: BTreeSet<_> = all.iter().map(|name| top(name)).collect();
                 let top: Vec<_> = top.into_iter().collect();
                 let accepted = format!("a part of the network: {}", top.join(", "));
                 Err(Error::argument("names", unknown, accepted))
@@ -73,41 +72,9 @@ impl Freeze {
     }
 }
 
-/// Whether a parameter of this name is in the module of this name, or is it.
-fn is_in(parameter: &str, module: &str) -> bool {
-    let rest = parameter.strip_prefix(module);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
 /// The first part of a name.
 fn top(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
-}
-
-/// Collects the names of all parameters and flags.
-#[derive(Default)]
-struct Names {
-    path: Vec<String>,
-    all: Vec<String>,
-}
-
-impl ModuleVisitor for Names {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
-        self.all.push(self.path.join("."));
-    }
-
-    // That of dropout, which has nothing else.
-    fn visit_flag(&mut self, _flag: &Param<Flag>) {
-        self.all.push(self.path.join("."));
-    }
 }
 
 impl<M: Module, const D: usize> Algorithm<M, D> for Freeze {
@@ -124,7 +91,7 @@ impl<M: Module, const D: usize> Algorithm<M, D> for Freeze {
         match event {
             Event::FitStart => self.check_names(state.model())?,
             Event::BatchStart => {
-                state.freeze(|parameter| self.names.iter().any(|name| is_in(parameter, name)));
+                state.freeze(|parameter| self.names.iter().any(|name| is_part_of(parameter, name)));
             }
             _ => {}
         }

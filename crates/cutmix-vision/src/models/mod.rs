@@ -7,12 +7,16 @@
 mod classifier;
 mod error;
 mod layers;
+mod optimizer;
+mod parts;
 mod recipe;
 mod registry;
 mod resnet;
 
 pub use classifier::{Classifier, Features};
 pub use error::ModelError;
-pub use recipe::{Optimizer, Recipe, Scaling};
+pub use optimizer::{LayerRates, Optimizer};
+pub use parts::{Layer, backbone, layers, stages};
+pub use recipe::{Recipe, Scaling};
 pub use registry::{AnyNetwork, Architecture, ModelConfig, architectures, find, names};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};
