@@ -6,6 +6,7 @@
 
 mod classifier;
 mod error;
+mod head_only;
 mod layers;
 mod optimizer;
 mod parts;
@@ -15,6 +16,7 @@ mod resnet;
 
 pub use classifier::{Classifier, Features};
 pub use error::ModelError;
+pub use head_only::HeadOnly;
 pub use optimizer::{LayerRates, Optimizer};
 pub use parts::{Layer, backbone, layers, stages};
 pub use recipe::{Recipe, Scaling};
