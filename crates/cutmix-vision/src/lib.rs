@@ -32,8 +32,8 @@ pub mod weights;
 pub use data::fashion_mnist;
 pub use data::{
     Augment, Change, Changes, ClassMap, Content, DataConfig, DataError, Dataset, DecodeConfig,
-    Depth, FileBatch, FileBatches, FileBatchesConfig, Fit, Image, ImageFile, ImageLoader, Label,
-    LoaderConfig, Manifest, Normalize, OnBadImage, Sampler, Size, SkippedImage, Source, Split,
-    Splits, View, image_files, load_image, open, to_targets, to_tensor,
+    Depth, FeatureLoader, FileBatch, FileBatches, FileBatchesConfig, Fit, Image, ImageFile,
+    ImageLoader, Label, LoaderConfig, Manifest, Normalize, OnBadImage, Sampler, Size, SkippedImage,
+    Source, Split, Splits, View, image_files, load_image, open, to_targets, to_tensor,
 };
 pub use models::{AnyNetwork, Classifier, ModelConfig, ModelError, ResNet, ResNetConfig};

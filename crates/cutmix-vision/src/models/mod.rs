@@ -8,9 +8,12 @@ mod classifier;
 mod convnext;
 mod efficientnet;
 mod error;
+mod head_only;
 mod image_sizes;
 mod layers;
 mod mlp;
+mod optimizer;
+mod parts;
 mod recipe;
 mod registry;
 mod resnet;
@@ -25,8 +28,11 @@ pub use efficientnet::{
     EfficientNet, EfficientNetActivation, EfficientNetConfig, EfficientNetStage,
 };
 pub use error::ModelError;
+pub use head_only::HeadOnly;
 pub use image_sizes::ImageSizes;
-pub use recipe::{Optimizer, Recipe, Scaling};
+pub use optimizer::{LayerRates, Optimizer};
+pub use parts::{Layer, backbone, layers, stages};
+pub use recipe::{Recipe, Scaling};
 pub use registry::{AnyNetwork, Architecture, ModelConfig, Names, architectures, find, names};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig, ResNetInput};
 #[cfg(feature = "onnx")]
