@@ -21,7 +21,7 @@ use crate::settings::Settings;
 
 /// The key of [`ModelCard`] in the metadata of the model file. It is the only one, because the order
 /// of several is random.
-const CARD: &str = "cutmix";
+pub const CARD: &str = "cutmix";
 
 const LOCK: &str = ".lock";
 const MANIFEST: &str = "manifest.json";
@@ -86,6 +86,11 @@ impl ModelCard {
         ModelConfig::new(&self.model, self.classes.len())
             .with_channels(self.view.shape[0])
             .with_blur_pool(self.blur_pool)
+    }
+
+    /// The text in the metadata of model files.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers are JSON")
     }
 }
 
@@ -287,8 +292,7 @@ impl RunFolder {
     /// Writes the model, with weights in f32. Two equal models give the same bytes.
     pub fn save_model(&self, model: &AnyNetwork, card: &ModelCard) -> Result<(), Error> {
         let path = self.model();
-        let card = serde_json::to_string(card).expect("texts and numbers are JSON");
-        let bytes = to_safetensors(&cast(model.valid(), FloatDType::F32), CARD, &card);
+        let bytes = model_file(model, card);
         let bytes = bytes.map_err(|error| Error::write(&path, io::Error::other(error)))?;
         write_whole(&path, &bytes)
     }
@@ -310,6 +314,11 @@ impl RunFolder {
         };
         Ok((card, cast(model, precision.dtype())))
     }
+}
+
+/// The content of a model file: the weights in f32, and the card.
+pub fn model_file(model: &AnyNetwork, card: &ModelCard) -> Result<Vec<u8>, WeightsError> {
+    to_safetensors(&cast(model.valid(), FloatDType::F32), CARD, &card.to_json())
 }
 
 /// The model with the weights of a run.

@@ -10,6 +10,7 @@ mod errors;
 mod eval;
 mod eval_files;
 mod explain;
+mod export;
 mod extend;
 mod guide;
 mod help;
