@@ -2,8 +2,10 @@
 //!
 //! [`ModelConfig`] makes a network by its name, as [`AnyNetwork`]; [`architectures`] lists the
 //! names, each with its training [`Recipe`]s. A program that always trains the same network makes it
-//! from its own configuration, such as [`ResNetConfig`].
+//! from its own configuration, such as [`ResNetConfig`]. [`class_activation_map`] shows where a network
+//! sees a class.
 
+mod activation_map;
 mod classifier;
 mod convnext;
 mod efficientnet;
@@ -22,6 +24,7 @@ mod trace;
 mod vit;
 mod wide_resnet;
 
+pub use activation_map::class_activation_map;
 pub use classifier::{Classifier, Features};
 pub use convnext::{ConvNeXt, ConvNeXtConfig};
 pub use efficientnet::{
