@@ -8,13 +8,16 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use clap::ArgMatches;
 use cutmix::loss::{BinaryCrossEntropy, CrossEntropy};
+use cutmix_train::algorithms::{Freeze, When};
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
 use cutmix_train::{
-    Checkpoint, Checkpoints, Evaluator, Event, Fit, Loader, Outputs, Score, State, Stop, Trainer,
+    Checkpoint, Checkpoints, Evaluator, Event, Fit, Loader, Network, Outputs, Score, State, Stop,
+    Trainer,
 };
+use cutmix_vision::models::HeadOnly;
 use cutmix_vision::{
-    AnyNetwork, Change, Changes, DataError, Dataset, ImageLoader, LoaderConfig, Manifest,
-    Normalize, OnBadImage, SkippedImage, Splits,
+    AnyNetwork, Change, Changes, Classifier, DataError, Dataset, FeatureLoader, ImageLoader,
+    LoaderConfig, Manifest, Normalize, OnBadImage, SkippedImage, Splits,
 };
 use indicatif::ProgressBar;
 
@@ -29,7 +32,7 @@ use crate::pretrained::Pretrained;
 use crate::progress::{self, Progress, counted, patiently};
 use crate::report::{curves, summary};
 use crate::run_folder::{ModelCard, RunFolder};
-use crate::settings::{Log, Resolved, Settings, in_order};
+use crate::settings::{Log, Resolved, Settings, Train, in_order};
 use crate::signals::{STOPPED, stop_on_signals};
 use crate::terminal::{line, quoted, warning};
 
@@ -131,8 +134,9 @@ fn resume(
     };
     let splits = own_splits(&mut settings, &folder.read_manifest()?, instead)?;
     let pretrained = match checkpoint {
-        Some(_) => None,
-        None => settings.pretrained()?,
+        // The features are computed anew, by the weights of the start.
+        Some(_) if settings.train == Train::All => None,
+        _ => settings.pretrained()?,
     };
     let mut prepared = Prepared::new(settings, splits, device, pretrained.as_ref())?;
     if KEPT.iter().any(|setting| given.contains_key(*setting)) {
@@ -224,6 +228,7 @@ struct Prepared {
     val: Option<ImageLoader>,
     test: Option<ImageLoader>,
     model: AnyNetwork,
+    freezing: Vec<When<Freeze>>,
     /// The weights that the run starts from, in lines.
     loaded: Option<Vec<String>>,
     /// Settings that are written once the run has started.
@@ -293,6 +298,7 @@ impl Prepared {
             test: eval(&splits.test)?,
             loaded: (pretrained.zip(loaded))
                 .map(|(pretrained, loaded)| pretrained.describe(&loaded, card.classes.len())),
+            freezing: settings.freezing(&resolved, &model)?,
             model,
             settings,
             resolved,
@@ -328,7 +334,7 @@ impl Prepared {
             self.test.clone(),
         ];
         let warnings = Arc::default();
-        let fit = self.trainer(&folder, from, view, &warnings).fit();
+        let fit = self.fit(&folder, from, view, &warnings);
         print_warnings(&warnings);
         let fit = fit.map_err(|error| in_folder(error, &folder))?;
         finish(&fit, &folder, &settings, &card)?;
@@ -353,13 +359,50 @@ impl Prepared {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn trainer(
+    /// Trains the whole network on images, or its head on their features.
+    fn fit(
         self,
         folder: &RunFolder,
         from: Option<Checkpoint>,
         view: View,
         warnings: &Warnings,
-    ) -> Trainer<AnyNetwork> {
+    ) -> Result<Fit<AnyNetwork>, cutmix_train::Error> {
+        if self.settings.train == Train::Head {
+            let train = self.train_features()?;
+            let val = self.val.as_ref().map(|val| self.features("val", val));
+            let val = val.transpose()?.map(|val| Arc::new(val) as Arc<dyn Loader>);
+            let trainer = self.trainer(HeadOnly, Arc::new(train), val, folder, from, view);
+            let fit = trainer.fit()?;
+            return Ok(Fit {
+                model: fit.model.0,
+                history: fit.history,
+                is_complete: fit.is_complete,
+            });
+        }
+        let order = in_order(&self.settings.algorithm, Event::BeforeForward, "\nthen ");
+        let first_batch = FirstBatch {
+            path: folder.first_batch(),
+            title: format!("First training batch, after {order}"),
+            classes: self.card.classes.clone(),
+            normalize: self.card.normalize.clone(),
+            warnings: warnings.clone(),
+        };
+        let train = Arc::new(self.train.clone());
+        let val = self.val.clone().map(|val| Arc::new(val) as Arc<dyn Loader>);
+        let trainer = self.trainer(|network| network, train, val, folder, from, view);
+        trainer.callback(first_batch).fit()
+    }
+
+    /// A trainer of what `part` makes of the network.
+    fn trainer<M: Network>(
+        self,
+        part: impl FnOnce(AnyNetwork) -> M,
+        train: Arc<dyn Loader>,
+        val: Option<Arc<dyn Loader>>,
+        folder: &RunFolder,
+        from: Option<Checkpoint>,
+        view: View,
+    ) -> Trainer<M> {
         let settings = self.settings;
         let stop = Stop::new();
         stop_on_signals(stop.clone(), view.on_signal());
@@ -367,9 +410,10 @@ impl Prepared {
             .with_save_interval(settings.save_interval)
             .with_keep(settings.keep);
         let resolved = &self.resolved;
+        let optimizer = settings.optimizer(resolved, &self.model);
         let mut trainer = (settings.trainer(resolved.learning_rate))
-            .init(self.model, Arc::new(self.train))
-            .optimizer(resolved.optimizer.init(resolved.weight_decay))
+            .init(part(self.model), train)
+            .optimizer(optimizer)
             .evaluator(evaluator(&settings, &self.card, &self.device.device))
             .device(self.device.device)
             .checkpoints(checkpoints)
@@ -387,9 +431,10 @@ impl Prepared {
             #[cfg(feature = "dashboard")]
             View::Dashboard => trainer.logger(Dashboard::new(stop)),
         };
-        if let Some(val) = self.val {
-            trainer = trainer.eval("val", Arc::new(val));
+        if let Some(val) = val {
+            trainer = trainer.eval("val", val);
         }
+        trainer = (self.freezing.into_iter()).fold(trainer, Trainer::algorithm);
         for algorithm in settings.algorithm.iter().filter_map(|spec| spec.init()) {
             trainer = trainer.algorithm(algorithm);
         }
@@ -399,23 +444,51 @@ impl Prepared {
         if let Some(settings) = self.to_store {
             trainer = trainer.callback(store(settings, folder.config()));
         }
-        let order = in_order(&settings.algorithm, Event::BeforeForward, "\nthen ");
-        trainer.callback(FirstBatch {
-            path: folder.first_batch(),
-            title: format!("First training batch, after {order}"),
-            classes: self.card.classes,
-            normalize: self.card.normalize,
-            warnings: warnings.clone(),
+        trainer
+    }
+
+    /// The features of the training images, in the order of training.
+    fn train_features(&self) -> Result<FeatureLoader, cutmix_train::Error> {
+        let settings = &self.settings;
+        let set = self.splits.train.clone();
+        let config = LoaderConfig::new(eval_batch_size(&set), self.card.normalize.clone())
+            .with_on_bad_image(settings.on_bad_image);
+        let wrong = |source: DataError| cutmix_train::Error::Data {
+            set: "train".into(),
+            source: source.into(),
+        };
+        let images = ImageLoader::eval(set, config).map_err(wrong)?;
+        let features = self.features("train", &images)?;
+        let size = settings.batch_size / settings.accumulate;
+        (features.shuffled(size, settings.sampler, settings.seed)).map_err(wrong)
+    }
+
+    /// The features of a set of images, which a bar counts on a terminal.
+    fn features(
+        &self,
+        set: &str,
+        images: &ImageLoader,
+    ) -> Result<FeatureLoader, cutmix_train::Error> {
+        let device = self.device.device.clone().without_autodiff();
+        let backbone = self.model.valid().to_device(&device);
+        let things = format!("images, computing the features of {set}");
+        let compute = |images| backbone.pool(backbone.features(images));
+        let features = counted(&things, images.num_samples(), |progress| {
+            images.features(&device, compute, progress)
+        });
+        features.map_err(|source| cutmix_train::Error::Data {
+            set: set.into(),
+            source,
         })
     }
 }
 
 /// Writes settings once the trainer has accepted them.
-fn store(
+fn store<M>(
     settings: Settings,
     path: PathBuf,
-) -> impl FnMut(Event, &State<AnyNetwork>) -> Result<(), cutmix_train::Error> + Send {
-    move |event, _| {
+) -> impl FnMut(Event, &State<M>) -> Result<(), cutmix_train::Error> + Send {
+    move |event, _: &State<M>| {
         if event == Event::FitStart {
             let text = settings.to_toml();
             let written = crate::run_folder::write_whole(&path, text.as_bytes());
