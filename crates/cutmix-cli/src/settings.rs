@@ -447,6 +447,7 @@ impl Settings {
         let small = height.max(width) <= SMALL;
         let usual = if small { "resnet8" } else { "resnet18" };
         let architecture = models::find(self.model.as_deref().unwrap_or(usual))?;
+        self.check_sizes(architecture, [height, width])?;
         self.shrink_batches(train.len())?;
         let optimizer = self.optimizer.unwrap_or(architecture.optimizer);
         let recipe = architecture.recipe(optimizer);
@@ -480,6 +481,20 @@ impl Settings {
         Ok(resolved)
     }
 
+    /// Checks that the network takes the images of training, of this height and width, and those of
+    /// evaluation.
+    fn check_sizes(&self, architecture: &Architecture, training: [usize; 2]) -> Result<(), Error> {
+        let eval = self.eval_size.map(|side| ("eval-size", side));
+        let sides = training.map(|side| ("size", side)).into_iter().chain(eval);
+        for (option, side) in sides {
+            check_side(architecture, side)
+                .map_err(|expected| Error::option(option, side, expected))?;
+        }
+        self.algorithm
+            .iter()
+            .try_for_each(|spec| spec.check_sizes(architecture, training))
+    }
+
     /// Makes batches no larger than the training set.
     fn shrink_batches(&mut self, samples: usize) -> Result<(), Error> {
         if self.batch_size <= samples {
@@ -508,6 +523,19 @@ impl Settings {
             .with_fit(self.fit)
             .with_crop_share(self.crop_share.unwrap_or(1.0))
     }
+}
+
+/// Checks that a network takes images with this height or width; the error is what it takes.
+fn check_side(architecture: &Architecture, side: usize) -> Result<(), String> {
+    let Architecture { name, sizes, .. } = architecture;
+    if sizes.contains(side) {
+        return Ok(());
+    }
+    let near: Vec<_> = sizes.near(side).iter().map(usize::to_string).collect();
+    Err(format!(
+        "{sizes} for {name}, for example {}",
+        near.join(" or ")
+    ))
 }
 
 /// A number with three digits, which can be read and typed.

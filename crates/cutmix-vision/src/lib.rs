@@ -12,8 +12,9 @@
 //! Everything random is a function of a seed that the caller gives. Everything wrong with the data
 //! is a [`DataError`] that names the file or argument and what is accepted.
 //!
-//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images. The feature `hub` adds
-//! `weights::hub`, which downloads weights.
+//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images; `hub` adds
+//! `weights::hub`, which downloads weights; `onnx` adds `weights::onnx`, which writes a network as an
+//! ONNX model, and `models::multiplies`.
 
 #[cfg(all(doctest, feature = "fashion-mnist"))]
 #[doc = include_str!("../../../README.md")]

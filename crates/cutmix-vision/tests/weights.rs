@@ -4,12 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use burn::module::Module;
 use burn::store::burn_pack::Tensor as PackTensor;
 use burn::store::{ModuleStore, SafetensorsStore};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
 use cutmix_vision::models::find;
-use cutmix_vision::weights::{Head, Loaded, Weights, WeightsError, to_safetensors};
+use cutmix_vision::weights::{Head, Loaded, Misfit, Weights, WeightsError, to_safetensors};
 use cutmix_vision::{AnyNetwork, ModelConfig};
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
@@ -183,27 +182,59 @@ fn weights_for_colours_are_added_up_for_grey_images() {
     assert_close(&logits(&grey, 1), &logits(&trained, 3));
 }
 
+/// ResNet-18 has tensors that ResNet-8 lacks, and ResNet-20 has all those of ResNet-8 and more.
 #[test]
 fn weights_of_another_network_are_an_error_that_names_it() {
     let folder = TempDir::new().unwrap();
-    let path = file_of(&network("resnet20", 5, 3, 1), folder.path());
-    let mut fresh = network("resnet8", 5, 3, 2);
-    let before = logits(&fresh, 3);
-    let error = load(&path, "resnet8", &mut fresh).unwrap_err();
-    assert_eq!(logits(&fresh, 3), before);
-    let text = error.to_string();
-    // The blocks of the smaller network are in the larger one, with other strides.
-    assert!(text.contains("not those of resnet8"), "{text}");
-    assert!(text.ends_with("they are those of resnet20"), "{text}");
+    for (other, expected) in [
+        (
+            "resnet18",
+            "`conv1.weight` has the shape [64, 3, 7, 7], expected [16, 3, 3, 3], and",
+        ),
+        (
+            "resnet20",
+            "it has no `layer1.1.bn1.bias` and no place for 59 more tensors",
+        ),
+    ] {
+        let path = file_of(&network(other, 5, 3, 1), folder.path());
+        let mut fresh = network("resnet8", 5, 3, 2);
+        let before = logits(&fresh, 3);
+        let error = load(&path, "resnet8", &mut fresh).unwrap_err();
+        assert_eq!(logits(&fresh, 3), before);
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("not those of resnet8: {expected}")),
+            "{text}"
+        );
+        assert!(
+            text.ends_with(&format!("; they are those of {other}")),
+            "{text}"
+        );
+        assert!(
+            matches!(error, WeightsError::Network { nearest: Some(name), .. } if name == other)
+        );
+    }
+    let smaller = file_of(&network("resnet8", 5, 3, 1), folder.path());
+    let error = load(&smaller, "resnet20", &mut network("resnet20", 5, 3, 2)).unwrap_err();
     match error {
         WeightsError::Network {
-            network,
-            misfit,
+            misfit:
+                Misfit::Needed {
+                    name,
+                    found,
+                    count,
+                    total,
+                    ..
+                },
             nearest,
             ..
         } => {
-            assert_eq!((network, nearest), ("resnet8", Some("resnet20")));
-            assert_eq!(misfit.name, "layer2.0.conv1.weight");
+            assert_eq!(
+                (name.as_str(), found, nearest),
+                ("layer1.1.conv1.weight", None, Some("resnet8"))
+            );
+            // 12 convolutions with their normalisations, of 20 layers without the head.
+            assert_eq!((count, total), (12 * 5, 19 * 5));
         }
         other => panic!("{other}"),
     }

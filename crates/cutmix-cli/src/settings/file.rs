@@ -37,6 +37,13 @@ impl Settings {
         table
     }
 
+    /// The settings that were given on the command line or in a configuration file.
+    pub fn all_given(&self, matches: &ArgMatches, file: Option<&Path>) -> Result<Table, Error> {
+        let mut given = file.map_or_else(|| Ok(Table::new()), read)?;
+        given.extend(self.given(matches));
+        Ok(given)
+    }
+
     /// Reads a configuration file.
     pub fn read(path: &Path) -> Result<Self, Error> {
         layered(path, read(path)?, Table::new())
@@ -53,16 +60,26 @@ impl Settings {
             format!("# Settings that were not given are those of the recipe {recipe}: {source}.\n")
         });
         format!(
-            "# Written by cutmix {version}. `cutmix train --config FILE` repeats the run.\n\
+            "{WRITTEN_BY}{version}. `cutmix train --config FILE` repeats the run.\n\
              {recipe}{settings}"
         )
     }
 
-    fn to_table(&self) -> Table {
+    /// The version of the program that wrote a configuration file, where one did.
+    pub fn written_by(path: &Path) -> Option<String> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let version = text.strip_prefix(WRITTEN_BY)?.split(". ").next()?;
+        Some(version.into())
+    }
+
+    /// All settings but those without a value, by their names.
+    pub fn to_table(&self) -> Table {
         Table::try_from(self).expect("paths were parsed from texts, and numbers fit TOML")
     }
 }
 
+/// The start of a configuration file, in front of the version.
+const WRITTEN_BY: &str = "# Written by cutmix ";
 const RECIPE: &str = "recipe";
 const TRAIN: &str = "train";
 

@@ -38,7 +38,8 @@ impl Optimizer {
     pub const ALL: [Self; 2] = [Self::Sgd, Self::AdamW];
 
     /// Makes the optimizer. `weight_decay` applies to the weights of convolutions and linear
-    /// layers; parameters named `bias`, and `gamma` and `beta` of normalisations, do not decay.
+    /// layers; biases, the parameters of normalisations and of layer scale, and the class token and
+    /// position embeddings of transformers do not decay.
     pub fn init(self, weight_decay: f64) -> ModuleOptimizer {
         self.init_layers(weight_decay, &[], LayerRates::new())
     }
@@ -90,9 +91,10 @@ fn in_groups<'a, O: burn::optim::Optimizer>(
     })
 }
 
-/// Biases, and the parameters of normalisations.
+/// Biases, the parameters of normalisations and of layer scale, and the embeddings of transformers.
 fn without_decay() -> ParamGroup {
-    ParamGroup::from_regex(r"(^|\.)(bias|gamma|beta)$").expect("the tests compile the pattern")
+    ParamGroup::from_regex(r"(^|\.)(bias|gamma|beta|cls_token|pos_embed)$")
+        .expect("the tests compile the pattern")
 }
 
 /// An optimizer at a multiple of the learning rate.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classifier::network;
 use super::layers::draw;
-use super::{Classifier, Features, ModelError, Optimizer, Recipe};
+use super::{Classifier, Features, ImageSizes, ModelError, Optimizer, Recipe};
 
 /// A network with a name, and how it is trained.
 #[derive(Debug)]
@@ -21,6 +21,10 @@ pub struct Architecture {
     pub about: &'static str,
     /// Name of the head: what the names of its parameters begin with.
     pub head: &'static str,
+    /// What other libraries call the parameters, where they have the network under other names.
+    pub aliases: &'static [Names],
+    /// Heights and widths of images that the network takes.
+    pub sizes: ImageSizes,
     /// Optimizer that is used unless another is asked for.
     pub optimizer: Optimizer,
     /// Recipe for SGD.
@@ -29,6 +33,16 @@ pub struct Architecture {
     pub adamw: Recipe,
     /// Makes the network; its weights are drawn when they are first used.
     pub(super) build: Build,
+}
+
+/// How another library names the parameters of a network.
+#[derive(Debug)]
+pub struct Names {
+    /// Name of the library.
+    pub library: &'static str,
+    /// The name here of the parameter that the library names so; `None` where the library has no
+    /// such parameter.
+    pub ours: fn(&str) -> Option<String>,
 }
 
 pub(super) type Build = fn(&ModelConfig, &Device) -> Result<AnyNetwork, ModelError>;
@@ -143,12 +157,42 @@ impl ModelConfig {
         self.build(device).map(draw)
     }
 
+    /// An error where the network shall have [`blur_pool`](Self::blur_pool): for networks that do not.
+    pub(super) fn refuse_blur_pool(&self) -> Result<(), ModelError> {
+        if !self.blur_pool {
+            return Ok(());
+        }
+        let blurred = super::resnet::ARCHITECTURES.iter();
+        let names: Vec<_> = blurred.map(|architecture| architecture.name).collect();
+        let expected = format!(
+            "false for {}: the networks that can blur are {}",
+            self.name,
+            names.join(", ")
+        );
+        Err(ModelError::argument("blur_pool", true, expected))
+    }
+
     /// Checks what [`init`](Self::init) checks, without drawing weights.
     ///
     /// # Errors
     /// Those of [`init`](Self::init).
     pub fn check(&self) -> Result<(), ModelError> {
         self.build(&Device::default()).map(|_| ())
+    }
+
+    /// Checks that [`blur_pool`](Self::blur_pool) is off, for networks that do not have it.
+    pub(super) fn check_no_blur_pool(&self) -> Result<(), ModelError> {
+        if !self.blur_pool {
+            return Ok(());
+        }
+        let blurred = super::resnet::ARCHITECTURES.iter();
+        let names: Vec<_> = blurred.map(|architecture| architecture.name).collect();
+        let expected = format!(
+            "false for {}: the networks that can blur are {}",
+            self.name,
+            names.join(", ")
+        );
+        Err(ModelError::argument("blur_pool", true, expected))
     }
 
     /// Makes the network, whose weights are drawn when they are first used: to look at its parameters,
@@ -280,4 +324,8 @@ macro_rules! families {
 
 families! {
     resnet::ResNet,
+    wide_resnet::WideResNet,
+    efficientnet::EfficientNet,
+    convnext::ConvNeXt,
+    vit::VisionTransformer,
 }

@@ -51,31 +51,60 @@ pub enum WeightsError {
     },
 }
 
-/// The tensors of a network that a file does not have.
+/// Why the tensors of a file are not those of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misfit {
-    /// The first tensor that is missing or has another shape.
-    pub name: String,
-    /// Its shape in the network.
-    pub expected: Vec<usize>,
-    /// Its shape in the file; `None` where it is missing.
-    pub found: Option<Vec<usize>>,
-    /// Number of tensors that are missing or have other shapes.
-    pub count: usize,
-    /// Number of tensors of the network, without those of its head.
-    pub total: usize,
+pub enum Misfit {
+    /// Tensors of the backbone are missing or have other shapes.
+    Needed {
+        /// The first of them.
+        name: String,
+        /// Its shape in the network.
+        expected: Vec<usize>,
+        /// Its shape in the file; `None` where it is missing.
+        found: Option<Vec<usize>>,
+        /// Number of such tensors.
+        count: usize,
+        /// Number of tensors of the backbone.
+        total: usize,
+    },
+    /// Tensors have no place in the network, and another network has one for them.
+    Unused {
+        /// The first of them.
+        name: String,
+        /// Number of such tensors.
+        count: usize,
+    },
 }
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, expected, .. } = self;
-        match &self.found {
-            Some(found) => write!(f, "`{name}` has the shape {found:?}, expected {expected:?}")?,
-            None => write!(f, "`{name}` is missing")?,
-        }
-        match self.count {
-            1 => Ok(()),
-            count => write!(f, ", as {} of {} tensors do not fit", count, self.total),
+        match self {
+            Self::Needed {
+                name,
+                expected,
+                found,
+                count,
+                total,
+            } => {
+                match found {
+                    Some(found) => {
+                        write!(f, "`{name}` has the shape {found:?}, expected {expected:?}")?;
+                    }
+                    None => write!(f, "`{name}` is missing")?,
+                }
+                match count {
+                    1 => Ok(()),
+                    count => write!(f, ", and {count} of {total} tensors do not fit"),
+                }
+            }
+            Self::Unused { name, count: 1 } => write!(f, "it has no `{name}`"),
+            Self::Unused { name, count } => {
+                write!(
+                    f,
+                    "it has no `{name}` and no place for {} more tensors",
+                    count - 1
+                )
+            }
         }
     }
 }

@@ -40,24 +40,30 @@ pub struct Loaded {
 }
 
 impl Weights {
-    /// The network that the tensors belong to: the first one of the registry whose backbone the file
-    /// has in full; `None` where it has none.
+    /// The network that the tensors belong to: of those whose backbone the file has in full, the one
+    /// that uses most of them, and of equal ones the first in the registry; `None` where there is none.
     pub fn architecture(&self) -> Option<&'static Architecture> {
-        architectures().find(|architecture| {
+        self.owner().map(|(owner, _)| owner)
+    }
+
+    /// The same with the number of tensors that its backbone uses.
+    fn owner(&self) -> Option<(&'static Architecture, usize)> {
+        let fitting = architectures().filter_map(|architecture| {
             let network = ModelConfig::new(architecture.name, 1).build(&Device::default());
-            network.is_ok_and(|network| {
-                let expected = parameters(&network);
-                Fit::new(self, architecture, &expected).misfit().is_none()
-            })
-        })
+            let expected = parameters(&network.ok()?);
+            let fit = Fit::new(self, architecture, &expected);
+            fit.misfit().is_none().then_some((architecture, fit.total))
+        });
+        fitting.reduce(|best, next| if next.1 > best.1 { next } else { best })
     }
 
     /// Puts the weights into a network of this architecture, in f32. A head for another number of
     /// classes keeps its own weights, and so does the whole network after an error.
     ///
     /// # Errors
-    /// [`WeightsError::Network`] where a tensor of the backbone is missing or has another shape,
-    /// [`WeightsError::Format`] where a tensor cannot be read.
+    /// [`WeightsError::Network`] where a tensor of the backbone is missing or has another shape, or
+    /// another network uses more of the tensors, [`WeightsError::Format`] where a tensor cannot be
+    /// read.
     pub fn load(
         &self,
         architecture: &'static Architecture,
@@ -65,13 +71,18 @@ impl Weights {
     ) -> Result<Loaded, WeightsError> {
         let expected = parameters(network);
         let fit = Fit::new(self, architecture, &expected);
-        if let Some(misfit) = fit.misfit() {
-            return Err(WeightsError::Network {
-                path: self.path.clone(),
-                network: architecture.name,
-                misfit,
-                nearest: self.architecture().map(|nearest| nearest.name),
-            });
+        let is_whole = fit.misfit().is_none() && fit.unused.is_empty();
+        if !is_whole {
+            let owner = self.owner().filter(|(_, used)| *used > fit.total);
+            let of_other = owner.and_then(|_| fit.surplus());
+            if let Some(misfit) = fit.misfit().or(of_other) {
+                return Err(WeightsError::Network {
+                    path: self.path.clone(),
+                    network: architecture.name,
+                    misfit,
+                    nearest: self.architecture().map(|nearest| nearest.name),
+                });
+            }
         }
         let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
         let mut loaded = network.clone();
@@ -130,7 +141,7 @@ impl<'a> Fit<'a> {
         for parameter in of_backbone {
             let is_input = first_conv == Some(parameter);
             match named.tensors.get(&parameter.name).copied() {
-                Some(tensor) if tensor.shape[..] == parameter.shape[..] => {
+                Some(tensor) if has_values_of(&parameter.shape, &tensor.shape) => {
                     fit.tensors.push((parameter, tensor));
                 }
                 Some(tensor) if is_input && is_summed(&parameter.shape, &tensor.shape) => {
@@ -151,12 +162,20 @@ impl<'a> Fit<'a> {
 
     fn misfit(&self) -> Option<Misfit> {
         let (parameter, found) = self.misfits.first()?;
-        Some(Misfit {
+        Some(Misfit::Needed {
             name: parameter.name.clone(),
             expected: parameter.shape.clone(),
             found: found.map(|tensor| tensor.shape.to_vec()),
             count: self.misfits.len(),
             total: self.total,
+        })
+    }
+
+    /// The tensors that are not used.
+    fn surplus(&self) -> Option<Misfit> {
+        Some(Misfit::Unused {
+            name: self.unused.first()?.clone(),
+            count: self.unused.len(),
         })
     }
 
@@ -168,7 +187,7 @@ impl<'a> Fit<'a> {
             if is_summed(&parameter.shape, &tensor.shape) {
                 sum_channels(tensor)
             } else {
-                tensor
+                reshaped(tensor, &parameter.shape)
             }
         });
         renamed.collect()
@@ -186,13 +205,13 @@ impl<'a> Named<'a> {
     /// The names by which most tensors belong to parameters.
     fn best(weights: &'a Weights, architecture: &Architecture, expected: &[Parameter]) -> Self {
         let candidates = prefixes(&weights.tensors).into_iter().flat_map(|prefix| {
-            let renames = std::iter::once(own_name as Rename).chain(renames(architecture));
+            let renames = namings(architecture);
             renames.map(move |rename| Self::new(weights, &prefix, rename))
         });
         let fitting = |named: &Self| {
             let fits = |parameter: &&Parameter| {
                 let tensor = named.tensors.get(&parameter.name);
-                tensor.is_some_and(|tensor| tensor.shape[..] == parameter.shape[..])
+                tensor.is_some_and(|tensor| has_values_of(&parameter.shape, &tensor.shape))
             };
             expected.iter().filter(fits).count()
         };
@@ -273,6 +292,24 @@ fn prefixes(tensors: &BTreeMap<String, Tensor>) -> Vec<String> {
     common.map(|(prefix, _)| prefix.into()).collect()
 }
 
+/// Whether a tensor of one shape has the values of another, in their order: it is the same but for axes
+/// of 1 at its end, as torchvision's layer scale has.
+fn has_values_of(expected: &[usize], found: &[usize]) -> bool {
+    let rest = found.strip_prefix(expected);
+    rest.is_some_and(|rest| rest.iter().all(|axis| *axis == 1))
+}
+
+fn reshaped(tensor: Tensor, shape: &[usize]) -> Tensor {
+    if tensor.shape[..] == *shape {
+        return tensor;
+    }
+    let (name, dtype) = (tensor.name.clone(), tensor.dtype);
+    let shape = Shape::from(shape);
+    bridge::map_data(tensor, name, dtype, shape.clone(), move |data| {
+        TensorData::from_bytes_vec(data.as_bytes().to_vec(), shape.clone(), dtype)
+    })
+}
+
 /// Whether a convolution is for grey images and the weights are for others.
 fn is_summed(expected: &[usize], found: &[usize]) -> bool {
     match (expected, found) {
@@ -299,13 +336,12 @@ fn sum_channels(tensor: Tensor) -> Tensor {
     })
 }
 
-/// A name of a network in a file, as the network's own; `None` where it has none.
-pub(crate) type Rename = fn(&str) -> Option<String>;
+/// A name of a tensor elsewhere, as the network's own; `None` where it has none.
+type Rename = fn(&str) -> Option<String>;
 
-fn renames(_architecture: &Architecture) -> impl Iterator<Item = Rename> {
-    std::iter::empty()
-}
-
-fn own_name(name: &str) -> Option<String> {
-    Some(name.into())
+/// The network's own names, and those of other libraries.
+fn namings(architecture: &Architecture) -> impl Iterator<Item = Rename> {
+    let own: Rename = |name| Some(name.into());
+    let others = architecture.aliases.iter().map(|names| names.ours);
+    std::iter::once(own).chain(others)
 }
