@@ -205,7 +205,7 @@ impl<'a> Named<'a> {
     /// The names by which most tensors belong to parameters.
     fn best(weights: &'a Weights, architecture: &Architecture, expected: &[Parameter]) -> Self {
         let candidates = prefixes(&weights.tensors).into_iter().flat_map(|prefix| {
-            let renames = std::iter::once(own_name as Rename).chain(renames(architecture));
+            let renames = namings(architecture);
             renames.map(move |rename| Self::new(weights, &prefix, rename))
         });
         let fitting = |named: &Self| {
@@ -336,13 +336,12 @@ fn sum_channels(tensor: Tensor) -> Tensor {
     })
 }
 
-/// A name of a network in a file, as the network's own; `None` where it has none.
-pub(crate) type Rename = fn(&str) -> Option<String>;
+/// A name of a tensor elsewhere, as the network's own; `None` where it has none.
+type Rename = fn(&str) -> Option<String>;
 
-fn renames(architecture: &Architecture) -> impl Iterator<Item = Rename> {
-    architecture.aliases.iter().map(|names| names.ours)
-}
-
-fn own_name(name: &str) -> Option<String> {
-    Some(name.into())
+/// The network's own names, and those of other libraries.
+fn namings(architecture: &Architecture) -> impl Iterator<Item = Rename> {
+    let own: Rename = |name| Some(name.into());
+    let others = architecture.aliases.iter().map(|names| names.ours);
+    std::iter::once(own).chain(others)
 }
