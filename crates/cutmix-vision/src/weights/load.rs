@@ -321,8 +321,8 @@ fn sum_channels(tensor: Tensor) -> Tensor {
 /// A name of a network in a file, as the network's own; `None` where it has none.
 pub(crate) type Rename = fn(&str) -> Option<String>;
 
-fn renames(_architecture: &Architecture) -> impl Iterator<Item = Rename> {
-    std::iter::empty()
+fn renames(architecture: &Architecture) -> impl Iterator<Item = Rename> {
+    architecture.aliases.iter().map(|names| names.ours)
 }
 
 fn own_name(name: &str) -> Option<String> {
