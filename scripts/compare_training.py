@@ -39,7 +39,12 @@ CASES = [
     ("wide16", (32, 3, 32, 32), 3),
     ("resnet18", (8, 3, 224, 224), 2),
     ("resnet50", (8, 3, 224, 224), 1),
+    ("convnext-tiny", (8, 3, 96, 96), 1),
+    ("vit-tiny", (8, 3, 224, 224), 1),
 ]
+
+# The networks that are trained with AdamW; the others are with SGD.
+ADAMW = ("convnext-tiny", "vit-tiny")
 
 # The same for the plots, all on PLOT_THREADS. A turn takes some tenths of a second.
 PLOT_THREADS = 2
@@ -60,6 +65,10 @@ def network(name, channels):
 
     if name in ("resnet18", "resnet50"):
         return getattr(torchvision.models, name)(num_classes=1000)
+    if name == "convnext-tiny":
+        return torchvision.models.convnext_tiny()
+    if name == "vit-tiny":
+        return torchvision.models.VisionTransformer(224, 16, 12, 3, 192, 768)
 
     class Block(nn.Module):
         def __init__(self, inputs, outputs, stride):
@@ -117,14 +126,16 @@ def serve_torch(layout):
             model = network(request["network"], request["shape"][1]).to(memory_format=memory)
             decaying = [p for p in model.parameters() if p.dim() > 1]
             others = [p for p in model.parameters() if p.dim() <= 1]
-            optimizer = torch.optim.SGD(
-                [{"params": decaying, "weight_decay": 5e-4}, {"params": others}],
-                lr=1e-3,
-                momentum=0.9,
-                nesterov=True,
-            )
+            groups = [
+                {"params": decaying, "weight_decay": 5e-4},
+                {"params": others, "weight_decay": 0},
+            ]
+            if request["network"] in ADAMW:
+                optimizer = torch.optim.AdamW(groups, lr=1e-3)
+            else:
+                optimizer = torch.optim.SGD(groups, lr=1e-3, momentum=0.9, nesterov=True)
             images = torch.randn(request["shape"]).to(memory_format=memory)
-            classes = 1000 if request["network"] in ("resnet18", "resnet50") else 10
+            classes = 1000 if request["shape"][2] > 64 else 10
             labels = torch.arange(request["shape"][0]) % classes
             subject = (model, optimizer, images, labels)
         model, optimizer, images, labels = subject

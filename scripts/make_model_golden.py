@@ -80,9 +80,9 @@ def fill(name, shape, gain):
         values = f32(0.2) * u
     elif kind == "running_var":
         values = f32(1) + f32(0.5) * np.abs(u)
-    elif kind in ("bias", "running_mean"):
+    elif kind.endswith("bias") or kind == "running_mean":
         values = f32(0.1) * u
-    elif kind == "gamma":  # the scale of a branch
+    elif kind in ("gamma", "layer_scale"):  # of a branch
         values = f32(0.1) + f32(0.05) * u
     elif len(shape) == 1:
         values = f32(1) + f32(0.1) * u
@@ -332,6 +332,21 @@ def blurred(name):
     return dataclasses.replace(twin, library="composer", name=f"{name}_blurpool")
 
 
+DEIT = {
+    "tiny": Published("arXiv:2012.12877, table 1", "5M"),
+    "small": Published("model card of timm/deit_small_patch16_224.fb_in1k", "22.1M", "4.6"),
+    "base": Published("arXiv:2012.12877, table 1", "86M"),
+}
+SQUARE = (1, 3, 224, 224)
+
+
+def resampled(name, network, published, images):
+    """A Vision Transformer for images of another size than that of its position embeddings."""
+    make = lambda classes: timm.create_model(name, num_classes=classes, dynamic_img_size=True)
+    label = f"{name}_at_{images[2]}x{images[3]}"
+    return Twin("timm", label, network, make, published, images=images)
+
+
 TWINS = [
     Twin(
         "reference",
@@ -381,6 +396,15 @@ TWINS = [
     of_timm("efficientnet_lite0", "efficientnet-lite0", EFFICIENTNET_LITE0),
     of_timm("tf_efficientnet_lite0", "tf-efficientnet-lite0", EFFICIENTNET_LITE0),
     of_efficientnet_pytorch("efficientnet-lite0", "tf-efficientnet-lite0", EFFICIENTNET_LITE0),
+    of_timm("convnext_tiny", "convnext-tiny", Published("arXiv:2201.03545, table 1", "29M", "4.5")),
+    of_torchvision("convnext_tiny", "convnext-tiny"),
+    of_timm("deit_tiny_patch16_224", "vit-tiny", DEIT["tiny"], images=SQUARE),
+    of_timm("deit_small_patch16_224", "vit-small", DEIT["small"], images=SQUARE),
+    of_timm("deit_base_patch16_224", "vit-base", DEIT["base"], images=SQUARE),
+    of_torchvision("vit_b_16", "vit-base", images=SQUARE),
+    # Position embeddings for grids that are smaller and larger than theirs.
+    resampled("deit_tiny_patch16_224", "vit-tiny", DEIT["tiny"], (2, 3, 64, 96)),
+    resampled("deit_tiny_patch16_224", "vit-tiny", DEIT["tiny"], (1, 3, 96, 288)),
 ]
 
 

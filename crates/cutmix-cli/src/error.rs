@@ -54,6 +54,9 @@ pub enum Error {
          nearest one with --model to see what differs", weights.display()
     )]
     UnknownWeights { weights: PathBuf },
+    #[cfg(feature = "onnx")]
+    #[error(transparent)]
+    Onnx(#[from] cutmix_vision::weights::onnx::OnnxError),
     /// Burn's dashboard, where it cannot be shown.
     #[error("--dashboard {0}")]
     Dashboard(&'static str),
@@ -77,6 +80,8 @@ pub enum Error {
         .0.display()
     )]
     OutputTaken(PathBuf),
+    #[error("{} exists; choose another file with --output", .0.display())]
+    FileTaken(PathBuf),
     #[error("{} is not a run folder: it has no config.toml; `cutmix train` makes one", .0.display())]
     NotARun(PathBuf),
     #[error(

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mimalloc::MiMalloc;
 
-use commands::{bench, check, eval, predict, preview, train};
+use commands::{bench, check, eval, explain, export, predict, preview, train};
 
 /// A training step on the CPU allocates and frees every activation. With the system's allocator,
 /// page faults are a good part of its time.
@@ -55,6 +55,8 @@ enum Command {
     Train(Box<train::TrainArgs>),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
+    Explain(explain::ExplainArgs),
+    Export(export::ExportArgs),
     Preview(preview::PreviewArgs),
     Bench(bench::BenchArgs),
     Check(check::CheckArgs),
@@ -88,6 +90,8 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(*args, of_command.unwrap_or(&matches)),
         Command::Eval(args) => eval::run(args).map(success),
         Command::Predict(args) => predict::run(args).map(success),
+        Command::Explain(args) => explain::run(args).map(success),
+        Command::Export(args) => export::run(args).map(success),
         Command::Preview(args) => preview::run(args).map(success),
         Command::Bench(args) => bench::run(args).map(success),
         Command::Check(args) => check::run(args).map(success),

@@ -21,10 +21,11 @@ use crate::settings::Settings;
 
 /// The key of [`ModelCard`] in the metadata of the model file. It is the only one, because the order
 /// of several is random.
-const CARD: &str = "cutmix";
+pub const CARD: &str = "cutmix";
 
 const LOCK: &str = ".lock";
 const MANIFEST: &str = "manifest.json";
+const GIVEN: &str = "given.toml";
 /// What the names of temporary files begin with.
 const TEMPORARY: &str = ".cutmix-";
 
@@ -85,6 +86,11 @@ impl ModelCard {
         ModelConfig::new(&self.model, self.classes.len())
             .with_channels(self.view.shape[0])
             .with_blur_pool(self.blur_pool)
+    }
+
+    /// The text in the metadata of model files.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers are JSON")
     }
 }
 
@@ -196,9 +202,27 @@ impl RunFolder {
         self.path.join("batch.png")
     }
 
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// What algorithms logged for batches.
+    pub fn batches(&self) -> PathBuf {
+        self.path.join("batches.csv")
+    }
+
+    /// The folder of all evaluations.
+    pub fn evaluations(&self) -> PathBuf {
+        self.path.join("eval")
+    }
+
     /// The folder of an evaluation of this name.
     pub fn evaluation(&self, name: &str) -> PathBuf {
-        self.path.join("eval").join(name)
+        self.evaluations().join(name)
+    }
+
+    fn given(&self) -> PathBuf {
+        self.path.join(GIVEN)
     }
 
     fn card(&self) -> PathBuf {
@@ -209,9 +233,14 @@ impl RunFolder {
         self.path.join(MANIFEST)
     }
 
-    /// Writes the manifest and then the settings, without which the folder is not that of a run: a
-    /// process that is killed in between has not started one.
-    pub fn start(&self, settings: &Settings, manifest: &Manifest) -> Result<(), Error> {
+    /// Writes the manifest, what was given, and then the settings, without which the folder is not that
+    /// of a run: a process that is killed in between has not started one.
+    pub fn start(
+        &self,
+        settings: &Settings,
+        given: &toml::Table,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
         self.remove_temporary();
         // Of millions of samples the text would be large.
         write_whole_with(&self.manifest(), |file| {
@@ -219,11 +248,24 @@ impl RunFolder {
             serde_json::to_writer(&mut file, manifest)?;
             file.flush()
         })?;
-        self.write_settings(settings)
+        let files = [self.given_file(given), self.config_file(settings)];
+        (files.iter()).try_for_each(|(path, text)| write_whole(path, text.as_bytes()))
     }
 
-    pub fn write_settings(&self, settings: &Settings) -> Result<(), Error> {
-        write_whole(&self.config(), settings.to_toml().as_bytes())
+    /// The path and the text of the file with all settings.
+    pub fn config_file(&self, settings: &Settings) -> (PathBuf, String) {
+        (self.config(), settings.to_toml())
+    }
+
+    /// The path and the text of the file with the settings that were given; the others were filled in.
+    pub fn given_file(&self, given: &toml::Table) -> (PathBuf, String) {
+        let text = format!("# The settings that were given; config.toml has all.\n{given}");
+        (self.given(), text)
+    }
+
+    /// The settings that were given, where that is known.
+    pub fn read_given(&self) -> Option<toml::Table> {
+        toml::from_str(&fs::read_to_string(self.given()).ok()?).ok()
     }
 
     pub fn read_manifest(&self) -> Result<Manifest, Error> {
@@ -235,6 +277,12 @@ impl RunFolder {
         })
     }
 
+    /// Removes the evaluations of an earlier model.
+    pub fn remove_evaluations(&self) {
+        // Those that cannot be removed are replaced by later ones of the same name.
+        let _ = fs::remove_dir_all(self.evaluations());
+    }
+
     /// Removes what a process that was killed has left half written.
     pub fn remove_temporary(&self) {
         // Nobody reads it; it stays where it cannot be removed.
@@ -244,8 +292,7 @@ impl RunFolder {
     /// Writes the model, with weights in f32. Two equal models give the same bytes.
     pub fn save_model(&self, model: &AnyNetwork, card: &ModelCard) -> Result<(), Error> {
         let path = self.model();
-        let card = serde_json::to_string(card).expect("texts and numbers are JSON");
-        let bytes = to_safetensors(&cast(model.valid(), FloatDType::F32), CARD, &card);
+        let bytes = model_file(model, card);
         let bytes = bytes.map_err(|error| Error::write(&path, io::Error::other(error)))?;
         write_whole(&path, &bytes)
     }
@@ -267,6 +314,11 @@ impl RunFolder {
         };
         Ok((card, cast(model, precision.dtype())))
     }
+}
+
+/// The content of a model file: the weights in f32, and the card.
+pub fn model_file(model: &AnyNetwork, card: &ModelCard) -> Result<Vec<u8>, WeightsError> {
+    to_safetensors(&cast(model.valid(), FloatDType::F32), CARD, &card.to_json())
 }
 
 /// The model with the weights of a run.
@@ -304,7 +356,7 @@ fn is_started(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         let is_temporary = name.to_string_lossy().starts_with(TEMPORARY);
-        if name != LOCK && name != MANIFEST && !is_temporary {
+        if name != LOCK && name != MANIFEST && name != GIVEN && !is_temporary {
             return Ok(true);
         }
     }

@@ -278,6 +278,9 @@ impl Default for Settings {
     }
 }
 
+/// The start of a configuration file, in front of the version.
+const WRITTEN_BY: &str = "# Written by cutmix ";
+
 impl Settings {
     /// The settings of a configuration file, where there is one, with the options that were given on
     /// the command line in their place. `self` are the parsed options and `matches` their sources.
@@ -303,6 +306,20 @@ impl Settings {
         table
     }
 
+    /// The settings that were given on the command line or in a configuration file.
+    pub fn all_given(
+        &self,
+        matches: &ArgMatches,
+        file: Option<&Path>,
+    ) -> Result<toml::Table, Error> {
+        let mut given = match file {
+            Some(path) => read_table(path)?,
+            None => toml::Table::new(),
+        };
+        given.extend(self.given(matches));
+        Ok(given)
+    }
+
     /// Reads a configuration file.
     pub fn read(path: &Path) -> Result<Self, Error> {
         read(path, toml::Table::new())
@@ -312,12 +329,18 @@ impl Settings {
     pub fn to_toml(&self) -> String {
         let version = env!("CARGO_PKG_VERSION");
         let settings = self.to_table();
-        format!(
-            "# Written by cutmix {version}. `cutmix train --config FILE` repeats the run.\n{settings}"
-        )
+        format!("{WRITTEN_BY}{version}. `cutmix train --config FILE` repeats the run.\n{settings}")
     }
 
-    fn to_table(&self) -> toml::Table {
+    /// The version of the program that wrote a configuration file, where one did.
+    pub fn written_by(path: &Path) -> Option<String> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let version = text.strip_prefix(WRITTEN_BY)?.split(". ").next()?;
+        Some(version.into())
+    }
+
+    /// All settings but those without a value, by their names.
+    pub fn to_table(&self) -> toml::Table {
         toml::Table::try_from(self).expect("paths were parsed from texts, and numbers fit TOML")
     }
 
@@ -434,6 +457,7 @@ impl Settings {
         let small = height.max(width) <= SMALL;
         let usual = if small { "resnet8" } else { "resnet18" };
         let architecture = models::find(self.model.as_deref().unwrap_or(usual))?;
+        self.check_sizes(architecture, [height, width])?;
         self.shrink_batches(train.len())?;
         let optimizer = self.optimizer.unwrap_or(architecture.optimizer);
         let recipe = architecture.recipe(optimizer);
@@ -467,6 +491,20 @@ impl Settings {
         Ok(resolved)
     }
 
+    /// Checks that the network takes the images of training, of this height and width, and those of
+    /// evaluation.
+    fn check_sizes(&self, architecture: &Architecture, training: [usize; 2]) -> Result<(), Error> {
+        let eval = self.eval_size.map(|side| ("eval-size", side));
+        let sides = training.map(|side| ("size", side)).into_iter().chain(eval);
+        for (option, side) in sides {
+            check_side(architecture, side)
+                .map_err(|expected| Error::option(option, side, expected))?;
+        }
+        self.algorithm
+            .iter()
+            .try_for_each(|spec| spec.check_sizes(architecture, training))
+    }
+
     /// Makes batches no larger than the training set.
     fn shrink_batches(&mut self, samples: usize) -> Result<(), Error> {
         if self.batch_size <= samples {
@@ -497,6 +535,19 @@ impl Settings {
     }
 }
 
+/// Checks that a network takes images with this height or width; the error is what it takes.
+fn check_side(architecture: &Architecture, side: usize) -> Result<(), String> {
+    let Architecture { name, sizes, .. } = architecture;
+    if sizes.contains(side) {
+        return Ok(());
+    }
+    let near: Vec<_> = sizes.near(side).iter().map(usize::to_string).collect();
+    Err(format!(
+        "{sizes} for {name}, for example {}",
+        near.join(" or ")
+    ))
+}
+
 /// A number with three digits, which can be read and typed.
 fn rounded(number: f64) -> f64 {
     format!("{number:.2e}").parse().unwrap_or(number)
@@ -508,13 +559,7 @@ fn read(path: &Path, given: toml::Table) -> Result<Settings, Error> {
         path: path.into(),
         reason,
     };
-    let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
-    let file: toml::Table = toml::from_str(&text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        wrong(format!("line {line}: {}", error.message()))
-    })?;
+    let file = read_table(path)?;
     let layered = || -> Result<toml::Table, config::ConfigError> {
         let (file, given) = (Config::try_from(&file)?, Config::try_from(&given)?);
         Config::builder()
@@ -532,6 +577,20 @@ fn read(path: &Path, given: toml::Table) -> Result<Settings, Error> {
                 .collect::<Vec<_>>()
                 .join(" "),
         )
+    })
+}
+
+/// Reads the table of a configuration file.
+fn read_table(path: &Path) -> Result<toml::Table, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        Error::Config {
+            path: path.into(),
+            reason: format!("line {line}: {}", error.message()),
+        }
     })
 }
 

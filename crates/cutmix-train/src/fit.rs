@@ -304,6 +304,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             self.state
                 .map_model(|model| parameters::restore_buffers(model, statistics));
         }
+        self.state.unfreeze();
         let learning_rate = self.state.learning_rate;
         // Counted first, so that an algorithm can see what has elapsed with this batch.
         self.state.clock.count_batch(samples, count);

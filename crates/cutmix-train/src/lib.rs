@@ -40,6 +40,7 @@ mod error;
 mod evaluate;
 mod event;
 mod fit;
+mod frozen;
 mod history;
 mod loss;
 mod metrics;
@@ -65,6 +66,7 @@ pub use metrics::{
     MeanAveragePrecision, Outputs, Prediction, label_errors,
 };
 pub use network::{Network, WithForward};
+pub use parameters::{is_part_of, parameter_names};
 pub use schedule::Schedule;
 pub use state::{Interpolation, Logged, State};
 pub use stop::Stop;

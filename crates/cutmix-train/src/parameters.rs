@@ -1,28 +1,76 @@
 //! Arithmetic on all parameters of a module, and on their gradients.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::Error;
 
-/// The values of the parameters of a module: handles, which share memory with it.
-pub(crate) fn values<M: Module>(module: &M) -> GradientsParams {
-    collect(module, false)
+/// The names of the parameters of a module, in order, such as `blocks.0.conv.weight`; those of running
+/// statistics and of the switches of normalisation and dropout are among them.
+pub fn parameter_names<M: Module>(module: &M) -> Vec<String> {
+    #[derive(Default)]
+    struct Names {
+        path: Vec<String>,
+        all: Vec<String>,
+    }
+
+    impl ModuleVisitor for Names {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.into());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
+            self.all.push(self.path.join("."));
+        }
+
+        fn visit_flag(&mut self, _flag: &Param<Flag>) {
+            self.all.push(self.path.join("."));
+        }
+    }
+
+    let mut names = Names::default();
+    module.visit(&mut names);
+    names.all
 }
 
-fn collect<M: Module>(module: &M, only_buffers: bool) -> GradientsParams {
-    struct Collect(GradientsParams, bool);
+/// Whether the parameter of this name is in the module of this name, or is it: `blocks.0.conv.weight` is
+/// part of `blocks.0`, and of `blocks`.
+pub fn is_part_of(parameter: &str, module: &str) -> bool {
+    let rest = parameter.strip_prefix(module);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
 
-    impl ModuleVisitor for Collect {
+/// The values of the parameters of a module: handles, which share memory with it.
+pub(crate) fn values<M: Module>(module: &M) -> GradientsParams {
+    collect(module, |_, _| true)
+}
+
+/// The values of those parameters and statistics of a module whose identity `is_wanted`.
+pub(crate) fn values_of<M: Module>(
+    module: &M,
+    is_wanted: impl Fn(ParamId) -> bool,
+) -> GradientsParams {
+    collect(module, |id, _| is_wanted(id))
+}
+
+/// The values for which `is_wanted` is true of their identity and of whether they need a gradient.
+fn collect<M: Module>(module: &M, is_wanted: impl Fn(ParamId, bool) -> bool) -> GradientsParams {
+    struct Collect<F>(GradientsParams, F);
+
+    impl<F: Fn(ParamId, bool) -> bool> ModuleVisitor for Collect<F> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if !self.1 || !param.is_require_grad() {
+            if (self.1)(param.id, param.is_require_grad()) {
                 self.0.register(param.id, param.val().without_autodiff());
             }
         }
     }
 
-    let mut collected = Collect(GradientsParams::new(), only_buffers);
+    let mut collected = Collect(GradientsParams::new(), is_wanted);
     module.visit(&mut collected);
     collected.0
 }
@@ -156,7 +204,7 @@ pub(crate) fn scale_gradients<M: Module>(
 /// may change.
 pub(crate) fn buffers<M: Module>(module: &M) -> GradientsParams {
     sync_statistics(module);
-    collect(module, true)
+    collect(module, |_, needs_gradient| !needs_gradient)
 }
 
 /// Gives a module the values that [`buffers`] has collected of it.
@@ -167,7 +215,7 @@ pub(crate) fn restore_buffers<M: Module>(module: M, buffers: GradientsParams) ->
 
 /// Brings the running statistics of a module up to date: a forward pass leaves its update beside the
 /// value that a visitor sees.
-fn sync_statistics<M: Module>(module: &M) {
+pub(crate) fn sync_statistics<M: Module>(module: &M) {
     module.valid();
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use cutmix::Targets;
@@ -11,6 +12,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::clock::Clock;
+use crate::frozen::Frozen;
 use crate::history::History;
 use crate::loss::Loss;
 use crate::network::Network;
@@ -72,6 +74,8 @@ pub struct State<M, const D: usize = 4> {
     /// Batches whose update was skipped.
     pub(crate) skipped: u64,
     pub(crate) was_skipped: bool,
+    /// What this batch, or outside a batch the last one, does not train.
+    pub(crate) frozen: Frozen,
     images: Option<Tensor<D>>,
     device: Device,
     time: Time,
@@ -119,6 +123,7 @@ impl<M, const D: usize> State<M, D> {
             logged: Vec::new(),
             skipped: 0,
             was_skipped: false,
+            frozen: Frozen::default(),
             images: None,
             device,
             time: clock.now(),
@@ -154,6 +159,7 @@ impl<M, const D: usize> State<M, D> {
     pub(crate) fn start_batch(&mut self, time: Time) {
         self.time = time;
         self.was_skipped = false;
+        self.frozen = Frozen::default();
         self.logged.clear();
     }
 
@@ -296,6 +302,24 @@ impl<M, const D: usize> State<M, D> {
         let result = act(self);
         self.stream = outside;
         result
+    }
+}
+
+impl<M: Module, const D: usize> State<M, D> {
+    /// Freezes the parameters for whose names `is_frozen` is true until the optimizer step of this
+    /// batch, and lets their modules work as in evaluation. Takes effect at
+    /// [`BatchStart`](crate::Event::BatchStart).
+    pub fn freeze(&mut self, is_frozen: impl Fn(&str) -> bool) {
+        let mut frozen = std::mem::take(&mut self.frozen);
+        self.map_model(|model| frozen.add(model, is_frozen));
+        self.frozen = frozen;
+    }
+
+    /// Ends the freezing of this batch.
+    pub(crate) fn unfreeze(&mut self) {
+        let mut frozen = std::mem::take(&mut self.frozen);
+        self.map_model(|model| frozen.release(model));
+        self.frozen = frozen;
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Instant;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use cutmix::loss::CrossEntropy;
-use cutmix_vision::models::Optimizer;
-use cutmix_vision::{ResNet, ResNetConfig};
+use cutmix_vision::models::{Optimizer, find};
+use cutmix_vision::{AnyNetwork, ModelConfig, ResNetConfig};
 use serde::Deserialize;
 
 /// The allocator of the program.
@@ -20,7 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Deserialize, PartialEq)]
 struct Network {
-    /// `resnet8`, `resnet20`, `wide16`, `width<N>`, `resnet18` or `resnet50`.
+    /// The name of a network, `wide16` or `width<N>`.
     network: String,
     /// The shape of the images, `[N, C, H, W]`.
     shape: [usize; 4],
@@ -79,42 +79,34 @@ fn main() {
 /// What is measured: a network, its optimizer and a batch.
 struct Subject {
     network: Network,
-    model: ResNet,
+    model: AnyNetwork,
     optimizer: ModuleOptimizer,
     images: Tensor<4>,
     labels: Tensor<1, Int>,
 }
 
-/// The classes of a network for images of this many channels.
-fn classes(network: &str) -> usize {
-    match network {
-        "resnet18" | "resnet50" => 1000,
-        _ => 10,
-    }
-}
-
 impl Subject {
     fn new(network: Network) -> Self {
         let device = Device::flex().autodiff();
-        let classes = classes(&network.network);
-        let config = match network.network.as_str() {
-            "resnet8" => ResNetConfig::resnet8(classes),
-            "resnet20" => ResNetConfig::resnet20(classes),
-            "wide16" => ResNetConfig::new(classes, vec![2, 2, 2]).with_width(64),
-            "resnet18" => ResNetConfig::resnet18(classes),
-            "resnet50" => ResNetConfig::resnet50(classes),
-            name => match name.strip_prefix("width").map(str::parse) {
-                Some(Ok(width)) => ResNetConfig::new(classes, vec![2, 2, 2]).with_width(width),
-                _ => panic!("no network {name}"),
-            },
+        let [count, channels, height, _] = network.shape;
+        let classes = if height > 64 { 1000 } else { 10 };
+        let resnet = |width| -> Result<AnyNetwork, _> {
+            let config = ResNetConfig::new(classes, vec![2, 2, 2]).with_width(width);
+            Ok(config.with_channels(channels).init(&device)?.into())
         };
-        let config = config.with_channels(network.shape[1]);
-        let labels: Vec<_> = (0..network.shape[0])
-            .map(|sample| (sample % classes) as i64)
-            .collect();
+        let name = network.network.as_str();
+        let model = match name.strip_prefix("width").map(str::parse) {
+            Some(Ok(width)) => resnet(width),
+            _ if name == "wide16" => resnet(64),
+            _ => ModelConfig::new(name, classes)
+                .with_channels(channels)
+                .init(&device),
+        };
+        let labels: Vec<_> = (0..count).map(|sample| (sample % classes) as i64).collect();
+        let optimizer = find(name).map_or(Optimizer::Sgd, |network| network.optimizer);
         Self {
-            model: config.init(&device).expect("a network of the list"),
-            optimizer: Optimizer::Sgd.init(5e-4),
+            model: model.expect("a network of the list"),
+            optimizer: optimizer.init(5e-4),
             images: Tensor::random(network.shape, Distribution::Normal(0.0, 1.0), &device),
             labels: Tensor::<1, Int>::from_data(labels.as_slice(), &device),
             network,

@@ -12,8 +12,9 @@
 //! Everything random is a function of a seed that the caller gives. Everything wrong with the data
 //! is a [`DataError`] that names the file or argument and what is accepted.
 //!
-//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images. The feature `hub` adds
-//! `weights::hub`, which downloads weights.
+//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images; `hub` adds
+//! `weights::hub`, which downloads weights; `onnx` adds `weights::onnx`, which writes a network as an
+//! ONNX model, and `models::multiplies`.
 
 #[cfg(all(doctest, feature = "fashion-mnist"))]
 #[doc = include_str!("../../../README.md")]
@@ -31,8 +32,8 @@ pub mod weights;
 pub use data::fashion_mnist;
 pub use data::{
     Augment, Change, Changes, ClassMap, Content, DataConfig, DataError, Dataset, DecodeConfig,
-    Depth, FileBatch, FileBatches, FileBatchesConfig, Fit, Image, ImageFile, ImageLoader, Label,
-    LoaderConfig, Manifest, Normalize, OnBadImage, Sampler, Size, SkippedImage, Source, Split,
-    Splits, View, image_files, load_image, open, to_targets, to_tensor,
+    Depth, FeatureLoader, FileBatch, FileBatches, FileBatchesConfig, Fit, Image, ImageFile,
+    ImageLoader, Label, LoaderConfig, Manifest, Normalize, OnBadImage, Sampler, Size, SkippedImage,
+    Source, Split, Splits, View, image_files, load_image, open, to_targets, to_tensor,
 };
 pub use models::{AnyNetwork, Classifier, ModelConfig, ModelError, ResNet, ResNetConfig};

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, PyTorchToBurnAdapter, bridge};
 use burn::tensor::{Device, Tensor, TensorData};
-use cutmix_vision::models::{find, names};
+use cutmix_vision::models::{find, multiplies, names};
+use cutmix_vision::weights::{Head, Weights};
 use cutmix_vision::{AnyNetwork, ModelConfig};
+use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
 
 /// A network of another library.
@@ -34,6 +36,9 @@ struct Twin {
 struct Published {
     classes: usize,
     parameters: usize,
+    /// Side of the images for which the multiplies are counted.
+    pixels: usize,
+    multiplies: u64,
 }
 
 fn files() -> Vec<PathBuf> {
@@ -72,7 +77,13 @@ impl Twin {
     /// Loads the tensors of the twin, which must be those of the network.
     fn load(&self, model: &mut AnyNetwork) {
         let tensors = self.tensors.iter().map(|(name, shape)| {
-            let data = TensorData::new(fill(name, shape, self.gain), shape.clone());
+            let values = fill(name, shape, self.gain);
+            // torchvision's layer scale is `[C, 1, 1]`.
+            let shape = match (&shape[..], name.ends_with("layer_scale")) {
+                (&[channels, ..], true) => vec![channels],
+                _ => shape.clone(),
+            };
+            let data = TensorData::new(values, shape);
             bridge::from_data(data, self.ours(name), None)
         });
         let adapter = Box::new(PyTorchToBurnAdapter);
@@ -110,8 +121,8 @@ fn fill(name: &str, shape: &[usize], gain: f64) -> Vec<f32> {
     let value: Box<dyn Fn(f32) -> f32> = match (kind, shape) {
         ("cls_token" | "pos_embed", _) => Box::new(|u| 0.2 * u),
         ("running_var", _) => Box::new(|u| 1.0 + 0.5 * u.abs()),
-        ("bias" | "running_mean", _) => Box::new(|u| 0.1 * u),
-        ("gamma", _) => Box::new(|u| 0.1 + 0.05 * u),
+        (kind, _) if kind.ends_with("bias") || kind == "running_mean" => Box::new(|u| 0.1 * u),
+        ("gamma" | "layer_scale", _) => Box::new(|u| 0.1 + 0.05 * u),
         (_, [_]) => Box::new(|u| 1.0 + 0.1 * u),
         (_, shape) => {
             let inputs: usize = shape[1..].iter().product();
@@ -168,6 +179,72 @@ fn parameter_counts_are_the_published_ones() {
         let mut count = Count(0);
         twin.init(twin.published.classes, &device).visit(&mut count);
         assert_eq!(count.0, twin.published.parameters, "{twin}");
+    }
+}
+
+#[test]
+fn multiply_counts_are_the_published_ones() {
+    // The script does not count the blur, which has no parameters.
+    for twin in twins().filter(|twin| !twin.blur_pool) {
+        let Published {
+            classes,
+            pixels,
+            multiplies: expected,
+            ..
+        } = twin.published;
+        let network = twin.init(classes, &Device::default());
+        assert_eq!(
+            multiplies(&network, [3, pixels, pixels]),
+            expected,
+            "{twin}"
+        );
+    }
+}
+
+/// The largest networks are left out, as they differ from others in numbers alone.
+#[test]
+fn files_of_other_libraries_are_recognised() {
+    const PARAMETERS: usize = 30_000_000;
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    for twin in twins().filter(|twin| twin.published.parameters < PARAMETERS) {
+        let values = twin.tensors.iter().map(|(name, shape)| {
+            let values = fill(name, shape, twin.gain);
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect::<Vec<u8>>()
+        });
+        let values: Vec<_> = values.collect();
+        let views = twin
+            .tensors
+            .iter()
+            .zip(&values)
+            .map(|((name, shape), bytes)| {
+                (
+                    name,
+                    TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap(),
+                )
+            });
+        std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+        let weights = Weights::read(&path).unwrap();
+        let owner = weights.architecture().unwrap_or_else(|| panic!("{twin}"));
+        // Variants with TensorFlow's padding have the same tensors.
+        assert_eq!(owner.name, twin.network.trim_start_matches("tf-"), "{twin}");
+        let device = Device::default();
+        let mut network = twin.init(twin.classes, &device);
+        let loaded = weights
+            .load(find(&twin.network).unwrap(), &mut network)
+            .unwrap();
+        assert_eq!(loaded.head, Head::Taken, "{twin}");
+        assert_eq!(loaded.unused, [""; 0], "{twin}");
+        let found = network.forward(images(twin.images, &device)).into_data();
+        for (found, expected) in found.iter::<f32>().zip(twin.logits.concat()) {
+            assert!(
+                (found - expected).abs() <= 1e-2 * expected.abs().max(1.0),
+                "{twin}"
+            );
+        }
     }
 }
 

@@ -496,7 +496,7 @@ fn images_in_any_order_of_memory_give_the_same_results() {
 }
 
 #[test]
-fn a_frozen_part_of_a_network_runs_the_operations_of_burn() {
+fn a_plain_normalisation_of_a_tracked_convolution_runs_the_operations_of_burn() {
     // Images and a normalisation without gradients, and a convolution with them.
     let (plain, tracked) = (Device::flex(), Device::flex().autodiff());
     let conv: BurnConv2d = Conv2dConfig::new([4, 8], [3, 3]).init(&tracked);
@@ -553,4 +553,96 @@ fn numbers_that_are_not_finite_pass_through_as_in_burn() {
         found.iter().map(|mark| mark.0).collect::<Vec<_>>(),
         expected.iter().map(|mark| mark.0).collect::<Vec<_>>()
     );
+}
+
+/// A convolution with its normalisation, whose running statistics are not those at the start.
+fn layer(device: &Device) -> (Conv2d, BatchNorm) {
+    let conv: BurnConv2d = Conv2dConfig::new([16, 32], [3, 3]).init(device);
+    let mut norm: BurnBatchNorm = BatchNormConfig::new(32).init(device);
+    norm.gamma = Param::from_tensor(random([32], device));
+    norm.beta = Param::from_tensor(random([32], device));
+    let layer = (Conv2d::from(conv), BatchNorm::from(norm));
+    if device.is_autodiff() {
+        let _ = layer
+            .0
+            .forward_norm(random([4, 16, 9, 9], device), &layer.1);
+    }
+    layer.valid().train()
+}
+
+#[test]
+fn frozen_layers_give_the_bits_of_evaluation() {
+    let device = Device::flex().autodiff();
+    let layer = layer(&device);
+    let (plain, frozen) = (layer.valid(), layer.freeze());
+    let images = random([3, 16, 9, 9], &device);
+    let residual = random([3, 32, 7, 7], &device);
+    let compute = |(conv, norm): &(Conv2d, BatchNorm), images: Tensor<4>, residual: Tensor<4>| {
+        let pool = MaxPool2d::from(MaxPool2dConfig::new([2, 2]).init());
+        let x = conv.forward_norm_relu(images.clone(), norm);
+        [
+            x.clone(),
+            conv.forward(images.clone()),
+            conv.forward_norm_add_relu(images, norm, residual.clone()),
+            norm.forward_add_relu(x.clone(), residual),
+            pool.forward(x.clone()),
+            subsample(x.clone(), [2, 2], 40),
+            global_mean(x).unsqueeze_dims(&[2, 3]),
+        ]
+    };
+    let [expected_images, expected_residual] =
+        [&images, &residual].map(|tensor| tensor.clone().without_autodiff());
+    let expected = compute(&plain, expected_images, expected_residual);
+    let found = compute(&frozen, images, residual);
+    for (found, expected) in found.into_iter().zip(expected) {
+        assert!(found.is_autodiff() && !found.is_tracked());
+        assert_eq!(found.into_data(), expected.into_data());
+    }
+}
+
+#[test]
+fn gradients_start_behind_frozen_layers() {
+    for device in [
+        Device::flex().autodiff(),
+        Device::flex().autodiff().gradient_checkpointing(),
+    ] {
+        let frozen = layer(&device).freeze();
+        let head: BurnConv2d = Conv2dConfig::new([32, 8], [1, 1]).init(&device);
+        let head = Conv2d::from(head);
+        let images = random([3, 16, 9, 9], &device);
+        let x = frozen.0.forward_norm_relu(images, &frozen.1);
+        let strategy = device.gradient_checkpointing_strategy();
+        assert_eq!(x.gradient_checkpointing_strategy(), strategy);
+        let gradients = head.forward(x.clone()).sum().backward();
+        assert!(frozen.0.weight.val().grad(&gradients).is_none());
+        let found = head.weight.val().grad(&gradients).unwrap();
+        let expected = x.without_autodiff().sum_dim(0).sum_dim(2).sum_dim(3);
+        let expected = expected.repeat_dim(0, 8);
+        assert_close(found.into_data(), expected.into_data(), 1e-5, "weights");
+    }
+}
+
+#[test]
+fn gradients_flow_through_frozen_layers() {
+    let device = Device::flex().autodiff();
+    let (conv, norm) = layer(&device).freeze();
+    let images = random([3, 16, 9, 9], &device).require_grad();
+    let found = conv.forward_norm_relu(images.clone(), &norm);
+    let [gamma, beta, mean, variance] = [
+        norm.gamma.val(),
+        norm.beta.val(),
+        norm.running_mean.value(),
+        norm.running_var.value(),
+    ]
+    .map(|tensor| tensor.reshape([1, 32, 1, 1]));
+    let scale = gamma / (variance + norm.epsilon).sqrt();
+    let shift = beta - mean * scale.clone();
+    let expected = relu(conv.forward(images.clone()) * scale + shift);
+    assert_close(found.to_data(), expected.to_data(), 1e-5, "output");
+    let [found, expected] = [found, expected].map(|output| {
+        images
+            .grad(&output.powf_scalar(2.0).sum().backward())
+            .unwrap()
+    });
+    assert_close(found.into_data(), expected.into_data(), 1e-5, "images");
 }

@@ -3,6 +3,8 @@
 pub mod bench;
 pub mod check;
 pub mod eval;
+pub mod explain;
+pub mod export;
 pub mod predict;
 pub mod preview;
 pub mod train;

@@ -14,10 +14,11 @@ use cutmix_train::{
 };
 use cutmix_vision::{
     AnyNetwork, Change, Changes, DataError, Dataset, ImageLoader, LoaderConfig, Manifest,
-    Normalize, OnBadImage, SkippedImage, Splits,
+    Normalize, OnBadImage, SkippedImage, Split, Splits,
 };
 use indicatif::ProgressBar;
 
+use super::eval::{Evaluated, Subject};
 use crate::class_weights::class_weights;
 #[cfg(feature = "dashboard")]
 use crate::dashboard::Dashboard;
@@ -27,19 +28,22 @@ use crate::error::Error;
 use crate::picture::FirstBatch;
 use crate::pretrained::Pretrained;
 use crate::progress::{self, Progress, counted, patiently};
-use crate::report::{curves, summary};
-use crate::run_folder::{ModelCard, RunFolder};
+use crate::report::batches::BatchNumbers;
+use crate::report::{curves, html, summary};
+use crate::run_folder::{ModelCard, RunFolder, write_whole};
 use crate::settings::{Log, Resolved, Settings, in_order};
 use crate::signals::{STOPPED, stop_on_signals};
 use crate::terminal::{line, quoted, warning};
 
 /// Train a network on images and write it to a run folder.
 ///
-/// The folder holds config.toml (repeats the run: `cutmix train --config runs/001/config.toml`),
-/// metrics.csv, model.safetensors, curves.png (loss and accuracy over the epochs), batch.png (what
-/// the network saw in its first batch), manifest.json (the images of each set), card.json (the classes,
-/// and how images are prepared) and checkpoints, from which `cutmix train --resume` continues. Ctrl-C ends the run after its batch and saves it; a
-/// second one ends it at once.
+/// The folder holds report.html (the run on one page, for a browser), config.toml (repeats the run:
+/// `cutmix train --config runs/001/config.toml`), given.toml (which of its settings were given),
+/// metrics.csv, batches.csv (what algorithms logged), model.safetensors, curves.png (loss and accuracy
+/// over the epochs), batch.png (what the network saw in its first batch), manifest.json (the images of
+/// each set), card.json (the classes, and how images are prepared), eval (see `cutmix eval`) and
+/// checkpoints, from which `cutmix train --resume` continues. Ctrl-C ends the run after its batch and
+/// saves it; a second one ends it at once.
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
     #[command(flatten)]
@@ -78,6 +82,7 @@ pub fn run(mut args: TrainArgs, matches: &ArgMatches) -> Result<ExitCode, Error>
 
 fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, Error> {
     let mut settings = args.settings.layer(matches, args.config.as_deref())?;
+    let given = args.settings.all_given(matches, args.config.as_deref())?;
     settings.check()?;
     settings.make_paths_absolute();
     let device = device::choose(&settings.device)?;
@@ -87,7 +92,7 @@ fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, 
     settings.device = device.name.clone();
     let prepared = Prepared::new(settings, splits, device, pretrained.as_ref())?;
     let folder = RunFolder::create(args.output.as_deref())?;
-    folder.start(&prepared.settings, &Manifest::of(&prepared.splits))?;
+    folder.start(&prepared.settings, &given, &Manifest::of(&prepared.splits))?;
     prepared.train(folder, None, view)
 }
 
@@ -138,13 +143,19 @@ fn resume(
     if KEPT.iter().any(|setting| given.contains_key(*setting)) {
         let stored = Settings::read(&folder.config())?;
         let now = &prepared.settings;
-        prepared.to_store = Some(Settings {
+        let settings = Settings {
             duration: now.duration,
             data: now.data.clone(),
             on_bad_image: now.on_bad_image,
             decode_memory: now.decode_memory,
             ..stored
-        });
+        };
+        let given_before = folder.read_given();
+        let given_now = given
+            .into_iter()
+            .filter(|(name, _)| KEPT.contains(&name.as_str()));
+        let given = given_before.map(|before| before.into_iter().chain(given_now).collect());
+        prepared.to_store = Some((settings, given));
     }
     prepared.train(folder, checkpoint, view)
 }
@@ -222,12 +233,11 @@ struct Prepared {
     card: ModelCard,
     train: ImageLoader,
     val: Option<ImageLoader>,
-    test: Option<ImageLoader>,
     model: AnyNetwork,
     /// The weights that the run starts from, in lines.
     loaded: Option<Vec<String>>,
-    /// Settings that are written once the run has started.
-    to_store: Option<Settings>,
+    /// Settings, and those of them that were given, which are written once the run has started.
+    to_store: Option<(Settings, Option<toml::Table>)>,
 }
 
 impl Prepared {
@@ -290,7 +300,6 @@ impl Prepared {
         Ok(Self {
             train: ImageLoader::train(splits.train.clone(), config)?,
             val: eval(&splits.val)?,
-            test: eval(&splits.test)?,
             loaded: (pretrained.zip(loaded))
                 .map(|(pretrained, loaded)| pretrained.describe(&loaded, card.classes.len())),
             model,
@@ -321,18 +330,16 @@ impl Prepared {
             checkpoint: from.as_ref(),
         });
         let (settings, card) = (self.settings.clone(), self.card.clone());
-        let (test, device) = (self.test.clone(), self.device.device.clone());
-        let loaders = [
-            Some(self.train.clone()),
-            self.val.clone(),
-            self.test.clone(),
-        ];
+        let (splits, device) = (self.splits.clone(), self.device.device.clone());
+        let loaders = [Some(self.train.clone()), self.val.clone()];
         let warnings = Arc::default();
         let fit = self.trainer(&folder, from, view, &warnings).fit();
         print_warnings(&warnings);
         let fit = fit.map_err(|error| in_folder(error, &folder))?;
         finish(&fit, &folder, &settings, &card)?;
+        let parameters = fit.model.num_params();
         if !fit.is_complete {
+            html::write(&folder, parameters);
             line("");
             let run = quoted(folder.path());
             line(format!(
@@ -340,16 +347,32 @@ impl Prepared {
             ));
             return Ok(ExitCode::from(STOPPED));
         }
-        let scores = match test {
-            Some(test) => {
-                let evaluator = evaluator(&settings, &card, &device);
-                measure(&evaluator, "test", &fit.model, &test, &device, |_| Ok(()))?
-            }
-            None => Vec::new(),
+        let subject = Subject {
+            settings,
+            card,
+            model: fit.model,
+            device: device.without_autodiff(),
         };
+        let evaluated = evaluate(&subject, &splits)?;
         let skipped = loaders.iter().flatten().flat_map(ImageLoader::skipped);
-        let skipped: Vec<SkippedImage> = skipped.collect();
-        summary::print_result(&settings, &fit.history, &scores, &skipped, folder.path());
+        let mut skipped: Vec<SkippedImage> = skipped.collect();
+        let mut scores = &[][..];
+        if let Some(evaluated) = &evaluated {
+            let set = evaluated.evaluation.set;
+            subject.write(evaluated, &folder.evaluation(&set.to_string()));
+            if set == Split::Test {
+                skipped.extend(evaluated.evaluation.skipped.iter().cloned());
+                scores = &evaluated.scores;
+            }
+        }
+        html::write(&folder, parameters);
+        summary::print_result(
+            &subject.settings,
+            &fit.history,
+            scores,
+            &skipped,
+            folder.path(),
+        );
         Ok(ExitCode::SUCCESS)
     }
 
@@ -374,7 +397,8 @@ impl Prepared {
             .device(self.device.device)
             .checkpoints(checkpoints)
             .stop(stop.clone())
-            .logger(Csv::new(folder.metrics()));
+            .logger(Csv::new(folder.metrics()))
+            .logger(BatchNumbers::new(folder.batches(), warnings.clone()));
         for log in &settings.log {
             trainer = match log {
                 Log::Jsonl => trainer.logger(JsonLines::new(folder.json_lines())),
@@ -396,8 +420,10 @@ impl Prepared {
         if let Some(checkpoint) = from {
             trainer = trainer.resume(checkpoint);
         }
-        if let Some(settings) = self.to_store {
-            trainer = trainer.callback(store(settings, folder.config()));
+        if let Some((settings, given)) = self.to_store {
+            let given = given.map(|given| folder.given_file(&given));
+            let files = given.into_iter().chain([folder.config_file(&settings)]);
+            trainer = trainer.callback(store(files.collect()));
         }
         let order = in_order(&settings.algorithm, Event::BeforeForward, "\nthen ");
         trainer.callback(FirstBatch {
@@ -410,15 +436,26 @@ impl Prepared {
     }
 }
 
-/// Writes settings once the trainer has accepted them.
+/// Measures the network of a finished run on its test set. Where it has none, this is done on its
+/// validation set, if it has one, for the report alone, so that an error is a warning.
+fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<Evaluated>, Error> {
+    let set = |split| splits.set(split).filter(|set| !set.is_empty());
+    let name = subject.settings.data_name();
+    if let Some(test) = set(Split::Test) {
+        return subject.evaluate(Split::Test, test, splits, name).map(Some);
+    }
+    let evaluated = set(Split::Val).map(|val| subject.evaluate(Split::Val, val, splits, name));
+    Ok(evaluated.and_then(|evaluated| evaluated.map_err(warning).ok()))
+}
+
+/// Writes files with settings once the trainer has accepted them.
 fn store(
-    settings: Settings,
-    path: PathBuf,
+    files: Vec<(PathBuf, String)>,
 ) -> impl FnMut(Event, &State<AnyNetwork>) -> Result<(), cutmix_train::Error> + Send {
     move |event, _| {
         if event == Event::FitStart {
-            let text = settings.to_toml();
-            let written = crate::run_folder::write_whole(&path, text.as_bytes());
+            let mut files = files.iter();
+            let written = files.try_for_each(|(path, text)| write_whole(path, text.as_bytes()));
             return written.map_err(cutmix_train::Error::other);
         }
         Ok(())
@@ -444,6 +481,7 @@ fn finish(
 ) -> Result<(), Error> {
     if fit.is_complete {
         folder.save_model(&fit.model, card)?;
+        folder.remove_evaluations();
     }
     let path = folder.curves();
     if let Err(reason) = curves::write(&path, &fit.history, settings.effects().mixes_targets) {

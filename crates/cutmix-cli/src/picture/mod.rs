@@ -1,7 +1,9 @@
 //! Pictures with text on them, as PNG files.
 
 mod batch;
+mod explanation;
 mod grid;
+mod heat;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -12,7 +14,9 @@ use image::{ExtendedColorType, ImageFormat};
 use plotters::prelude::{BitMapBackend, RGBColor};
 
 pub use batch::{FirstBatch, tiles};
+pub use explanation::{Explanation, shown};
 pub use grid::{Grid, Row, Tile};
+pub use heat::{Heat, color};
 
 /// DejaVu Sans, which has the letters of many scripts, for class names.
 pub static FONT_FILE: &[u8] = include_bytes!("../../assets/DejaVuSans.ttf");

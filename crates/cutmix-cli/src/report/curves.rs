@@ -17,7 +17,7 @@ const FOOT: usize = 36;
 /// The colours of the sets, training first.
 const COLORS: [RGBColor; 4] = [chart::BLUE, chart::ORANGE, chart::GREEN, chart::VIOLET];
 
-const EXPLANATION: &str = "Mixed accuracy: the weight of the predicted class in each mixed label. It is \
+pub const EXPLANATION: &str = "Mixed accuracy: the weight of the predicted class in each mixed label. It is \
                            lower than accuracy on whole images, which the validation shows.";
 
 /// Draws every score over the epochs, a panel for each metric with a curve for each set.

@@ -200,12 +200,13 @@ pub fn print_result(
     let run = quoted(folder);
     line("");
     line(format!(
-        "{}/  config.toml  metrics.csv  model.safetensors  curves.png  batch.png  manifest.json  \
-         card.json  checkpoints/{logs}",
+        "{}/  report.html  config.toml  given.toml  metrics.csv  batches.csv  model.safetensors  \
+         curves.png  batch.png  manifest.json  card.json  checkpoints/  eval/{logs}",
         folder.display()
     ));
     line(format!("evaluate   cutmix eval {run}"));
     line(format!("predict    cutmix predict {run} PATH..."));
+    line(format!("explain    cutmix explain {run} IMAGE..."));
 }
 
 /// Prints how many bad images were left out.

@@ -58,8 +58,7 @@ impl RunFolder {
 
     /// Writes the card of the model, which is not in the checkpoints.
     pub fn write_card(&self, card: &ModelCard) -> Result<(), Error> {
-        let json = serde_json::to_string(card).expect("texts and numbers are JSON");
-        write_whole(&self.card(), json.as_bytes())
+        write_whole(&self.card(), card.to_json().as_bytes())
     }
 
     /// The card of the model; `None` where the run was stopped before it was written.

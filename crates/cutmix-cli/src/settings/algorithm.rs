@@ -8,9 +8,11 @@ use cutmix_train::algorithms::{
     ALGORITHMS, Algorithm, AlgorithmConfig, CutMix, NAMES, OneOf, WhenConfig, check,
 };
 use cutmix_vision::AnyNetwork;
+use cutmix_vision::models::Architecture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::check_side;
 use crate::error::Error;
 
 /// An algorithm of this program's networks.
@@ -85,6 +87,29 @@ impl AlgorithmSpec {
             Kind::OneOf(choices) => choices
                 .iter()
                 .try_for_each(|(choice, _)| choice.check_images(spatial)),
+        }
+    }
+
+    /// Checks that a network takes the images that the algorithm makes of those of this height and
+    /// width.
+    pub fn check_sizes(
+        &self,
+        architecture: &Architecture,
+        spatial: [usize; 2],
+    ) -> Result<(), Error> {
+        match &self.kind {
+            Kind::One(AlgorithmConfig::ProgressiveResizing(resizing)) => {
+                let mut sides = spatial.into_iter().flat_map(|side| resizing.sides(side));
+                sides.try_for_each(|side| {
+                    check_side(architecture, side).map_err(|expected| {
+                        wrong(self, format!("a side becomes {side}, expected {expected}"))
+                    })
+                })
+            }
+            Kind::OneOf(choices) => choices
+                .iter()
+                .try_for_each(|(choice, _)| choice.check_sizes(architecture, spatial)),
+            _ => Ok(()),
         }
     }
 

@@ -71,7 +71,8 @@ fn options(messages: &mut Messages) {
     messages.section("options", refused);
     let bench = usage_error(folder.path(), &["bench", "--dtype", "f23"]);
     let eval = usage_error(folder.path(), &["eval", "run", "--split", "all"]);
-    messages.section("options of other commands", [bench, eval]);
+    let export = usage_error(folder.path(), &["export", "run", "--format", "onxx"]);
+    messages.section("options of other commands", [bench, eval, export]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -112,6 +113,17 @@ fn settings(messages: &mut Messages) {
         &["--size", "0"],
         &["--eval-size", "5000"],
         &["--crop-share", "1.5"],
+        &["--model", "vit-tiny"],
+        &["--model", "convnext-tiny"],
+        &["--model", "vit-tiny", "--size", "32", "--eval-size", "40"],
+        &[
+            "--model",
+            "vit-tiny",
+            "--size",
+            "32",
+            "--algorithm",
+            "progressive-resizing",
+        ],
     ];
     let refused = refused.map(|options| error(folder.path(), &train(options)));
     messages.section("settings", refused);
@@ -236,6 +248,8 @@ fn runs(messages: &mut Messages) {
         refused.push(error(path, &["eval", "run"]));
     }
     fs::write(path.join("run/model.safetensors"), &model).unwrap();
+    let export = ["export", "run", "--format", "safetensors"];
+    refused.push(error(path, &export));
     fs::write(path.join("run/manifest.json"), "{}").unwrap();
     refused.push(error(path, &["eval", "run"]));
     fs::write(path.join("run/config.toml"), "model = 3").unwrap();

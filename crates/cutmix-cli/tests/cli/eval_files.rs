@@ -38,13 +38,17 @@ fn eval_writes_its_files_to_the_run_and_says_so() {
     output(path, &tiny(&["--output", "run"]));
     let shown = output(path, &["eval", "run", "--device", "cpu"]);
     let last = shown.lines().last().unwrap();
-    assert_eq!(last, format!("run/eval/test/  {}", FILES.join("  ")));
+    assert_eq!(
+        last,
+        format!("run/eval/test/  {}  mistakes/", FILES.join("  "))
+    );
     let result = path.join("run/eval/test");
     for name in FILES {
         assert!(result.join(name).is_file(), "{name}");
     }
     let number_of_files = fs::read_dir(&result).unwrap().count();
-    assert_eq!(number_of_files, FILES.len());
+    // And the folder of the pictures of mistakes.
+    assert_eq!(number_of_files, FILES.len() + 1);
 
     let (head, rows) = table(&result.join("confusion.csv"));
     assert_eq!((head.len(), rows.len()), (11, 10));

@@ -5,7 +5,10 @@ use crate::{cutmix, output, scratch};
 #[test]
 fn help_shows_options_with_what_they_accept_and_their_defaults() {
     let folder = scratch();
-    let help = ["", "train", "eval", "predict", "preview", "bench", "check"].map(|command| {
+    let help = [
+        "", "train", "eval", "predict", "export", "preview", "bench", "check",
+    ]
+    .map(|command| {
         let arguments = [command, "--help"]
             .into_iter()
             .filter(|argument| !argument.is_empty());

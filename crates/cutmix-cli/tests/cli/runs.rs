@@ -8,16 +8,20 @@ use sha2::{Digest, Sha256};
 
 use crate::{cutmix, output, scratch, tiny, trained};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 13] = [
     ".lock",
     "batch.png",
+    "batches.csv",
     "card.json",
     "checkpoints",
     "config.toml",
     "curves.png",
+    "eval",
+    "given.toml",
     "manifest.json",
     "metrics.csv",
     "model.safetensors",
+    "report.html",
 ];
 
 /// The rows of a run's table.
@@ -226,7 +230,7 @@ fn every_setting_is_kept_in_the_configuration_and_repeats_the_run() {
     let shown = output(path, &tiny(&options));
     assert!(shown.contains(" (kept: val/recall "), "{shown}");
     assert!(
-        shown.contains("checkpoints/  log.jsonl  tensorboard/\n"),
+        shown.contains("checkpoints/  eval/  log.jsonl  tensorboard/\n"),
         "{shown}"
     );
     let config = fs::read_to_string(path.join("run/config.toml")).unwrap();

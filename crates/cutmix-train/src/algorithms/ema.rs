@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::registry::Describe;
 use super::{Algorithm, Effects};
-use crate::parameters::{self, Blend};
+use crate::parameters::{self, Blend, Replace};
 use crate::time::{Duration, Time};
 use crate::{Error, Event, State};
 
@@ -18,8 +18,9 @@ use crate::{Error, Event, State};
 /// the run, weights count half as much as when they were new. Update number `n`, counted from 0 at
 /// the start of the run, has a decay of at most `(1 + n) / (10 + n)`, or the average would long
 /// remember the initial weights. Running statistics of batch normalisation are averaged as the weights
-/// are. An update that is due after a batch whose step was skipped is left out. Training itself does
-/// not change. The average has the type of the weights; f16 and bf16 are too coarse for it.
+/// are; what is frozen ([`Freeze`](super::Freeze)) enters as it is. An update that is due after a
+/// batch whose step was skipped is left out. Training itself does not change. The average has the
+/// type of the weights; f16 and bf16 are too coarse for it.
 ///
 /// The average starts as a copy of the weights at the first update, so that inside a
 /// [`When`](super::When) it remembers nothing from before the window. Before that there is none, and
@@ -127,7 +128,16 @@ impl Ema {
                 let update = self.update_interval.count(&now) - 1; // It is due, so at least 1.
                 let early = (1.0 + update as f64) / (10.0 + update as f64);
                 let keep = self.decay().unwrap_or(self.decay).min(early);
-                parameters::combine(ema_model, parameters::values(&current), Blend { keep })
+                let frozen = &state.frozen;
+                let trained = parameters::values_of(&current, |id| !frozen.contains(id));
+                let average = parameters::combine(ema_model, trained, Blend { keep });
+                if frozen.is_empty() {
+                    average
+                } else {
+                    // Blending equal numbers would round them.
+                    let fixed = parameters::values_of(&current, |id| frozen.contains(id));
+                    parameters::combine(average, fixed, Replace)
+                }
             }
         });
     }

@@ -3,9 +3,10 @@
 //!
 //! [`CutMix`], [`MixUp`], [`ResizeMix`], [`FMix`], [`CutOut`] and [`ProgressiveResizing`] change
 //! images, [`LabelSmoothing`] the targets of the loss, [`Sam`] and [`GradientClipping`] the
-//! gradients; [`Ema`] keeps a moving average of the weights. [`OneOf`] chooses between algorithms
-//! ([`MixUpOrCutMix`] between two), and [`When`] says on which batches one acts. [`check`] refuses
-//! those that cannot work together. docs/ALGORITHMS.md says which combinations pay.
+//! gradients; [`Ema`] keeps a moving average of the weights, and [`Freeze`] leaves parts of the
+//! network as they are. [`OneOf`] chooses between algorithms ([`MixUpOrCutMix`] between two), and
+//! [`When`] says on which batches one acts. [`check`] refuses those that cannot work together.
+//! docs/ALGORITHMS.md says which combinations pay.
 //!
 //! [`AlgorithmConfig`] makes algorithms from names and settings, for files and command lines.
 //!
@@ -39,6 +40,7 @@ mod cutout;
 mod effects;
 mod ema;
 mod fmix;
+mod freeze;
 mod gradient_clipping;
 mod label_smoothing;
 mod labels;
@@ -56,6 +58,7 @@ pub use cutout::CutOut;
 pub use effects::{Effects, check};
 pub use ema::Ema;
 pub use fmix::FMix;
+pub use freeze::Freeze;
 pub use gradient_clipping::GradientClipping;
 pub use label_smoothing::LabelSmoothing;
 pub use mixup::MixUp;

@@ -33,7 +33,8 @@ pub enum ResizeMode {
 ///
 /// Add it **before** the algorithms that mix images, so that they mix images of the final size of the
 /// batch: the lambda of CutMix is then the exact share of the pixels that the network sees, and less is
-/// copied. The network has to accept images of any size; one that ends in global average pooling does.
+/// copied. The network has to accept all sizes, which [`sides`](Self::sides) lists: one that ends in
+/// global average pooling usually does, a Vision Transformer needs a `size_increment` of its patches.
 ///
 /// # Starting hyper-parameters
 ///
@@ -103,6 +104,12 @@ impl ProgressiveResizing {
         with_finetune_fraction finetune_fraction: f64;
         /// Rounds sides to multiples of this number.
         with_size_increment size_increment: usize;
+    }
+
+    /// The lengths that a side of this length has in the course of a run.
+    pub fn sides(&self, side: usize) -> impl Iterator<Item = usize> {
+        let first = self.side(side, self.initial_scale);
+        (first..side).step_by(self.size_increment).chain([side])
     }
 
     /// The share of their sides that images have when this share of the run has elapsed.

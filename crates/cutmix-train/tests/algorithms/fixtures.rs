@@ -1,6 +1,6 @@
 //! Networks, images of any size, and a recorder of events.
 
-use burn::module::{Module, Param, RunningState};
+use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear};
 use burn::tensor::{Device, Int, Tensor};
 use cutmix_train::algorithms::Algorithm;
@@ -38,6 +38,11 @@ impl Normed {
     pub fn parameters(&self) -> [Vec<f32>; 3] {
         let (gamma, beta) = (self.norm.gamma.val(), self.norm.beta.val());
         [values(gamma), values(beta), self.tiny.weights()]
+    }
+
+    /// The identity of the weights of the linear layer.
+    pub fn weight(&self) -> ParamId {
+        self.tiny.linear.weight.id
     }
 
     /// The gradients of the parameters, in their order.

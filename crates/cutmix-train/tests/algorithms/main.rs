@@ -6,6 +6,7 @@ mod common;
 mod combinators;
 mod ema;
 mod fixtures;
+mod freeze;
 mod gradients;
 mod mixers;
 mod progressive_resizing;

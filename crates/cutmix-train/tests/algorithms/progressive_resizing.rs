@@ -48,6 +48,17 @@ fn images_grow_from_half_of_their_size_to_all_of_it() {
 }
 
 #[test]
+fn the_sides_of_a_run_are_known_before_it() {
+    let sides = |resizing: ProgressiveResizing, side| resizing.sides(side).collect::<Vec<_>>();
+    let resizing = ProgressiveResizing::new().with_size_increment(16);
+    assert_eq!(sides(resizing.clone(), 64), [32, 48, 64]);
+    // Half of 40 is nearest to 16.
+    assert_eq!(sides(resizing, 40), [16, 32, 40]);
+    let whole = ProgressiveResizing::new().with_initial_scale(1.0);
+    assert_eq!(sides(whole, 30), [30]);
+}
+
+#[test]
 fn an_increment_of_1_follows_the_scale() {
     let resizing = ProgressiveResizing::new()
         .with_size_increment(1)

@@ -9,6 +9,7 @@ mod common;
 mod best;
 mod extension;
 mod files;
+mod freeze;
 mod not_finite;
 mod patience;
 mod resumption;

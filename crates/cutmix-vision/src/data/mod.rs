@@ -28,7 +28,8 @@ pub use dataset::Dataset;
 pub use decode::{DecodeConfig, Depth, load_class_map, load_image};
 pub use error::DataError;
 pub use loader::{
-    FileBatch, FileBatches, FileBatchesConfig, ImageFile, ImageLoader, LoaderConfig, Sampler,
+    FeatureLoader, FileBatch, FileBatches, FileBatchesConfig, ImageFile, ImageLoader, LoaderConfig,
+    Sampler,
 };
 pub use manifest::{Change, Changes, Manifest, Sample, Split};
 pub use normalize::{

@@ -15,8 +15,8 @@ use super::classifier::network;
 use super::layers::{DropPath, draw, linear};
 use super::registry::{Build, Names};
 use super::{
-    AnyNetwork, Architecture, Classifier, Features, ModelConfig, ModelError, Optimizer, Recipe,
-    Scaling,
+    AnyNetwork, Architecture, Classifier, Features, ImageSizes, ModelConfig, ModelError, Optimizer,
+    Recipe, Scaling,
 };
 
 /// The members of the family that have a name.
@@ -84,6 +84,7 @@ const fn architecture(
         about,
         head: "classifier",
         aliases,
+        sizes: ImageSizes::ANY,
         optimizer: Optimizer::Sgd,
         // torchvision's reference for MobileNetV2. The papers use RMSProp, whose rates do not carry
         // over.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classifier::network;
 use super::layers::draw;
-use super::{Classifier, Features, ModelError, Optimizer, Recipe};
+use super::{Classifier, Features, ImageSizes, ModelError, Optimizer, Recipe};
 
 /// A network with a name, and how it is trained.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Architecture {
     pub head: &'static str,
     /// What other libraries call the parameters, where they have the network under other names.
     pub aliases: &'static [Names],
+    /// Heights and widths of images that the network takes.
+    pub sizes: ImageSizes,
     /// Optimizer that is used unless another is asked for.
     pub optimizer: Optimizer,
     /// Recipe for SGD.
@@ -153,6 +155,21 @@ impl ModelConfig {
     /// number is 0 or out of range, or the network does not have an option.
     pub fn init(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
         self.build(device).map(draw)
+    }
+
+    /// An error where the network shall have [`blur_pool`](Self::blur_pool): for networks that do not.
+    pub(super) fn refuse_blur_pool(&self) -> Result<(), ModelError> {
+        if !self.blur_pool {
+            return Ok(());
+        }
+        let blurred = super::resnet::ARCHITECTURES.iter();
+        let names: Vec<_> = blurred.map(|architecture| architecture.name).collect();
+        let expected = format!(
+            "false for {}: the networks that can blur are {}",
+            self.name,
+            names.join(", ")
+        );
+        Err(ModelError::argument("blur_pool", true, expected))
     }
 
     /// Checks what [`init`](Self::init) checks, without drawing weights.
@@ -309,4 +326,6 @@ families! {
     resnet::ResNet,
     wide_resnet::WideResNet,
     efficientnet::EfficientNet,
+    convnext::ConvNeXt,
+    vit::VisionTransformer,
 }

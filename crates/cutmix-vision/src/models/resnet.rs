@@ -13,8 +13,8 @@ use super::classifier::network;
 use super::layers::{DropPath, blur, conv, draw, linear, norm};
 use super::registry::Build;
 use super::{
-    AnyNetwork, Architecture, Classifier, Features, ModelConfig, ModelError, Optimizer, Recipe,
-    Scaling,
+    AnyNetwork, Architecture, Classifier, Features, ImageSizes, ModelConfig, ModelError, Optimizer,
+    Recipe, Scaling,
 };
 
 /// The members of the family that have a name.
@@ -85,6 +85,7 @@ const fn small(name: &'static str, about: &'static str, build: Build) -> Archite
         about,
         head: HEAD,
         aliases: &[],
+        sizes: ImageSizes::ANY,
         optimizer: Optimizer::Sgd,
         // Chosen for runs of a few epochs, by validation of ResNet-8: see the note on the learning
         // rate in docs/decisions. He et al. use 0.1 for batches of 128 over 160 epochs. In
@@ -112,6 +113,7 @@ const fn large(name: &'static str, about: &'static str, build: Build) -> Archite
         about,
         head: HEAD,
         aliases: &[],
+        sizes: ImageSizes::ANY,
         optimizer: Optimizer::Sgd,
         // He et al., section 3.4, and torchvision's reference.
         sgd: Recipe {

@@ -10,8 +10,8 @@ use super::classifier::network;
 use super::layers::{DropPath, conv, draw, linear, norm};
 use super::registry::Build;
 use super::{
-    AnyNetwork, Architecture, Classifier, Features, ModelConfig, ModelError, Optimizer, Recipe,
-    Scaling,
+    AnyNetwork, Architecture, Classifier, Features, ImageSizes, ModelConfig, ModelError, Optimizer,
+    Recipe, Scaling,
 };
 
 /// The members of the family that have a name.
@@ -46,6 +46,7 @@ const fn architecture(name: &'static str, about: &'static str, build: Build) -> 
         about,
         head: "fc",
         aliases: &[],
+        sizes: ImageSizes::ANY,
         optimizer: Optimizer::Sgd,
         // Section 3 of the paper.
         sgd: Recipe {

@@ -141,7 +141,7 @@ impl<'a> Fit<'a> {
         for parameter in of_backbone {
             let is_input = first_conv == Some(parameter);
             match named.tensors.get(&parameter.name).copied() {
-                Some(tensor) if tensor.shape[..] == parameter.shape[..] => {
+                Some(tensor) if has_values_of(&parameter.shape, &tensor.shape) => {
                     fit.tensors.push((parameter, tensor));
                 }
                 Some(tensor) if is_input && is_summed(&parameter.shape, &tensor.shape) => {
@@ -187,7 +187,7 @@ impl<'a> Fit<'a> {
             if is_summed(&parameter.shape, &tensor.shape) {
                 sum_channels(tensor)
             } else {
-                tensor
+                reshaped(tensor, &parameter.shape)
             }
         });
         renamed.collect()
@@ -205,13 +205,13 @@ impl<'a> Named<'a> {
     /// The names by which most tensors belong to parameters.
     fn best(weights: &'a Weights, architecture: &Architecture, expected: &[Parameter]) -> Self {
         let candidates = prefixes(&weights.tensors).into_iter().flat_map(|prefix| {
-            let renames = std::iter::once(own_name as Rename).chain(renames(architecture));
+            let renames = namings(architecture);
             renames.map(move |rename| Self::new(weights, &prefix, rename))
         });
         let fitting = |named: &Self| {
             let fits = |parameter: &&Parameter| {
                 let tensor = named.tensors.get(&parameter.name);
-                tensor.is_some_and(|tensor| tensor.shape[..] == parameter.shape[..])
+                tensor.is_some_and(|tensor| has_values_of(&parameter.shape, &tensor.shape))
             };
             expected.iter().filter(fits).count()
         };
@@ -292,6 +292,24 @@ fn prefixes(tensors: &BTreeMap<String, Tensor>) -> Vec<String> {
     common.map(|(prefix, _)| prefix.into()).collect()
 }
 
+/// Whether a tensor of one shape has the values of another, in their order: it is the same but for axes
+/// of 1 at its end, as torchvision's layer scale has.
+fn has_values_of(expected: &[usize], found: &[usize]) -> bool {
+    let rest = found.strip_prefix(expected);
+    rest.is_some_and(|rest| rest.iter().all(|axis| *axis == 1))
+}
+
+fn reshaped(tensor: Tensor, shape: &[usize]) -> Tensor {
+    if tensor.shape[..] == *shape {
+        return tensor;
+    }
+    let (name, dtype) = (tensor.name.clone(), tensor.dtype);
+    let shape = Shape::from(shape);
+    bridge::map_data(tensor, name, dtype, shape.clone(), move |data| {
+        TensorData::from_bytes_vec(data.as_bytes().to_vec(), shape.clone(), dtype)
+    })
+}
+
 /// Whether a convolution is for grey images and the weights are for others.
 fn is_summed(expected: &[usize], found: &[usize]) -> bool {
     match (expected, found) {
@@ -318,13 +336,12 @@ fn sum_channels(tensor: Tensor) -> Tensor {
     })
 }
 
-/// A name of a network in a file, as the network's own; `None` where it has none.
-pub(crate) type Rename = fn(&str) -> Option<String>;
+/// A name of a tensor elsewhere, as the network's own; `None` where it has none.
+type Rename = fn(&str) -> Option<String>;
 
-fn renames(architecture: &Architecture) -> impl Iterator<Item = Rename> {
-    architecture.aliases.iter().map(|names| names.ours)
-}
-
-fn own_name(name: &str) -> Option<String> {
-    Some(name.into())
+/// The network's own names, and those of other libraries.
+fn namings(architecture: &Architecture) -> impl Iterator<Item = Rename> {
+    let own: Rename = |name| Some(name.into());
+    let others = architecture.aliases.iter().map(|names| names.ours);
+    std::iter::once(own).chain(others)
 }

@@ -2,13 +2,15 @@
 //!
 //! [`Weights::read`] reads a safetensors file or a checkpoint of PyTorch, [`Weights::load`] puts what
 //! it holds into a network, and [`to_safetensors`] writes a network's own weights. With the feature
-//! `hub`, `hub::Hub` downloads published ones.
+//! `hub`, `hub::Hub` downloads published ones; with `onnx`, `onnx` writes a network for other programs.
 
 mod error;
 mod file;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod load;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod parameters;
 mod pretrained_config;
 mod save;

@@ -10,7 +10,7 @@ use burn::{backend::Dispatch, tensor::DType};
 
 use super::{BatchNorm, padding};
 #[cfg(feature = "flex")]
-use super::{has_kernels, norm::check_shapes};
+use super::{has_kernels, is_untracked, norm::check_shapes, without_autodiff};
 #[cfg(feature = "flex")]
 use crate::backend::NnOps;
 
@@ -108,19 +108,22 @@ impl Conv2d {
             let options = self.options(&images);
             let conv = crate::flex::conv(images.dims(), self.weight.dims(), &options);
             check_shapes(conv.output(), norm, residual.as_ref());
-            let (scale, mut shift) = norm.scale_and_shift(&images.device());
-            if let Some(bias) = &self.bias {
-                shift = shift + bias.val() * scale.clone();
-            }
-            return Tensor::from_dispatch(Dispatch::fast_conv2d_scale(
-                images.into_dispatch(),
-                self.weight.val().into_dispatch(),
-                scale.into_dispatch(),
-                shift.into_dispatch(),
-                residual.map(Tensor::into_dispatch).into(),
-                options,
-                has_relu,
-            ));
+            return without_autodiff(images, |images| {
+                let (scale, mut shift) = norm.scale_and_shift(&images.device());
+                if let Some(bias) = &self.bias {
+                    shift = shift + bias.val().without_autodiff() * scale.clone();
+                }
+                let residual = residual.map(Tensor::without_autodiff);
+                Tensor::from_dispatch(Dispatch::fast_conv2d_scale(
+                    images.into_dispatch(),
+                    self.weight.val().without_autodiff().into_dispatch(),
+                    scale.into_dispatch(),
+                    shift.into_dispatch(),
+                    residual.map(Tensor::into_dispatch).into(),
+                    options,
+                    has_relu,
+                ))
+            });
         }
         norm.apply(self.forward(images), residual, has_relu)
     }
@@ -128,8 +131,8 @@ impl Conv2d {
     /// Whether no gradients of the parameters are tracked.
     #[cfg(feature = "flex")]
     fn is_plain(&self) -> bool {
-        let bias = self.bias.as_ref().map(|bias| bias.val().device());
-        !self.weight.val().device().is_autodiff() && !bias.is_some_and(|bias| bias.is_autodiff())
+        let bias = self.bias.as_ref();
+        is_untracked(&self.weight.val()) && bias.is_none_or(|bias| is_untracked(&bias.val()))
     }
 
     fn options(&self, images: &Tensor<4>) -> ConvOptions<2> {
@@ -156,6 +159,16 @@ pub fn conv2d(
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if has_conv_kernels(&images, &weight, options.groups) {
+        if images.is_autodiff()
+            && is_untracked(&images)
+            && is_untracked(&weight)
+            && bias.as_ref().is_none_or(is_untracked)
+        {
+            return without_autodiff(images, |images| {
+                let bias = bias.map(Tensor::without_autodiff);
+                conv2d(images, weight.without_autodiff(), bias, options)
+            });
+        }
         let bias = bias.map(Tensor::into_dispatch).into();
         let (images, weight) = (images.into_dispatch(), weight.into_dispatch());
         return Tensor::from_dispatch(Dispatch::fast_conv2d(images, weight, bias, options));

@@ -33,6 +33,27 @@ fn padding(
     }
 }
 
+/// Whether no gradient flows through a tensor.
+#[cfg(feature = "flex")]
+fn is_untracked<const D: usize>(tensor: &Tensor<D>) -> bool {
+    !tensor.is_tracked()
+}
+
+/// Computes on images without autodiff, and gives the result the autodiff of the images. An operation
+/// of autodiff would keep the images, whose memory can be used again where no gradient needs them.
+#[cfg(feature = "flex")]
+fn without_autodiff<const D: usize>(
+    images: Tensor<4>,
+    compute: impl FnOnce(Tensor<4>) -> Tensor<D>,
+) -> Tensor<D> {
+    match images.gradient_checkpointing_strategy() {
+        None => compute(images),
+        Some(strategy) => compute(images.without_autodiff())
+            .autodiff()
+            .with_gradient_checkpointing_strategy(strategy),
+    }
+}
+
 /// Whether the kernels of this crate can run on a tensor.
 #[cfg(feature = "flex")]
 pub(crate) fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {

@@ -12,7 +12,7 @@ use burn::{
 };
 
 #[cfg(feature = "flex")]
-use super::has_kernels;
+use super::{has_kernels, is_untracked, without_autodiff};
 #[cfg(feature = "flex")]
 use crate::backend::NnOps;
 
@@ -86,21 +86,23 @@ impl BatchNorm {
         has_relu: bool,
     ) -> Tensor<4> {
         check_shapes(images.dims(), self, residual.as_ref());
-        let is_autodiff = images.device().is_autodiff();
-        if is_autodiff && self.training.is_enabled() {
+        if self.is_training(&images) {
             return self.train(images, residual, has_relu);
         }
         let device = images.device();
         #[cfg(feature = "flex")]
         if has_kernels(&images) && self.is_plain(&images, residual.as_ref()) {
-            let (scale, shift) = self.scale_and_shift(&device);
-            return Tensor::from_dispatch(Dispatch::fast_scale(
-                images.into_dispatch(),
-                scale.into_dispatch(),
-                shift.into_dispatch(),
-                residual.map(Tensor::into_dispatch).into(),
-                has_relu,
-            ));
+            return without_autodiff(images, |images| {
+                let (scale, shift) = self.scale_and_shift(&images.device());
+                let residual = residual.map(Tensor::without_autodiff);
+                Tensor::from_dispatch(Dispatch::fast_scale(
+                    images.into_dispatch(),
+                    scale.into_dispatch(),
+                    shift.into_dispatch(),
+                    residual.map(Tensor::into_dispatch).into(),
+                    has_relu,
+                ))
+            });
         }
         let mean = self.running_mean.value().to_device(&device);
         let variance = self.running_var.value().to_device(&device);
@@ -112,26 +114,34 @@ impl BatchNorm {
         )
     }
 
-    /// Whether all numbers are of f32, and no gradients are tracked.
+    /// Whether the statistics are those of the batch.
+    fn is_training(&self, images: &Tensor<4>) -> bool {
+        images.is_autodiff() && self.training.is_enabled()
+    }
+
+    /// Whether all numbers are of f32, the statistics are the running ones, and no gradients are
+    /// tracked.
     #[cfg(feature = "flex")]
     pub(super) fn is_plain(&self, images: &Tensor<4>, residual: Option<&Tensor<4>>) -> bool {
-        let parameters = [self.gamma.val(), self.beta.val()].map(|tensor| tensor.device());
-        let of_residual = residual.map(|residual| residual.device());
-        let mut devices = parameters.into_iter().chain(of_residual);
         let is_f32 = residual.is_none_or(|residual| residual.dtype() == DType::F32);
         is_f32
             && self.gamma.dtype() == DType::F32
-            && !images.device().is_autodiff()
-            && !devices.any(|device| device.is_autodiff())
+            && !self.is_training(images)
+            && is_untracked(images)
+            && is_untracked(&self.gamma.val())
+            && is_untracked(&self.beta.val())
+            && residual.is_none_or(is_untracked)
     }
 
     /// The factor and the summand of each channel for inference.
     #[cfg(feature = "flex")]
     pub(super) fn scale_and_shift(&self, device: &Device) -> (Tensor<1>, Tensor<1>) {
-        let mean = self.running_mean.value().to_device(device);
-        let variance = self.running_var.value().to_device(device);
-        let scale = self.gamma.val() / (variance + self.epsilon).sqrt();
-        let shift = self.beta.val() - mean * scale.clone();
+        let [mean, variance] = [&self.running_mean, &self.running_var]
+            .map(|running| running.value().without_autodiff().to_device(device));
+        let [gamma, beta] =
+            [&self.gamma, &self.beta].map(|parameter| parameter.val().without_autodiff());
+        let scale = gamma / (variance + self.epsilon).sqrt();
+        let shift = beta - mean * scale.clone();
         (scale, shift)
     }
 

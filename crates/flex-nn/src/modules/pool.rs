@@ -8,9 +8,9 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::{MaxPoolOptions, PadMode};
 use burn::tensor::{Tensor, s};
 
-#[cfg(feature = "flex")]
-use super::has_kernels;
 use super::padding;
+#[cfg(feature = "flex")]
+use super::{has_kernels, is_untracked, without_autodiff};
 #[cfg(feature = "flex")]
 use crate::backend::NnOps;
 
@@ -64,6 +64,9 @@ impl MaxPool2d {
                 .output_size()
                 .is_some()
         {
+            if images.is_autodiff() && is_untracked(&images) {
+                return without_autodiff(images, |images| self.forward(images));
+            }
             let images = images.into_dispatch();
             return Tensor::from_dispatch(Dispatch::fast_max_pool2d(images, options));
         }
@@ -75,6 +78,9 @@ impl MaxPool2d {
 pub fn global_mean(images: Tensor<4>) -> Tensor<2> {
     #[cfg(feature = "flex")]
     if has_kernels(&images) {
+        if images.is_autodiff() && is_untracked(&images) {
+            return without_autodiff(images, global_mean);
+        }
         return Tensor::from_dispatch(Dispatch::fast_global_mean(images.into_dispatch()));
     }
     images.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)
@@ -94,6 +100,9 @@ pub fn subsample(images: Tensor<4>, stride: [usize; 2], channels: usize) -> Tens
     }
     #[cfg(feature = "flex")]
     if has_kernels(&images) {
+        if images.is_autodiff() && is_untracked(&images) {
+            return without_autodiff(images, |images| subsample(images, stride, channels));
+        }
         let images = images.into_dispatch();
         return Tensor::from_dispatch(Dispatch::fast_subsample(images, stride, channels));
     }

@@ -4,10 +4,11 @@ mod data;
 
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::Device;
 use clap::ValueEnum;
 use cutmix_train::{LabelScores, Outputs, Prediction, Score};
-use cutmix_vision::{AnyNetwork, Dataset, ImageLoader, LoaderConfig, OnBadImage, Split};
+use cutmix_vision::{AnyNetwork, Dataset, ImageLoader, LoaderConfig, OnBadImage, Split, Splits};
 
 use self::data::{matching_classes, open_data};
 use super::train::{evaluator, measure};
@@ -18,6 +19,7 @@ use crate::precision::Precision;
 use crate::report::evaluation::{
     Evaluation, ImagePrediction, MultiLabel, Outcome, SingleLabel, by_metric, named,
 };
+use crate::report::html;
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::{Bytes, Settings};
 use crate::terminal::{json, line, warning};
@@ -29,7 +31,8 @@ Files in RUN/eval/SET/, or RUN/eval/NAME-SET/ for other data with --data:
   confusion.csv    how many images of each class (row) were predicted as each class (column)
   confusion.png    the same as a picture
   calibration.png  accuracy over confidence
-Where images have several classes, there is evaluation.json alone.
+  mistakes/        pictures of the most confident mistakes, each with its class activation map
+Where images have several classes, there is evaluation.json alone. RUN/report.html is written anew.
 
 Keys of the JSON document (shares and probabilities are in 0 to 1):
   data, set, images  what was measured; set is test, val or train
@@ -112,35 +115,18 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     let (set, data) = opened.choose_set(args.split.as_deref())?;
     let data_name = name(args.data.as_deref().or(subject.settings.data.as_deref()));
     subject.check_labels(&data_name, data)?;
-    let Measured {
-        scores,
-        loader,
-        images,
-        outcome,
-    } = if subject.card.is_multi_label {
-        let val = opened.splits.val.as_ref().filter(|val| !val.is_empty());
-        subject.measure_labels(set, data, val)?
-    } else {
-        subject.measure_classes(set, data)?
-    };
-    let skipped = loader.skipped();
-    let evaluation = Evaluation {
-        data: data_name,
-        set,
-        images: loader.dataset().len() - skipped.len(),
-        skipped,
-        is_trained_on: opened.is_of_run && set == Split::Train,
-        changes: opened.changes.as_ref().map(ToString::to_string),
-        scores: by_metric(&scores),
-        result: outcome,
-    };
+    let mut evaluated = subject.evaluate(set, data, &opened.splits, data_name)?;
+    let evaluation = &mut evaluated.evaluation;
+    evaluation.is_trained_on = opened.is_of_run && set == Split::Train;
+    evaluation.changes = opened.changes.as_ref().map(ToString::to_string);
     match args.format {
-        Format::Text => evaluation.print(&scores),
-        Format::Json => json(&evaluation),
+        Format::Text => evaluation.print(&evaluated.scores),
+        Format::Json => json(evaluation),
     }
     let other = args.data.as_deref().filter(|_| !opened.is_of_run);
     let place = folder.evaluation(&folder_name(set, other));
-    let files = evaluation.write(&place, &images);
+    let files = subject.write(&evaluated, &place);
+    html::write(&folder, subject.model.num_params());
     if args.format == Format::Text && !files.is_empty() {
         line("");
         line(format!("{}/  {}", place.display(), files.join("  ")));
@@ -161,11 +147,19 @@ fn folder_name(set: Split, other: Option<&Path>) -> String {
 }
 
 /// The network that is measured.
-struct Subject {
-    settings: Settings,
-    card: ModelCard,
-    model: AnyNetwork,
-    device: Device,
+pub struct Subject {
+    pub settings: Settings,
+    pub card: ModelCard,
+    pub model: AnyNetwork,
+    pub device: Device,
+}
+
+/// What was found out about a network on a set.
+pub struct Evaluated {
+    pub scores: Vec<Score>,
+    pub evaluation: Evaluation,
+    loader: ImageLoader,
+    images: Vec<ImagePrediction>,
 }
 
 /// What was measured, with the loader of the images.
@@ -206,6 +200,55 @@ impl Subject {
             model,
             device,
         })
+    }
+
+    /// Measures the network on a set of the data of this name.
+    pub fn evaluate(
+        &self,
+        set: Split,
+        data: &Dataset,
+        splits: &Splits,
+        name: String,
+    ) -> Result<Evaluated, Error> {
+        let measured = if self.card.is_multi_label {
+            let val = splits.val.as_ref().filter(|val| !val.is_empty());
+            self.measure_labels(set, data, val)?
+        } else {
+            self.measure_classes(set, data)?
+        };
+        let skipped = measured.loader.skipped();
+        Ok(Evaluated {
+            evaluation: Evaluation {
+                data: name,
+                set,
+                images: measured.loader.dataset().len() - skipped.len(),
+                skipped,
+                is_trained_on: false,
+                changes: None,
+                scores: by_metric(&measured.scores),
+                result: measured.outcome,
+            },
+            scores: measured.scores,
+            loader: measured.loader,
+            images: measured.images,
+        })
+    }
+
+    /// Writes what was found out to files in `folder`, which is made. Returns the names of the files. What
+    /// cannot be written is a warning.
+    pub fn write(&self, evaluated: &Evaluated, folder: &Path) -> Vec<&'static str> {
+        let evaluation = &evaluated.evaluation;
+        let mut files = evaluation.write(folder, &evaluated.images);
+        if let Outcome::SingleLabel(result) = &evaluation.result {
+            let data = evaluated.loader.dataset();
+            let network = (&self.card, &self.model);
+            match html::write_pictures(folder, &result.mistakes, data, network, &self.device) {
+                Ok(()) if result.mistakes.is_empty() => {}
+                Ok(()) => files.push("mistakes/"),
+                Err(error) => warning(error.without_advice()),
+            }
+        }
+        files
     }
 
     /// Checks that the images have one class each, or several, as those of the training.

@@ -1,6 +1,6 @@
 //! How a batch is made of its samples.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,6 +163,17 @@ impl BatchMaker {
     pub fn skipped(&self) -> Vec<SkippedImage> {
         let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
         skipped.values().cloned().collect()
+    }
+
+    /// The indices of the bad images that have been left out.
+    pub fn bad(&self) -> BTreeSet<usize> {
+        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.keys().copied().collect()
+    }
+
+    /// Whether samples are changed and shuffled.
+    pub fn is_training(&self) -> bool {
+        self.training.is_some()
     }
 
     /// The epoch after this one. All epochs of an evaluation are the same.

@@ -1,6 +1,7 @@
 //! Batches for training and evaluation, made ahead of their use.
 
 mod cache;
+mod features;
 mod files;
 mod maker;
 mod order;
@@ -18,6 +19,7 @@ use self::prefetch::{EpochBatches, Waiting};
 use super::augment::Augment;
 use super::{DataError, Dataset, Image, Normalize, OnBadImage, SkippedImage};
 
+pub use features::FeatureLoader;
 pub use files::{FileBatch, FileBatches, FileBatchesConfig, ImageFile};
 pub use order::Sampler;
 pub(super) use upload::{Images, Uploader};

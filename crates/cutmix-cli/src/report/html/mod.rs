@@ -1,0 +1,80 @@
+//! `report.html`: a run in one file, which loads nothing from elsewhere and runs no script.
+
+mod curves;
+mod evaluation;
+mod mistakes;
+mod result;
+mod run;
+mod settings;
+mod svg;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::run_folder::{RunFolder, write_whole};
+use crate::terminal::warning;
+
+use run::Run;
+
+pub use mistakes::write_pictures;
+
+/// The largest number of mistakes that are shown of an evaluation.
+pub const MISTAKES: usize = 24;
+
+const STYLE: &str = include_str!("style.css");
+
+/// Writes the report of a run from the files in its folder. Its network has so many parameters. A
+/// report that cannot be made is a warning.
+pub fn write(folder: &RunFolder, parameters: usize) {
+    let written = Run::read(folder, parameters)
+        .and_then(|run| write_whole(&folder.report(), page(&run).into_string().as_bytes()));
+    if let Err(error) = written {
+        warning(format!("there is no new report.html: {error}"));
+    }
+}
+
+fn page(run: &Run) -> Markup {
+    let title = result::title(run);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="generator" content={ "cutmix " (env!("CARGO_PKG_VERSION")) };
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (title) }
+                    p.path { (run.path.display()) }
+                    (result::summary(run))
+                }
+                main {
+                    (result::evaluations(run))
+                    (curves::section(run))
+                    (curves::logged(run))
+                    @for one in &run.evaluations { (evaluation::section(one)) }
+                    (settings::section(run))
+                    (settings::repeat(run))
+                }
+                footer { "Written by cutmix " (env!("CARGO_PKG_VERSION")) "." }
+            }
+        }
+    }
+}
+
+/// A file as the address of a picture.
+fn data_uri(mime: &str, bytes: &[u8]) -> String {
+    format!("data:{mime};base64,{}", BASE64_STANDARD.encode(bytes))
+}
+
+/// A share in 0..=1 in percent, as the program prints it.
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+#[cfg(test)]
+#[path = "../../../tests/unit/report.rs"]
+mod tests;

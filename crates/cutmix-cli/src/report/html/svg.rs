@@ -1,0 +1,227 @@
+//! Charts as SVG, whose colours are those of the page.
+
+use maud::{Markup, html};
+
+/// The size of a chart, in units that are about a pixel of a telephone.
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 250.0;
+/// The corners of the plotted area.
+const LEFT: f64 = 52.0;
+const RIGHT: f64 = 390.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 206.0;
+/// Points up to which a line has a dot at each.
+const DOTTED: usize = 30;
+
+/// A chart of numbers over an axis.
+pub struct Chart<'a> {
+    /// What it shows, with its unit.
+    pub title: &'a str,
+    /// What it shows in a sentence, for those who do not see it.
+    pub description: String,
+    pub x_label: &'a str,
+    /// The part of the y axis that is shown at least.
+    pub y_range: Option<[f64; 2]>,
+    pub series: Vec<Series>,
+}
+
+/// Points of one colour, by rising x. Those that are not finite are left out.
+pub struct Series {
+    pub label: String,
+    pub shape: Shape,
+    pub points: Vec<[f64; 2]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Line,
+    Dots,
+}
+
+impl Chart<'_> {
+    /// The chart with its title and its legend.
+    pub fn figure(&self) -> Markup {
+        html! {
+            figure {
+                h3 { (self.title) }
+                @if self.series.len() > 1 {
+                    ul.legend {
+                        @for (index, series) in self.series.iter().enumerate() {
+                            li { (key(series.shape, index)) (series.label) }
+                        }
+                    }
+                }
+                (self.svg())
+            }
+        }
+    }
+
+    fn svg(&self) -> Markup {
+        let finite = |point: &&[f64; 2]| point.iter().all(|value| value.is_finite());
+        let points = || {
+            self.series
+                .iter()
+                .flat_map(|one| &one.points)
+                .filter(finite)
+        };
+        let x = Axis::new(points().map(|point| point[0]), None, [LEFT, RIGHT], 6);
+        let y = Axis::new(
+            points().map(|point| point[1]),
+            self.y_range,
+            [BOTTOM, TOP],
+            5,
+        );
+        html! {
+            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(self.description) {
+                (frame(&x, &y, self.x_label))
+                @for (index, series) in self.series.iter().enumerate() {
+                    @let places: Vec<_> = series.points.iter().filter(finite)
+                        .map(|[right, up]| (x.place(*right), y.place(*up))).collect();
+                    @if series.shape == Shape::Dots {
+                        path class={ "sample s" (index % 4) } d=(dots(&places)) {}
+                    } @else {
+                        @if places.len() > 1 {
+                            path class={ "line s" (index % 4) } d=(line(&places)) {}
+                        }
+                        @if places.len() <= DOTTED {
+                            path class={ "dots s" (index % 4) } d=(dots(&places)) {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The sign of a series in a legend.
+fn key(shape: Shape, index: usize) -> Markup {
+    let (class, path) = match shape {
+        Shape::Line => ("line", "M0 5H28"),
+        Shape::Dots => ("sample", "M5 5h0M14 3h0M23 6h0"),
+    };
+    html! {
+        svg viewBox="0 0 28 10" aria-hidden="true" { path class={ (class) " s" (index % 4) } d=(path) {} }
+    }
+}
+
+/// The grid, the axes and their numbers.
+pub fn frame(x: &Axis, y: &Axis, x_label: &str) -> Markup {
+    let [left, right] = x.ends;
+    let [bottom, top] = y.ends;
+    html! {
+        @for tick in y.ticks() {
+            @let at = y.place(tick);
+            path.grid d=(format!("M{left:.1} {at:.1}H{right:.1}")) {}
+            text x=(format!("{:.1}", left - 7.0)) y=(format!("{:.1}", at + 4.5)) text-anchor="end" { (y.label(tick)) }
+        }
+        path.axis d=(format!("M{left:.1} {bottom:.1}H{right:.1}")) {}
+        @for tick in x.ticks() {
+            @let at = x.place(tick);
+            path.axis d=(format!("M{at:.1} {bottom:.1}v4")) {}
+            text x=(format!("{at:.1}")) y=(format!("{:.1}", bottom + 18.0)) text-anchor="middle" { (x.label(tick)) }
+        }
+        text x=(format!("{:.1}", (left + right) / 2.0)) y=(format!("{:.1}", bottom + 38.0)) text-anchor="middle" { (x_label) }
+        @let _ = top;
+    }
+}
+
+/// Numbers on a line of the chart.
+pub struct Axis {
+    low: f64,
+    high: f64,
+    step: f64,
+    /// The places of both ends.
+    ends: [f64; 2],
+}
+
+impl Axis {
+    /// An axis that shows all of `values`, and `range` where there is one, with about `count` numbers.
+    pub fn new(
+        values: impl Iterator<Item = f64>,
+        range: Option<[f64; 2]>,
+        ends: [f64; 2],
+        count: usize,
+    ) -> Self {
+        let all = values.chain(range.into_iter().flatten());
+        let (low, high) = all.fold((f64::MAX, f64::MIN), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+        let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+        // A single value is in the middle.
+        let room = if high > low {
+            0.0
+        } else {
+            0.05 * low.abs().max(1e-6)
+        };
+        let (low, high) = (low - room, high + room);
+        let step = nice((high - low) / count as f64);
+        let is_vertical = ends[0] > ends[1];
+        let (low, high) = if is_vertical {
+            // Ends at numbers.
+            (
+                (low / step + 1e-9).floor() * step,
+                (high / step - 1e-9).ceil() * step,
+            )
+        } else {
+            // The last batch of an epoch starts just before its end.
+            let end = (high / step).ceil() * step;
+            (low, if end - high < 0.05 * step { end } else { high })
+        };
+        Self {
+            low,
+            high,
+            step,
+            ends,
+        }
+    }
+
+    pub fn place(&self, value: f64) -> f64 {
+        let share = (value - self.low) / (self.high - self.low);
+        self.ends[0] + share * (self.ends[1] - self.ends[0])
+    }
+
+    fn ticks(&self) -> impl Iterator<Item = f64> {
+        let first = (self.low / self.step - 1e-6).ceil() as i64;
+        let last = (self.high / self.step + 1e-6).floor() as i64;
+        let step = self.step;
+        (first..=last).map(move |index| index as f64 * step)
+    }
+
+    /// A number with as many places as the steps need.
+    fn label(&self, value: f64) -> String {
+        if value != 0.0 && self.step < 1e-4 {
+            return format!("{:.1e}", value);
+        }
+        let places = (-self.step.log10()).ceil().max(0.0) as usize;
+        format!("{value:.places$}")
+    }
+}
+
+/// The nearest of 1, 2 and 5 times a power of ten that is no smaller.
+fn nice(step: f64) -> f64 {
+    let power = 10f64.powf(step.log10().floor());
+    let factors = [1.0, 2.0, 5.0, 10.0];
+    let factor = factors
+        .into_iter()
+        .find(|factor| factor * power >= step * (1.0 - 1e-9));
+    factor.unwrap_or(10.0) * power
+}
+
+fn line(places: &[(f64, f64)]) -> String {
+    let mut path = String::new();
+    for (index, (x, y)) in places.iter().enumerate() {
+        let command = if index == 0 { 'M' } else { 'L' };
+        path += &format!("{command}{x:.1} {y:.1}");
+    }
+    path
+}
+
+/// A line of no length, with round ends, is a dot.
+fn dots(places: &[(f64, f64)]) -> String {
+    let dots = places.iter().map(|(x, y)| format!("M{x:.1} {y:.1}h0"));
+    dots.collect()
+}
+
+#[cfg(test)]
+#[path = "../../../tests/unit/svg.rs"]
+mod tests;

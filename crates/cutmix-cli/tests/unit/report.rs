@@ -1,0 +1,180 @@
+use cutmix_train::Prediction;
+use cutmix_vision::{Label, Manifest, SkippedImage, Split};
+
+use super::page;
+use super::run::{Evaluated, Metrics, Run};
+use crate::report::batches::BatchNumber;
+use crate::report::evaluation::{Evaluation, ImagePrediction, Outcome, SingleLabel};
+use crate::settings::Settings;
+
+/// An evaluation of images of which class `c` is predicted as class `c / 2`.
+fn evaluated(classes: &[String]) -> Evaluated {
+    let predictions = (0..classes.len()).map(|class| {
+        let mut logits = vec![0.0; classes.len()];
+        logits[class / 2] = 3.0;
+        Prediction::new(class, &logits).unwrap()
+    });
+    let predictions: Vec<_> = predictions.collect();
+    let images = predictions
+        .iter()
+        .enumerate()
+        .map(|(index, one)| ImagePrediction {
+            name: format!("{}/<b>{index}&\".jpg", classes[one.label()]),
+            class: classes[one.label()].clone(),
+            predicted: classes[one.predicted()].clone(),
+            probability: one.confidence(),
+            class_probability: one.label_probability(),
+            margin: one.margin(),
+            likely_class: (index == 3).then(|| classes[1].clone()),
+            index,
+        });
+    let images: Vec<_> = images.collect();
+    let result = SingleLabel::new(classes, &predictions, &images);
+    let skipped = SkippedImage {
+        name: "<i>".into(),
+        reason: "bad image <i>".into(),
+    };
+    Evaluated {
+        name: "test".into(),
+        evaluation: Evaluation {
+            data: "pets & <others>".into(),
+            set: Split::Test,
+            images: images.len(),
+            skipped: vec![skipped],
+            is_trained_on: false,
+            changes: Some("<u>".into()),
+            scores: [("loss".into(), Some(1.25)), ("accuracy".into(), None)].into(),
+            result: Outcome::SingleLabel(result),
+        },
+        mistakes: vec![b"picture".to_vec(); 3],
+    }
+}
+
+fn run(classes: Vec<String>) -> Run {
+    Run {
+        path: "runs/<a>'\"".into(),
+        settings: Settings {
+            data: Some("pets <all>".into()),
+            model: Some("resnet8".into()),
+            ..Settings::default()
+        },
+        version: Some("0.0.0".into()),
+        given: Some(
+            [("data".to_string(), "pets <all>".into())]
+                .into_iter()
+                .collect(),
+        ),
+        parameters: 12_345,
+        is_finished: true,
+        metrics: Metrics::default(),
+        batches: vec![BatchNumber {
+            batch: 0,
+            epoch: 0.0,
+            name: "<algorithm>".into(),
+            value: 0.5,
+        }],
+        first_batch: Some(b"picture".to_vec()),
+        evaluations: vec![evaluated(&classes)],
+        manifest: Manifest {
+            samples: vec![cutmix_vision::data::Sample {
+                name: "a".into(),
+                bytes: 1,
+                label: Label::Class(0),
+                split: Split::Train,
+            }],
+            classes,
+        },
+    }
+}
+
+/// The tags of a page, such as `td` and `/td`, in order.
+fn tags(html: &str) -> Vec<&str> {
+    let pieces = html.split('<').skip(1);
+    let names = pieces.map(|piece| {
+        let end = piece.find(|letter: char| letter.is_whitespace() || letter == '>');
+        &piece[..end.unwrap_or(piece.len())]
+    });
+    names.collect()
+}
+
+#[test]
+fn names_from_elsewhere_are_text_and_never_marks() {
+    let names = [
+        "<script>alert(1)</script>",
+        "\"quoted\" & 'such'",
+        "Ärmel 袖",
+        "</style>",
+    ];
+    let page = page(&run(names.map(String::from).to_vec())).into_string();
+    let known = [
+        "!DOCTYPE",
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "header",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "main",
+        "section",
+        "div",
+        "dl",
+        "dt",
+        "dd",
+        "strong",
+        "code",
+        "pre",
+        "figure",
+        "figcaption",
+        "svg",
+        "path",
+        "rect",
+        "text",
+        "ul",
+        "li",
+        "img",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "span",
+        "i",
+        "br",
+        "footer",
+    ];
+    let mut open = Vec::new();
+    for tag in tags(&page) {
+        assert!(known.contains(&tag.trim_start_matches('/')), "{tag}");
+        match tag {
+            "!DOCTYPE" | "meta" | "img" | "br" => {}
+            _ if tag.starts_with('/') => assert_eq!(open.pop(), Some(&tag[1..])),
+            _ => open.push(tag),
+        }
+    }
+    assert_eq!(open, [""; 0]);
+    for text in [
+        "&lt;script&gt;alert(1)&lt;/script&gt;",
+        "&quot;quoted&quot; &amp; 'such'",
+        "Ärmel 袖",
+        "&lt;algorithm&gt;",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_confusion_matrix_has_counts_in_a_table_or_is_a_picture() {
+    for (classes, cells, pictures) in [(2, 4, 2), (10, 100, 4), (100, 0, 5)] {
+        let names = (0..classes).map(|class| format!("class {class}")).collect();
+        let page = page(&run(names)).into_string();
+        assert_eq!(page.matches("--share:").count(), cells, "{classes}");
+        assert_eq!(page.matches("<img").count(), pictures, "{classes}");
+    }
+}
