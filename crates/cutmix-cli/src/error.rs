@@ -296,6 +296,11 @@ impl From<ModelError> for Error {
     fn from(error: ModelError) -> Self {
         match error {
             ModelError::Unknown { name, known } => Self::unknown("model", &name, known),
+            ModelError::Argument {
+                argument: argument @ ("head_rate" | "layer_decay"),
+                value,
+                expected,
+            } => Self::option(&option_of(argument), value, expected),
             error => Self::Model(error),
         }
     }

@@ -4,21 +4,22 @@ mod algorithm;
 mod augment;
 mod bytes;
 mod color;
+mod file;
+mod parts;
+mod recipe;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Command, Parser, ValueEnum, value_parser};
-use config::Config;
+use clap::{Args, Command, Parser, ValueEnum, value_parser};
 use cutmix_train::algorithms::Effects;
 use cutmix_train::{Duration, Schedule, TrainerConfig};
 use cutmix_vision::models::architectures;
 use cutmix_vision::models::{self, Architecture, Optimizer};
 use cutmix_vision::{
-    Augment, DataError, Dataset, Depth, Fit, ModelConfig, OnBadImage, Sampler, View,
+    AnyNetwork, Augment, DataError, Dataset, Depth, Fit, ModelConfig, OnBadImage, Sampler, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,8 @@ pub use algorithm::{AlgorithmSpec, check_together, in_order};
 use augment::help as augment_help;
 pub use bytes::Bytes;
 pub use color::Color;
+pub use parts::{FrozenPart, Multiple};
+pub use recipe::RecipeName;
 
 use crate::error::Error;
 use crate::metrics::MetricName;
@@ -137,6 +140,42 @@ pub struct Settings {
     /// Blur images in front of the layers of a ResNet that have a stride
     #[arg(long)]
     pub blur_pool: bool,
+    /// Settings that were published together, for those that are not given; they are written out into
+    /// the config.toml of the run [default: those of this program]
+    #[arg(long, value_name = "NAME")]
+    pub recipe: Option<RecipeName>,
+    /// Parts of the network that are not trained, separated by commas: backbone (all but the head),
+    /// or stages and blocks such as layer1 or layer2.0; with a time until then, as in backbone:2ep
+    /// [default: none]
+    ///
+    /// Batch normalisation uses and keeps its running statistics there, and dropout is off.
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
+    pub freeze: Vec<FrozenPart>,
+    /// What to train: all of the network, or its head on features of the images that are computed once,
+    /// in seconds where they are few
+    ///
+    /// The head is trained without random changes to images: --augment is none, and so is --algorithm
+    /// unless it is given.
+    #[arg(
+        long,
+        value_name = "all|head",
+        default_value = "all",
+        hide_possible_values = true
+    )]
+    pub train: Train,
+    /// Learning rate of the head, as a multiple of --learning-rate: 10x is usual where only the head
+    /// is new
+    #[arg(long, value_name = "MULTIPLE", default_value = "1x", value_parser = multiple)]
+    pub head_rate: Multiple,
+    /// Learning rate of each layer relative to that of the layer behind it, up to the head, above 0
+    /// and up to 1: 0.75 is usual for transformers with trained weights
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    pub layer_decay: f64,
     #[arg(
         long, value_name = "SPEC", default_value = "cutmix", value_parser = parse_algorithm,
         help = algorithm::ABOUT, long_help = algorithm::help()
@@ -222,6 +261,16 @@ pub enum OnNan {
     Skip,
 }
 
+/// What a run trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Train {
+    /// All of the network.
+    All,
+    /// The head, on features that are computed once.
+    Head,
+}
+
 /// What a run writes besides `metrics.csv`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -238,9 +287,10 @@ fn heading(option: &str) -> &'static str {
         "data" | "size" | "eval_size" | "fit" | "crop_share" | "augment" | "val_fraction"
         | "class_weights" | "sampler" | "on_bad_image" | "background" | "depth"
         | "decode_memory" | "cache" | "limit" => "Data",
-        "model" | "weights" | "stochastic_depth" | "blur_pool" | "algorithm" | "duration"
-        | "batch_size" | "learning_rate" | "weight_decay" | "optimizer" | "schedule" | "warmup"
-        | "accumulate" | "precision" | "on_nan" => "Training",
+        "model" | "weights" | "stochastic_depth" | "blur_pool" | "recipe" | "freeze" | "train"
+        | "head_rate" | "layer_decay" | "algorithm" | "duration" | "batch_size"
+        | "learning_rate" | "weight_decay" | "optimizer" | "schedule" | "warmup" | "accumulate"
+        | "precision" | "on_nan" => "Training",
         _ => "Run",
     }
 }
@@ -278,72 +328,7 @@ impl Default for Settings {
     }
 }
 
-/// The start of a configuration file, in front of the version.
-const WRITTEN_BY: &str = "# Written by cutmix ";
-
 impl Settings {
-    /// The settings of a configuration file, where there is one, with the options that were given on
-    /// the command line in their place. `self` are the parsed options and `matches` their sources.
-    pub fn layer(&self, matches: &ArgMatches, file: Option<&Path>) -> Result<Self, Error> {
-        match file {
-            Some(path) => read(path, self.given(matches)),
-            None => Ok(self.clone()),
-        }
-    }
-
-    /// The settings that were given on the command line.
-    pub fn given(&self, matches: &ArgMatches) -> toml::Table {
-        let mut table = self.to_table();
-        table.retain(|key, _| {
-            let id = key.replace('-', "_");
-            // Options that are hidden from a command are none of its arguments.
-            let source = matches
-                .try_contains_id(&id)
-                .ok()
-                .and_then(|_| matches.value_source(&id));
-            source == Some(ValueSource::CommandLine)
-        });
-        table
-    }
-
-    /// The settings that were given on the command line or in a configuration file.
-    pub fn all_given(
-        &self,
-        matches: &ArgMatches,
-        file: Option<&Path>,
-    ) -> Result<toml::Table, Error> {
-        let mut given = match file {
-            Some(path) => read_table(path)?,
-            None => toml::Table::new(),
-        };
-        given.extend(self.given(matches));
-        Ok(given)
-    }
-
-    /// Reads a configuration file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        read(path, toml::Table::new())
-    }
-
-    /// The text of a configuration file.
-    pub fn to_toml(&self) -> String {
-        let version = env!("CARGO_PKG_VERSION");
-        let settings = self.to_table();
-        format!("{WRITTEN_BY}{version}. `cutmix train --config FILE` repeats the run.\n{settings}")
-    }
-
-    /// The version of the program that wrote a configuration file, where one did.
-    pub fn written_by(path: &Path) -> Option<String> {
-        let text = std::fs::read_to_string(path).ok()?;
-        let version = text.strip_prefix(WRITTEN_BY)?.split(". ").next()?;
-        Some(version.into())
-    }
-
-    /// All settings but those without a value, by their names.
-    pub fn to_table(&self) -> toml::Table {
-        toml::Table::try_from(self).expect("paths were parsed from texts, and numbers fit TOML")
-    }
-
     /// Checks what does not need the data, so that a mistake shows before they are read.
     pub fn check(&self) -> Result<(), Error> {
         if self.limit == Some(0) {
@@ -390,6 +375,8 @@ impl Settings {
                 .map_err(|_| Error::option("eval-size", size, "1 to 4096 pixels"))?;
         }
         check_together(&self.algorithm)?;
+        self.layer_rates().check()?;
+        self.check_head()?;
         if self.precision != Precision::F32 && self.effects().keeps_ema {
             let expected = "f32 with the algorithm ema: in other types a moving average soon stops \
                             changing";
@@ -425,7 +412,10 @@ impl Settings {
 
     /// The effects of all algorithms together.
     pub fn effects(&self) -> Effects {
-        let algorithms = self.algorithm.iter().filter_map(AlgorithmSpec::init);
+        let algorithms = self
+            .algorithm
+            .iter()
+            .filter_map(AlgorithmSpec::init::<AnyNetwork>);
         let effects = algorithms.map(|algorithm| algorithm.effects());
         effects.fold(Effects::default(), Effects::or)
     }
@@ -553,47 +543,6 @@ fn rounded(number: f64) -> f64 {
     format!("{number:.2e}").parse().unwrap_or(number)
 }
 
-/// Reads a configuration file and puts other settings in the place of its own.
-fn read(path: &Path, given: toml::Table) -> Result<Settings, Error> {
-    let wrong = |reason: String| Error::Config {
-        path: path.into(),
-        reason,
-    };
-    let file = read_table(path)?;
-    let layered = || -> Result<toml::Table, config::ConfigError> {
-        let (file, given) = (Config::try_from(&file)?, Config::try_from(&given)?);
-        Config::builder()
-            .add_source(file)
-            .add_source(given)
-            .build()?
-            .try_deserialize()
-    };
-    let layered = layered().map_err(|error| wrong(error.to_string()))?;
-    layered.try_into().map_err(|error: toml::de::Error| {
-        wrong(
-            error
-                .to_string()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" "),
-        )
-    })
-}
-
-/// Reads the table of a configuration file.
-fn read_table(path: &Path) -> Result<toml::Table, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
-    toml::from_str(&text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        Error::Config {
-            path: path.into(),
-            reason: format!("line {line}: {}", error.message()),
-        }
-    })
-}
-
 /// The networks, as the help lists them.
 fn network_parser() -> impl TypedValueParser<Value = String> {
     let networks = architectures().map(|one| PossibleValue::new(one.name).help(one.about));
@@ -620,6 +569,14 @@ fn accepted(error: DataError) -> String {
 /// Parses a list of augmentations.
 pub fn parse_augment(text: &str) -> Result<Augment, String> {
     text.parse().map_err(|error: DataError| error.to_string())
+}
+
+fn part(text: &str) -> Result<FrozenPart, String> {
+    text.parse()
+}
+
+fn multiple(text: &str) -> Result<Multiple, String> {
+    text.parse()
 }
 
 fn parse_depth(text: &str) -> Result<Depth, String> {

@@ -8,13 +8,16 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use clap::ArgMatches;
 use cutmix::loss::{BinaryCrossEntropy, CrossEntropy};
+use cutmix_train::algorithms::{Freeze, When};
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
 use cutmix_train::{
-    Checkpoint, Checkpoints, Evaluator, Event, Fit, Loader, Outputs, Score, State, Stop, Trainer,
+    Checkpoint, Checkpoints, Evaluator, Event, Fit, Loader, Network, Outputs, Score, State, Stop,
+    Trainer,
 };
+use cutmix_vision::models::HeadOnly;
 use cutmix_vision::{
-    AnyNetwork, Change, Changes, DataError, Dataset, ImageLoader, LoaderConfig, Manifest,
-    Normalize, OnBadImage, SkippedImage, Split, Splits,
+    AnyNetwork, Change, Changes, Classifier, DataError, Dataset, FeatureLoader, ImageLoader,
+    LoaderConfig, Manifest, Normalize, OnBadImage, SkippedImage, Split, Splits,
 };
 use indicatif::ProgressBar;
 
@@ -31,7 +34,7 @@ use crate::progress::{self, Progress, counted, patiently};
 use crate::report::batches::BatchNumbers;
 use crate::report::{curves, html, summary};
 use crate::run_folder::{ModelCard, RunFolder, write_whole};
-use crate::settings::{Log, Resolved, Settings, in_order};
+use crate::settings::{Log, Resolved, Settings, Train, in_order};
 use crate::signals::{STOPPED, stop_on_signals};
 use crate::terminal::{line, quoted, warning};
 
@@ -136,8 +139,9 @@ fn resume(
     };
     let splits = own_splits(&mut settings, &folder.read_manifest()?, instead)?;
     let pretrained = match checkpoint {
-        Some(_) => None,
-        None => settings.pretrained()?,
+        // The features are computed anew, by the weights of the start.
+        Some(_) if settings.train == Train::All => None,
+        _ => settings.pretrained()?,
     };
     let mut prepared = Prepared::new(settings, splits, device, pretrained.as_ref())?;
     if KEPT.iter().any(|setting| given.contains_key(*setting)) {
@@ -234,10 +238,26 @@ struct Prepared {
     train: ImageLoader,
     val: Option<ImageLoader>,
     model: AnyNetwork,
+    freezing: Vec<When<Freeze>>,
     /// The weights that the run starts from, in lines.
     loaded: Option<Vec<String>>,
     /// Settings, and those of them that were given, which are written once the run has started.
     to_store: Option<(Settings, Option<toml::Table>)>,
+}
+
+/// What a trainer trains and validates on.
+struct Loaders {
+    train: Arc<dyn Loader>,
+    val: Option<Arc<dyn Loader>>,
+}
+
+impl Loaders {
+    fn new<L: Loader + 'static>(train: L, val: Option<L>) -> Self {
+        Self {
+            train: Arc::new(train),
+            val: val.map(|val| Arc::new(val) as Arc<dyn Loader>),
+        }
+    }
 }
 
 impl Prepared {
@@ -302,6 +322,7 @@ impl Prepared {
             val: eval(&splits.val)?,
             loaded: (pretrained.zip(loaded))
                 .map(|(pretrained, loaded)| pretrained.describe(&loaded, card.classes.len())),
+            freezing: settings.freezing(&resolved, &model)?,
             model,
             settings,
             resolved,
@@ -333,7 +354,7 @@ impl Prepared {
         let (splits, device) = (self.splits.clone(), self.device.device.clone());
         let loaders = [Some(self.train.clone()), self.val.clone()];
         let warnings = Arc::default();
-        let fit = self.trainer(&folder, from, view, &warnings).fit();
+        let fit = self.fit(&folder, from, view, &warnings);
         print_warnings(&warnings);
         let fit = fit.map_err(|error| in_folder(error, &folder))?;
         finish(&fit, &folder, &settings, &card)?;
@@ -376,13 +397,49 @@ impl Prepared {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn trainer(
+    /// Trains the whole network on images, or its head on their features.
+    fn fit(
         self,
         folder: &RunFolder,
         from: Option<Checkpoint>,
         view: View,
         warnings: &Warnings,
-    ) -> Trainer<AnyNetwork> {
+    ) -> Result<Fit<AnyNetwork>, cutmix_train::Error> {
+        if self.settings.train == Train::Head {
+            let train = self.train_features()?;
+            let val = self.val.as_ref().map(|val| self.features("val", val));
+            let loaders = Loaders::new(train, val.transpose()?);
+            let trainer = self.trainer(HeadOnly, loaders, folder, from, view, warnings);
+            let fit = trainer.fit()?;
+            return Ok(Fit {
+                model: fit.model.0,
+                history: fit.history,
+                is_complete: fit.is_complete,
+            });
+        }
+        let order = in_order(&self.settings.algorithm, Event::BeforeForward, "\nthen ");
+        let first_batch = FirstBatch {
+            path: folder.first_batch(),
+            title: format!("First training batch, after {order}"),
+            classes: self.card.classes.clone(),
+            normalize: self.card.normalize.clone(),
+            warnings: warnings.clone(),
+        };
+        let loaders = Loaders::new(self.train.clone(), self.val.clone());
+        let trainer = self.trainer(|network| network, loaders, folder, from, view, warnings);
+        trainer.callback(first_batch).fit()
+    }
+
+    /// A trainer of what `part` makes of the network.
+    fn trainer<M: Network>(
+        self,
+        part: impl FnOnce(AnyNetwork) -> M,
+        loaders: Loaders,
+        folder: &RunFolder,
+        from: Option<Checkpoint>,
+        view: View,
+        warnings: &Warnings,
+    ) -> Trainer<M> {
         let settings = self.settings;
         let stop = Stop::new();
         stop_on_signals(stop.clone(), view.on_signal());
@@ -390,9 +447,10 @@ impl Prepared {
             .with_save_interval(settings.save_interval)
             .with_keep(settings.keep);
         let resolved = &self.resolved;
+        let optimizer = settings.optimizer(resolved, &self.model);
         let mut trainer = (settings.trainer(resolved.learning_rate))
-            .init(self.model, Arc::new(self.train))
-            .optimizer(resolved.optimizer.init(resolved.weight_decay))
+            .init(part(self.model), loaders.train)
+            .optimizer(optimizer)
             .evaluator(evaluator(&settings, &self.card, &self.device.device))
             .device(self.device.device)
             .checkpoints(checkpoints)
@@ -411,9 +469,10 @@ impl Prepared {
             #[cfg(feature = "dashboard")]
             View::Dashboard => trainer.logger(Dashboard::new(stop)),
         };
-        if let Some(val) = self.val {
-            trainer = trainer.eval("val", Arc::new(val));
+        if let Some(val) = loaders.val {
+            trainer = trainer.eval("val", val);
         }
+        trainer = (self.freezing.into_iter()).fold(trainer, Trainer::algorithm);
         for algorithm in settings.algorithm.iter().filter_map(|spec| spec.init()) {
             trainer = trainer.algorithm(algorithm);
         }
@@ -425,13 +484,41 @@ impl Prepared {
             let files = given.into_iter().chain([folder.config_file(&settings)]);
             trainer = trainer.callback(store(files.collect()));
         }
-        let order = in_order(&settings.algorithm, Event::BeforeForward, "\nthen ");
-        trainer.callback(FirstBatch {
-            path: folder.first_batch(),
-            title: format!("First training batch, after {order}"),
-            classes: self.card.classes,
-            normalize: self.card.normalize,
-            warnings: warnings.clone(),
+        trainer
+    }
+
+    /// The features of the training images, in the order of training.
+    fn train_features(&self) -> Result<FeatureLoader, cutmix_train::Error> {
+        let settings = &self.settings;
+        let set = self.splits.train.clone();
+        let config = LoaderConfig::new(eval_batch_size(&set), self.card.normalize.clone())
+            .with_on_bad_image(settings.on_bad_image);
+        let wrong = |source: DataError| cutmix_train::Error::Data {
+            set: "train".into(),
+            source: source.into(),
+        };
+        let images = ImageLoader::eval(set, config).map_err(wrong)?;
+        let features = self.features("train", &images)?;
+        let size = settings.batch_size / settings.accumulate;
+        (features.shuffled(size, settings.sampler, settings.seed)).map_err(wrong)
+    }
+
+    /// The features of a set of images, which a bar counts on a terminal.
+    fn features(
+        &self,
+        set: &str,
+        images: &ImageLoader,
+    ) -> Result<FeatureLoader, cutmix_train::Error> {
+        let device = self.device.device.clone().without_autodiff();
+        let backbone = self.model.valid().to_device(&device);
+        let things = format!("images, computing the features of {set}");
+        let compute = |images| backbone.pool(backbone.features(images));
+        let features = counted(&things, images.num_samples(), |progress| {
+            images.features(&device, compute, progress)
+        });
+        features.map_err(|source| cutmix_train::Error::Data {
+            set: set.into(),
+            source,
         })
     }
 }
@@ -449,10 +536,10 @@ fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<Evaluated>, Err
 }
 
 /// Writes files with settings once the trainer has accepted them.
-fn store(
+fn store<M>(
     files: Vec<(PathBuf, String)>,
-) -> impl FnMut(Event, &State<AnyNetwork>) -> Result<(), cutmix_train::Error> + Send {
-    move |event, _| {
+) -> impl FnMut(Event, &State<M>) -> Result<(), cutmix_train::Error> + Send {
+    move |event, _: &State<M>| {
         if event == Event::FitStart {
             let mut files = files.iter();
             let written = files.try_for_each(|(path, text)| write_whole(path, text.as_bytes()));

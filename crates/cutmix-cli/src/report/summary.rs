@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use cutmix_train::{Checkpoint, Event, History, Report, Score};
+use cutmix_vision::models::LayerRates;
 use cutmix_vision::{Augment, Dataset, Fit, SkippedImage, Splits};
 
 use crate::error::with_option;
-use crate::settings::{Resolved, Settings, in_order};
+use crate::settings::{Resolved, Settings, Train, in_order};
 use crate::terminal::{clock, count, grouped, line, quoted, warning};
 
 const MIXED: &str = "mixed accuracy: the weight of the predicted class in each mixed label, lower than \
@@ -52,6 +53,7 @@ pub fn print_header(header: &Header) {
         };
         line(format!("{label}{algorithm}"));
     }
+    print_parts(settings);
     line(format!(
         "training   {}, batches of {}, {} with a peak learning rate of {}",
         settings.duration, settings.batch_size, resolved.optimizer, resolved.learning_rate
@@ -65,6 +67,27 @@ pub fn print_header(header: &Header) {
         line(MIXED);
     }
     line("");
+}
+
+/// Prints which parts of the network are trained in their own way.
+fn print_parts(settings: &Settings) {
+    if settings.train == Train::Head {
+        line("trained    the head, on features that are computed once");
+    }
+    if !settings.freeze.is_empty() {
+        let parts: Vec<_> = settings
+            .freeze
+            .iter()
+            .map(|part| part.to_string())
+            .collect();
+        line(format!("frozen     {}", parts.join(", ")));
+    }
+    if settings.layer_rates() != LayerRates::new() {
+        line(format!(
+            "rates      {} for the head, {} from each layer to the one in front of it",
+            settings.head_rate, settings.layer_decay
+        ));
+    }
 }
 
 fn print_data(settings: &Settings, splits: &Splits) {

@@ -3,10 +3,10 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
-use cutmix_train::Event;
 use cutmix_train::algorithms::{
     ALGORITHMS, Algorithm, AlgorithmConfig, CutMix, NAMES, OneOf, WhenConfig, check,
 };
+use cutmix_train::{Event, Network};
 use cutmix_vision::AnyNetwork;
 use cutmix_vision::models::Architecture;
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,6 @@ use serde_json::{Map, Value};
 
 use super::check_side;
 use crate::error::Error;
-
-/// An algorithm of this program's networks.
-pub type Boxed = Box<dyn Algorithm<AnyNetwork>>;
 
 /// An algorithm with its settings, and the batches on which it acts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,8 +58,8 @@ impl AlgorithmSpec {
     }
 
     /// The algorithm; `None` for `none`.
-    pub fn init(&self) -> Option<Boxed> {
-        let algorithm: Boxed = match &self.kind {
+    pub fn init<M: Network>(&self) -> Option<Box<dyn Algorithm<M>>> {
+        let algorithm: Box<dyn Algorithm<M>> = match &self.kind {
             Kind::None => return None,
             Kind::One(config) => config.clone().init(),
             Kind::OneOf(choices) => {
@@ -133,7 +130,8 @@ impl AlgorithmSpec {
 
 /// Checks algorithms together, as the trainer does, before the data are read.
 pub fn check_together(specs: &[AlgorithmSpec]) -> Result<(), Error> {
-    let algorithms: Vec<_> = specs.iter().filter_map(AlgorithmSpec::init).collect();
+    let algorithms = specs.iter().filter_map(AlgorithmSpec::init::<AnyNetwork>);
+    let algorithms: Vec<_> = algorithms.collect();
     Ok(check(&algorithms)?)
 }
 
@@ -307,7 +305,7 @@ fn checked(text: &str, kind: Kind, when: Map<String, Value>) -> Result<Algorithm
     let refused = |error| wrong(text, explained(error));
     let when = WhenConfig::from_settings(when).map_err(refused)?;
     let spec = AlgorithmSpec { kind, when };
-    if let Some(algorithm) = spec.init() {
+    if let Some(algorithm) = spec.init::<AnyNetwork>() {
         algorithm.check().map_err(refused)?;
     }
     Ok(spec)

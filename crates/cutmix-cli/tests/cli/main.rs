@@ -15,6 +15,7 @@ mod extend;
 mod guide;
 mod help;
 mod kill;
+mod parts;
 mod photos;
 mod pictures;
 mod predict;
