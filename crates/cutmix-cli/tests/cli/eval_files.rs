@@ -271,7 +271,7 @@ fn a_run_that_cannot_be_written_to_keeps_the_result_on_the_terminal() {
     let last = shown.lines().last().unwrap();
     assert_eq!(
         last,
-        "run/eval/test/  evaluation.json  predictions.csv  confusion.csv  calibration.png"
+        "run/eval/test/  evaluation.json  predictions.csv  confusion.csv  calibration.png  mistakes/"
     );
 }
 
