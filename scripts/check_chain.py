@@ -72,12 +72,12 @@ def run(cutmix, *arguments, code=0):
     return result.stdout if code == 0 else result.stderr
 
 
-def check_predictions(cutmix, folder, runs, top1):
+def check_predictions(cutmix, folder, runs, accuracy):
     """The table of predictions is right as often as the evaluation says."""
     rows = list(csv.DictReader(run(cutmix, "predict", runs, folder / "test", "--format", "csv").splitlines()))
     assert len(rows) == 10 * TEST, len(rows)
     right = [Path(row["path"]).parent.name == row["class"] for row in rows]
-    assert abs(np.mean(right) - top1) < 1e-6, (np.mean(right), top1)
+    assert abs(np.mean(right) - accuracy) < 1e-6, (np.mean(right), accuracy)
     return {row["path"]: float(row["probability"]) for row in rows}
 
 
@@ -111,9 +111,9 @@ def main():
     assert "a new head for 10 classes in place of that for 1000" in text, text
 
     evaluation = json.loads(run(cutmix, "eval", runs, "--format", "json"))
-    top1 = evaluation["top1"]
-    print(f"accuracy {100 * top1:.1f} %")
-    assert top1 > LEAST_ACCURACY, top1
+    accuracy = evaluation["accuracy"]
+    print(f"accuracy {100 * accuracy:.1f} %")
+    assert accuracy > LEAST_ACCURACY, accuracy
     confusion = list(csv.reader(open(runs / "eval/test/confusion.csv")))
     assert len(confusion) == 11
     assert b"<html" in (runs / "report.html").read_bytes()
@@ -122,9 +122,9 @@ def main():
     run(cutmix, "explain", runs, *images, "--output", work / "maps")
     maps = list((work / "maps").glob("*.png"))
     assert len(maps) == len(images), maps
-    assert all(len(set(Image.open(path).convert("RGB").getdata())) > 100 for path in maps)
+    assert all(np.unique(np.asarray(Image.open(path).convert("L"))).size > 50 for path in maps)
 
-    predictions = check_predictions(cutmix, digits, runs, top1)
+    predictions = check_predictions(cutmix, digits, runs, accuracy)
     run(cutmix, "export", runs, "--format", "onnx")
     check_onnx(runs / "model.onnx", predictions, images)
 

@@ -441,7 +441,7 @@ fn names_that_a_library_does_not_have_have_no_name_here() {
     ] {
         assert_eq!(mobilenet(name), None, "{name}");
     }
-    let lite = |name| ours("efficientnet-lite0", "efficientnet-pytorch", name);
+    let lite = |name| ours("tf-efficientnet-lite0", "efficientnet-pytorch", name);
     let found = lite("_blocks.15._bn2.running_var");
     assert_eq!(found.as_deref(), Some("blocks.6.0.bn3.running_var"));
     assert_eq!(lite("_blocks.16._bn2.running_var"), None);
