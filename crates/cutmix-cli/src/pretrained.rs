@@ -52,7 +52,10 @@ impl Pretrained {
             Some(asked) => asked,
             None => source.architecture()?,
         };
-        let normalize = source.normalize.unwrap_or_else(Normalize::imagenet);
+        let normalize = source.normalize.unwrap_or_else(|| {
+            let [mean, std] = architecture.colours.map(Vec::from);
+            Normalize { mean, std }
+        });
         Ok(Self {
             name: name.into(),
             weights: source.weights,

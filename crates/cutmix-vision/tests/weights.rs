@@ -216,28 +216,22 @@ fn weights_of_another_network_are_an_error_that_names_it() {
     }
     let smaller = file_of(&network("resnet8", 5, 3, 1), folder.path());
     let error = load(&smaller, "resnet20", &mut network("resnet20", 5, 3, 2)).unwrap_err();
-    match error {
-        WeightsError::Network {
-            misfit:
-                Misfit::Needed {
-                    name,
-                    found,
-                    count,
-                    total,
-                    ..
-                },
-            nearest,
-            ..
-        } => {
-            assert_eq!(
-                (name.as_str(), found, nearest),
-                ("layer1.1.conv1.weight", None, Some("resnet8"))
-            );
-            // 12 convolutions with their normalisations, of 20 layers without the head.
-            assert_eq!((count, total), (12 * 5, 19 * 5));
-        }
-        other => panic!("{other}"),
-    }
+    let WeightsError::Network {
+        misfit, nearest, ..
+    } = error
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(nearest, Some("resnet8"));
+    // 12 convolutions with their normalisations, of 20 layers without the head.
+    let expected = Misfit::Needed {
+        name: "layer1.1.conv1.weight".into(),
+        expected: vec![16, 16, 3, 3],
+        found: None,
+        count: 12 * 5,
+        total: 19 * 5,
+    };
+    assert_eq!(*misfit, expected);
 }
 
 #[test]

@@ -90,6 +90,7 @@ fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, 
     settings.make_paths_absolute();
     let device = device::choose(&settings.device)?;
     RunFolder::check(args.output.as_deref())?;
+    settings.precision.set(&device)?;
     let pretrained = settings.pretrained()?;
     let splits = settings.open_data(pretrained.as_ref().map(|pretrained| pretrained.size))?;
     settings.device = device.name.clone();
@@ -141,6 +142,7 @@ fn resume(
         "start a new run"
     };
     let splits = own_splits(&mut settings, &folder.read_manifest()?, instead)?;
+    settings.precision.set(&device)?;
     let pretrained = match checkpoint {
         // The features are computed anew, by the weights of the start.
         Some(_) if settings.train == Train::All => None,
@@ -313,7 +315,6 @@ impl Prepared {
             });
             loader.transpose()
         };
-        settings.precision.set(&device)?;
         let drawn_on = device.for_new_weights(settings.precision);
         drawn_on.seed(settings.seed);
         let network = card

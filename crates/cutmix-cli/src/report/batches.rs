@@ -48,7 +48,8 @@ impl BatchNumbers {
         let step = batches.div_ceil(MOST).next_power_of_two();
         if step != self.step {
             self.step = step;
-            self.numbers.retain(|number| number.batch.is_multiple_of(step));
+            self.numbers
+                .retain(|number| number.batch.is_multiple_of(step));
         }
     }
 

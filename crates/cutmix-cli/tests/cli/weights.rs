@@ -67,7 +67,7 @@ impl Published {
 
 /// A run for a batch or two from these weights.
 fn start<'a>(weights: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let start = "train --limit 64 --duration 2ba --batch-size 16 --device cpu --weights";
+    let start = "train --limit 64 --duration 2ba --batch-size 4 --device cpu --weights";
     let start = start.split(' ').chain([weights]);
     start.chain(more.iter().copied()).collect()
 }
@@ -134,13 +134,7 @@ fn a_head_for_other_classes_is_replaced() {
     let path = folder.path();
     pets(path);
     let run = trained().join("run");
-    let text = output(
-        path,
-        &start(
-            run.to_str().unwrap(),
-            &["--data", "pets", "--batch-size", "4"],
-        ),
-    );
+    let text = output(path, &start(run.to_str().unwrap(), &["--data", "pets"]));
     assert!(
         text.contains("a new head for 2 classes in place of that for 10"),
         "{text}"
@@ -208,7 +202,7 @@ fn weights_of_the_hub_are_downloaded_once_with_their_colours_and_size() {
     fs::rename(pets(path), path.join("photos")).unwrap();
     let hub = Published::new(path);
     let run = |name: &str| {
-        let more = ["--data", "photos", "--batch-size", "4", "--output", name];
+        let more = ["--data", "photos", "--output", name];
         let output = hub.cutmix(path, &start(Published::ID, &more));
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{error}");

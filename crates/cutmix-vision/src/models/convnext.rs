@@ -10,7 +10,7 @@ use flex_nn::{Conv2d, global_mean};
 use super::classifier::network;
 use super::layers::{DropPath, draw};
 use super::mlp::{Mlp, NORMAL, dense, layer_norm, patches};
-use super::registry::Names;
+use super::registry::{IMAGENET, Names};
 use super::{
     AnyNetwork, Architecture, Classifier, Features, ImageSizes, ModelConfig, ModelError, Optimizer,
     Recipe, Scaling,
@@ -32,6 +32,7 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
         },
     ],
     // The first layers divide height and width by 4, and three more by 2, without padding.
+    colours: IMAGENET,
     sizes: ImageSizes::at_least(32),
     optimizer: Optimizer::AdamW,
     // Not published. That of the Vision Transformer, for weights that are fine-tuned.
@@ -52,7 +53,6 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
 }];
 
 fn build(config: &ModelConfig, device: &Device) -> Result<AnyNetwork, ModelError> {
-    config.refuse_blur_pool()?;
     let convnext = ConvNeXtConfig::tiny(config.num_classes)
         .with_channels(config.channels)
         .with_stochastic_depth(config.stochastic_depth);

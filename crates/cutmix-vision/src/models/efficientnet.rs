@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use self::block::{Block, BlockConfig, Layers};
 use super::classifier::network;
 use super::layers::{DropPath, draw, linear};
-use super::registry::{Build, Names};
+use super::registry::{Build, IMAGENET, Names};
 use super::{
     AnyNetwork, Architecture, Classifier, Features, ImageSizes, ModelConfig, ModelError, Optimizer,
     Recipe, Scaling,
@@ -39,12 +39,16 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
         names::OF_EFFICIENTNET_B0,
         |config, device| build(EfficientNetConfig::efficientnet_b0, config, device),
     ),
-    architecture(
-        "tf-efficientnet-lite0",
-        "efficientnet-lite0 as TensorFlow computes it, for weights that were trained there",
-        names::OF_TF_EFFICIENTNET,
-        |config, device| build(tf_efficientnet_lite0, config, device),
-    ),
+    Architecture {
+        // As in timm's configuration of these weights.
+        colours: [[0.5; 3]; 2],
+        ..architecture(
+            "tf-efficientnet-lite0",
+            "efficientnet-lite0 as TensorFlow computes it, for weights that were trained there",
+            names::OF_TF_EFFICIENTNET,
+            |config, device| build(tf_efficientnet_lite0, config, device),
+        )
+    },
     architecture(
         "tf-efficientnet-b0",
         "efficientnet-b0 as TensorFlow computes it, for weights that were trained there",
@@ -66,7 +70,6 @@ fn build(
     config: &ModelConfig,
     device: &Device,
 ) -> Result<AnyNetwork, ModelError> {
-    config.check_no_blur_pool()?;
     let network = network(config.num_classes)
         .with_channels(config.channels)
         .with_stochastic_depth(config.stochastic_depth);
@@ -84,6 +87,7 @@ const fn architecture(
         about,
         head: "classifier",
         aliases,
+        colours: IMAGENET,
         sizes: ImageSizes::ANY,
         optimizer: Optimizer::Sgd,
         // torchvision's reference for MobileNetV2. The papers use RMSProp, whose rates do not carry

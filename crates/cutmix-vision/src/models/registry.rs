@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::classifier::network;
 use super::layers::draw;
 use super::{Classifier, Features, ImageSizes, ModelError, Optimizer, Recipe};
+use crate::data::{IMAGENET_MEAN, IMAGENET_STD};
 
 /// A network with a name, and how it is trained.
 #[derive(Debug)]
@@ -25,6 +26,9 @@ pub struct Architecture {
     pub aliases: &'static [Names],
     /// Heights and widths of images that the network takes.
     pub sizes: ImageSizes,
+    /// Mean and standard deviation of red, green and blue of the images that its published weights were
+    /// trained on, of pixels scaled to 0..=1, where nothing beside the weights says otherwise.
+    pub colours: [[f32; 3]; 2],
     /// Optimizer that is used unless another is asked for.
     pub optimizer: Optimizer,
     /// Recipe for SGD.
@@ -44,6 +48,9 @@ pub struct Names {
     /// such parameter.
     pub ours: fn(&str) -> Option<String>,
 }
+
+/// The colours of ImageNet, in which most published weights were trained.
+pub(super) const IMAGENET: [[f32; 3]; 2] = [IMAGENET_MEAN, IMAGENET_STD];
 
 pub(super) type Build = fn(&ModelConfig, &Device) -> Result<AnyNetwork, ModelError>;
 
@@ -157,36 +164,22 @@ impl ModelConfig {
         self.build(device).map(draw)
     }
 
-    /// An error where the network shall have [`blur_pool`](Self::blur_pool): for networks that do not.
-    pub(super) fn refuse_blur_pool(&self) -> Result<(), ModelError> {
-        if !self.blur_pool {
-            return Ok(());
-        }
-        let blurred = super::resnet::ARCHITECTURES.iter();
-        let names: Vec<_> = blurred.map(|architecture| architecture.name).collect();
-        let expected = format!(
-            "false for {}: the networks that can blur are {}",
-            self.name,
-            names.join(", ")
-        );
-        Err(ModelError::argument("blur_pool", true, expected))
-    }
-
-    /// Checks what [`init`](Self::init) checks, without drawing weights.
+    /// Checks the name and the options, without making the network.
     ///
     /// # Errors
     /// Those of [`init`](Self::init).
     pub fn check(&self) -> Result<(), ModelError> {
-        self.build(&Device::default()).map(|_| ())
-    }
-
-    /// Checks that [`blur_pool`](Self::blur_pool) is off, for networks that do not have it.
-    pub(super) fn check_no_blur_pool(&self) -> Result<(), ModelError> {
-        if !self.blur_pool {
+        find(&self.name)?;
+        ModelError::check_sizes(&[
+            ("num_classes", self.num_classes),
+            ("channels", self.channels),
+        ])?;
+        ModelError::check_stochastic_depth(self.stochastic_depth)?;
+        let blurred = super::resnet::ARCHITECTURES;
+        if !self.blur_pool || blurred.iter().any(|one| one.name == self.name) {
             return Ok(());
         }
-        let blurred = super::resnet::ARCHITECTURES.iter();
-        let names: Vec<_> = blurred.map(|architecture| architecture.name).collect();
+        let names: Vec<_> = blurred.iter().map(|one| one.name).collect();
         let expected = format!(
             "false for {}: the networks that can blur are {}",
             self.name,
@@ -198,6 +191,7 @@ impl ModelConfig {
     /// Makes the network, whose weights are drawn when they are first used: to look at its parameters,
     /// or to load them.
     pub(crate) fn build(&self, device: &Device) -> Result<AnyNetwork, ModelError> {
+        self.check()?;
         (find(&self.name)?.build)(self, device)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classifier::network;
 use super::layers::{DropPath, blur, conv, draw, linear, norm};
-use super::registry::Build;
+use super::registry::{Build, IMAGENET};
 use super::{
     AnyNetwork, Architecture, Classifier, Features, ImageSizes, ModelConfig, ModelError, Optimizer,
     Recipe, Scaling,
@@ -85,6 +85,7 @@ const fn small(name: &'static str, about: &'static str, build: Build) -> Archite
         about,
         head: HEAD,
         aliases: &[],
+        colours: IMAGENET,
         sizes: ImageSizes::ANY,
         optimizer: Optimizer::Sgd,
         // Chosen for runs of a few epochs, by validation of ResNet-8: see the note on the learning
@@ -113,6 +114,7 @@ const fn large(name: &'static str, about: &'static str, build: Build) -> Archite
         about,
         head: HEAD,
         aliases: &[],
+        colours: IMAGENET,
         sizes: ImageSizes::ANY,
         optimizer: Optimizer::Sgd,
         // He et al., section 3.4, and torchvision's reference.

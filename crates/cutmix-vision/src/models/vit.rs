@@ -10,7 +10,7 @@ use flex_nn::Conv2d;
 use super::classifier::network;
 use super::layers::{DropPath, draw};
 use super::mlp::{Mlp, NORMAL, dense, layer_norm, patches};
-use super::registry::{Build, Names};
+use super::registry::{Build, IMAGENET, Names};
 use super::{
     AnyNetwork, Architecture, Classifier, Features, ImageSizes, ModelConfig, ModelError, Optimizer,
     Recipe, Scaling,
@@ -40,7 +40,6 @@ fn build(
     config: &ModelConfig,
     device: &Device,
 ) -> Result<AnyNetwork, ModelError> {
-    config.refuse_blur_pool()?;
     let vit = vit(config.num_classes)
         .with_channels(config.channels)
         .with_stochastic_depth(config.stochastic_depth);
@@ -56,6 +55,7 @@ const fn architecture(name: &'static str, about: &'static str, build: Build) -> 
             library: "torchvision",
             ours: of_torchvision,
         }],
+        colours: IMAGENET,
         sizes: ImageSizes::multiples_of(PATCH),
         optimizer: Optimizer::AdamW,
         // Dosovitskiy et al., table 4, for weights that are fine-tuned.

@@ -8,7 +8,7 @@ use flex_nn::{BatchNorm, Conv2d, global_mean};
 
 use super::classifier::network;
 use super::layers::{DropPath, conv, draw, linear, norm};
-use super::registry::Build;
+use super::registry::{Build, IMAGENET};
 use super::{
     AnyNetwork, Architecture, Classifier, Features, ImageSizes, ModelConfig, ModelError, Optimizer,
     Recipe, Scaling,
@@ -33,7 +33,6 @@ fn build(
     config: &ModelConfig,
     device: &Device,
 ) -> Result<AnyNetwork, ModelError> {
-    config.check_no_blur_pool()?;
     let network = network(config.num_classes)
         .with_channels(config.channels)
         .with_stochastic_depth(config.stochastic_depth);
@@ -46,6 +45,7 @@ const fn architecture(name: &'static str, about: &'static str, build: Build) -> 
         about,
         head: "fc",
         aliases: &[],
+        colours: IMAGENET,
         sizes: ImageSizes::ANY,
         optimizer: Optimizer::Sgd,
         // Section 3 of the paper.

@@ -39,7 +39,7 @@ pub enum WeightsError {
         /// Name of the network that was to be loaded.
         network: &'static str,
         /// What does not fit.
-        misfit: Misfit,
+        misfit: Box<Misfit>,
         /// Name of the network that the weights fit.
         nearest: Option<&'static str>,
     },

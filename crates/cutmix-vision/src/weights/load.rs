@@ -79,7 +79,7 @@ impl Weights {
                 return Err(WeightsError::Network {
                     path: self.path.clone(),
                     network: architecture.name,
-                    misfit,
+                    misfit: Box::new(misfit),
                     nearest: self.architecture().map(|nearest| nearest.name),
                 });
             }
@@ -245,7 +245,7 @@ impl<'a> Named<'a> {
         let fits = |parameter: &&Parameter| {
             found(parameter).is_some_and(|tensor| tensor.shape[..] == parameter.shape[..])
         };
-        if of_head.iter().all(|parameter| fits(parameter)) {
+        if of_head.iter().all(fits) {
             return Head::Taken;
         }
         let weight = self.tensors.get(&format!("{}.weight", architecture.head));
