@@ -532,10 +532,7 @@ fn check_side(architecture: &Architecture, side: usize) -> Result<(), String> {
         return Ok(());
     }
     let near: Vec<_> = sizes.near(side).iter().map(usize::to_string).collect();
-    Err(format!(
-        "{sizes} for {name}, for example {}",
-        near.join(" or ")
-    ))
+    Err(format!("{sizes} for {name}, such as {}", near.join(" or ")))
 }
 
 /// A number with three digits, which can be read and typed.
