@@ -121,7 +121,7 @@ def main():
         for seed in range(arguments.seeds):
             output = arguments.work / f"run-{name.replace(' ', '-')}-{seed}"
             scores = accuracy(arguments.cutmix, folder, output, seed, *common, *options)
-            found.append(scores["top1"])
+            found.append(100 * scores["accuracy"])
         shown = ", ".join(f"{value:.1f}" for value in found)
         print(f"{name}: {statistics.mean(found):.1f} % ({shown})", flush=True)
 

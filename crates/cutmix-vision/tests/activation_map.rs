@@ -141,3 +141,33 @@ fn classes_that_do_not_fit_are_errors() {
         assert_eq!(error.to_string(), message);
     }
 }
+
+#[test]
+fn networks_of_every_family_have_maps() {
+    let device = Device::default();
+    for (name, averages) in [
+        ("resnet18", true),
+        ("wrn16-4", true),
+        ("mobilenetv2", true),
+        ("efficientnet-b0", true),
+        ("convnext-tiny", false),
+        ("vit-tiny", false),
+    ] {
+        device.seed(5);
+        let model = ModelConfig::new(name, 4).init(&device).unwrap().valid();
+        let images = Tensor::random([1, 3, 64, 64], Distribution::Default, &device);
+        let features = model.features(images.clone());
+        let map = values(class_activation_map(&model, features, &[2]).unwrap());
+        let is_number = map.iter().all(|value| value.is_finite());
+        assert!(is_number && map.iter().any(|value| *value != 0.0), "{name}");
+        if averages {
+            let bias = values(model.head().bias.as_ref().unwrap().val())[2];
+            let logit = values(model.forward(images))[2];
+            let mean = map.iter().sum::<f32>() / map.len() as f32;
+            assert!(
+                (mean + bias - logit).abs() < 1e-3 * (1.0 + logit.abs()),
+                "{name}"
+            );
+        }
+    }
+}

@@ -49,14 +49,18 @@ fn any_image_size_that_a_network_takes_gives_logits() {
     let _random = RANDOM.lock();
     let device = Device::default();
     for architecture in architectures() {
-        for [count, channels, height, width] in
-            [[2, 1, 28, 28], [1, 3, 32, 48], [3, 3, 33, 17], [1, 1, 1, 1]]
-        {
-            let [height, width] = [height, width].map(|side| fitting(architecture, side));
-            let shape = [count, channels, height, width];
+        for (channels, sizes) in [
+            (1, [[2, 28, 28], [1, 1, 1]]),
+            (3, [[1, 32, 48], [3, 33, 17]]),
+        ] {
             let model = init(architecture.name, 7, channels, &device);
-            let logits = model.forward(Tensor::random(shape, Distribution::Default, &device));
-            assert_eq!(logits.dims(), [count, 7], "{} {shape:?}", architecture.name);
+            for [count, height, width] in sizes {
+                let [height, width] = [height, width].map(|side| fitting(architecture, side));
+                let shape = [count, channels, height, width];
+                let images = Tensor::random(shape, Distribution::Default, &device);
+                let logits = model.forward(images).dims();
+                assert_eq!(logits, [count, 7], "{} {shape:?}", architecture.name);
+            }
         }
     }
 }
@@ -437,7 +441,7 @@ fn names_that_a_library_does_not_have_have_no_name_here() {
     ] {
         assert_eq!(mobilenet(name), None, "{name}");
     }
-    let lite = |name| ours("efficientnet-lite0", "efficientnet-pytorch", name);
+    let lite = |name| ours("tf-efficientnet-lite0", "efficientnet-pytorch", name);
     let found = lite("_blocks.15._bn2.running_var");
     assert_eq!(found.as_deref(), Some("blocks.6.0.bn3.running_var"));
     assert_eq!(lite("_blocks.16._bn2.running_var"), None);

@@ -10,7 +10,7 @@ use burn::tensor::ops::{AttentionModuleOptions, AvgPoolOptions, MaxPoolOptions, 
 use burn::tensor::{Device, Tensor, s};
 use cutmix_train::{Network, WithForward};
 use cutmix_vision::ModelConfig;
-use cutmix_vision::models::{multiplies, names};
+use cutmix_vision::models::{architectures, multiplies};
 use cutmix_vision::weights::onnx::proto::{GraphProto, ModelProto, ValueInfoProto};
 use cutmix_vision::weights::onnx::{OnnxConfig, OnnxError};
 use prost::Message;
@@ -41,9 +41,11 @@ fn dimensions(value: &ValueInfoProto) -> Vec<String> {
 #[test]
 fn every_network_becomes_a_model_of_any_batch_size() {
     let device = Device::default();
-    for name in names() {
+    for architecture in architectures() {
+        let name = architecture.name;
         let network = ModelConfig::new(name, 7).init(&device).unwrap();
-        let config = OnnxConfig::new(name, IMAGE)
+        let [height, width] = [16, 24].map(|side| *architecture.sizes.near(side).last().unwrap());
+        let config = OnnxConfig::new(name, [3, height, width])
             .with_metadata("classes", "seven")
             .with_metadata("mean", "0.5");
         let bytes = config.encode(&network).unwrap();
@@ -63,7 +65,8 @@ fn every_network_becomes_a_model_of_any_batch_size() {
             panic!("{:?}", graph.output)
         };
         assert_eq!(input.name, "images");
-        assert_eq!(dimensions(input), ["batch", "3", "16", "24"]);
+        let [height, width] = [height, width].map(|side| side.to_string());
+        assert_eq!(dimensions(input), ["batch", "3", &height, &width]);
         assert_eq!(output.name, "logits");
         assert_eq!(dimensions(output), ["batch", "7"]);
         assert_eq!(graph.node.last().unwrap().output, ["logits"]);

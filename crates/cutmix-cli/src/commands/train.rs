@@ -93,7 +93,10 @@ fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, 
     let pretrained = settings.pretrained()?;
     let splits = settings.open_data(pretrained.as_ref().map(|pretrained| pretrained.size))?;
     settings.device = device.name.clone();
-    let prepared = Prepared::new(settings, splits, device, pretrained.as_ref())?;
+    let colours = pretrained
+        .as_ref()
+        .map(|pretrained| pretrained.normalize(splits.train.shape()[0]));
+    let prepared = Prepared::new(settings, splits, device, pretrained.as_ref(), colours)?;
     let folder = RunFolder::create(args.output.as_deref())?;
     folder.start(&prepared.settings, &given, &Manifest::of(&prepared.splits))?;
     prepared.train(folder, None, view)
@@ -143,7 +146,9 @@ fn resume(
         Some(_) if settings.train == Train::All => None,
         _ => settings.pretrained()?,
     };
-    let mut prepared = Prepared::new(settings, splits, device, pretrained.as_ref())?;
+    // Those of the start, which came from the weights or from the data as they were.
+    let colours = folder.read_card()?.map(|card| card.normalize);
+    let mut prepared = Prepared::new(settings, splits, device, pretrained.as_ref(), colours)?;
     if KEPT.iter().any(|setting| given.contains_key(*setting)) {
         let stored = Settings::read(&folder.config())?;
         let now = &prepared.settings;
@@ -266,14 +271,15 @@ impl Prepared {
         splits: Splits,
         device: Chosen,
         pretrained: Option<&Pretrained>,
+        colours: Option<Normalize>,
     ) -> Result<Self, Error> {
         let resolved = settings.resolve(&splits.train)?;
         let classes = splits.train.classes().to_vec();
         let is_multi_label = splits.train.is_multi_label();
         (settings.metric.iter())
             .try_for_each(|metric| metric.check(classes.len(), is_multi_label))?;
-        let normalize = match pretrained {
-            Some(pretrained) => pretrained.normalize(splits.train.shape()[0]),
+        let normalize = match colours {
+            Some(normalize) => normalize,
             None => patiently("measuring the colours", || Normalize::of(&splits.train))?,
         };
         let card = ModelCard {

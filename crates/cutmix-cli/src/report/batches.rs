@@ -48,7 +48,7 @@ impl BatchNumbers {
         let step = batches.div_ceil(MOST).next_power_of_two();
         if step != self.step {
             self.step = step;
-            self.numbers.retain(|number| number.batch % step == 0);
+            self.numbers.retain(|number| number.batch.is_multiple_of(step));
         }
     }
 
@@ -90,7 +90,7 @@ impl Logger for BatchNumbers {
     fn batch(&mut self, batch: &BatchLog) -> Result<(), cutmix_train::Error> {
         let time = &batch.time;
         self.thin(time.batch + 1);
-        if time.batch % self.step != 0 {
+        if !time.batch.is_multiple_of(self.step) {
             return Ok(());
         }
         let rate = ("learning-rate", batch.learning_rate);

@@ -62,7 +62,7 @@ impl RunFolder {
     }
 
     /// The card of the model; `None` where the run was stopped before it was written.
-    fn read_card(&self) -> Result<Option<ModelCard>, Error> {
+    pub fn read_card(&self) -> Result<Option<ModelCard>, Error> {
         let path = self.card();
         match fs::read(&path) {
             Ok(json) => match ModelCard::from_json(&json) {

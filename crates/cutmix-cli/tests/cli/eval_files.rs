@@ -235,6 +235,7 @@ fn a_run_that_cannot_be_written_to_keeps_the_result_on_the_terminal() {
     let path = folder.path();
     output(path, &tiny(&["--output", "run"]));
     // Not even root can make a folder in a file.
+    fs::remove_dir_all(path.join("run/eval")).unwrap();
     fs::write(path.join("run/eval"), "").unwrap();
     for format in ["text", "json"] {
         let result = cutmix(
@@ -270,7 +271,7 @@ fn a_run_that_cannot_be_written_to_keeps_the_result_on_the_terminal() {
     let last = shown.lines().last().unwrap();
     assert_eq!(
         last,
-        "run/eval/test/  evaluation.json  predictions.csv  confusion.csv  calibration.png"
+        "run/eval/test/  evaluation.json  predictions.csv  confusion.csv  calibration.png  mistakes/"
     );
 }
 

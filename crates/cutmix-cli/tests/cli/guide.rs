@@ -1,11 +1,15 @@
-//! The commands that the guide to data shows.
+//! The commands that the guides show.
 
 use std::fs;
 use std::path::Path;
 
+#[cfg(feature = "hub")]
+use crate::weights::Published;
 use crate::{images, output, pets, scratch};
 
-const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/DATA.md");
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/DATA.md");
+#[cfg(feature = "hub")]
+const FINETUNE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/FINETUNE.md");
 
 /// The commands of the code blocks and, where they have arguments, those within sentences.
 fn commands(guide: &str) -> Vec<Vec<String>> {
@@ -26,7 +30,7 @@ fn commands(guide: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn the_program_accepts_the_commands_of_the_guide_to_data() {
-    let guide = fs::read_to_string(GUIDE).unwrap();
+    let guide = fs::read_to_string(DATA).unwrap();
     let commands = commands(&guide);
     assert!(commands.len() >= 5, "{commands:?}");
     for command in commands {
@@ -49,6 +53,40 @@ fn the_program_accepts_the_commands_of_the_guide_to_data() {
             command = short(&command);
         }
         output(path, &command);
+    }
+}
+
+/// One command after the other, in one folder.
+#[cfg(feature = "hub")]
+#[test]
+fn the_commands_of_the_guide_to_fine_tuning_succeed_in_their_order() {
+    let guide = fs::read_to_string(FINETUNE).unwrap();
+    let commands = commands(&guide);
+    assert!(commands.len() >= 12, "{commands:?}");
+    let folder = scratch();
+    let path = folder.path();
+    photos(path);
+    images(&path.join("new"), 3);
+    let hub = Published::new(path);
+    for command in commands {
+        let command: Vec<_> = command.iter().map(String::as_str).collect();
+        let is_training = command[0] == "train" && !command.contains(&"--help");
+        let command = if is_training {
+            short(&command)
+        } else {
+            command
+        };
+        let output = hub.cutmix(path, &command);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {error}");
+    }
+    for file in [
+        "report.html",
+        "model.onnx",
+        "model.bpk",
+        "eval/val/confusion.png",
+    ] {
+        assert!(path.join("runs/001").join(file).is_file(), "{file}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{cutmix, output, scratch};
 fn help_shows_options_with_what_they_accept_and_their_defaults() {
     let folder = scratch();
     let help = [
-        "", "train", "eval", "predict", "export", "preview", "bench", "check",
+        "", "train", "eval", "predict", "explain", "export", "preview", "bench", "check",
     ]
     .map(|command| {
         let arguments = [command, "--help"]

@@ -23,6 +23,7 @@ mod report;
 mod runs;
 mod signals;
 mod unfinished;
+mod weights;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

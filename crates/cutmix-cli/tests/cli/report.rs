@@ -28,7 +28,7 @@ fn a_run_has_a_report_with_the_numbers_of_its_files() {
         "<strong>{accuracy}</strong>accuracy on the test set"
     )));
     assert!(report.contains("resnet8 on Fashion-MNIST (embedded)</title>"));
-    assert!(report.contains("75,002 parameters") && report.contains("64 images to train"));
+    assert!(report.contains("75,482 parameters") && report.contains("64 images to train"));
 
     let curves = section(&report, "Curves");
     for (title, name) in [("Loss", "loss"), ("Accuracy (%)", "accuracy")] {

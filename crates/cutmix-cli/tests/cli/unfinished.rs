@@ -156,9 +156,11 @@ fn a_run_in_progress_predicts_while_it_replaces_its_checkpoints() {
     let expected = [
         ".lock",
         "batch.png",
+        "batches.csv",
         "card.json",
         "checkpoints",
         "config.toml",
+        "given.toml",
         "manifest.json",
         "metrics.csv",
     ];

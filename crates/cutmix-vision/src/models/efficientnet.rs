@@ -30,7 +30,7 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
     architecture(
         "efficientnet-lite0",
         "EfficientNet-B0 for small devices: ReLU6 and no squeeze-excitation, 4.7 million parameters",
-        names::OF_EFFICIENTNET_LITE0,
+        &[],
         |config, device| build(EfficientNetConfig::efficientnet_lite0, config, device),
     ),
     architecture(
@@ -42,13 +42,13 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
     architecture(
         "tf-efficientnet-lite0",
         "efficientnet-lite0 as TensorFlow computes it, for weights that were trained there",
-        names::OF_EFFICIENTNET_LITE0,
+        names::OF_TF_EFFICIENTNET,
         |config, device| build(tf_efficientnet_lite0, config, device),
     ),
     architecture(
         "tf-efficientnet-b0",
         "efficientnet-b0 as TensorFlow computes it, for weights that were trained there",
-        names::OF_EFFICIENTNET_B0,
+        names::OF_TF_EFFICIENTNET,
         |config, device| build(tf_efficientnet_b0, config, device),
     ),
 ];
@@ -333,12 +333,10 @@ impl EfficientNetConfig {
 
 impl Classifier for EfficientNet {
     fn features(&self, images: Tensor<4>) -> Features {
-        let x = self.conv_stem.forward_norm(images, &self.bn1);
-        let x = self.activation.forward(x);
-        let blocks = self.blocks.iter().flatten();
-        let x = blocks.fold(x, |x, block| block.forward(x));
-        let x = self.conv_head.forward_norm(x, &self.bn2);
-        self.activation.forward(x).into()
+        let layer = |x, conv, norm| self.activation.forward_layer(x, conv, norm);
+        let x = layer(images, &self.conv_stem, &self.bn1);
+        let x = (self.blocks.iter().flatten()).fold(x, |x, block| block.forward(x));
+        layer(x, &self.conv_head, &self.bn2).into()
     }
 
     fn pool(&self, features: Features) -> Tensor<2> {

@@ -210,6 +210,8 @@ macro_rules! families {
         /// Parameters have the names that they have in the family's own type.
         #[derive(Clone, Debug)]
         #[non_exhaustive]
+        // A program has few of them, and their weights are elsewhere.
+        #[allow(clippy::large_enum_variant)]
         pub enum AnyNetwork {
             $(
                 #[doc = concat!("A network of the family [`", stringify!($network), "`](super::", stringify!($network), ").")]

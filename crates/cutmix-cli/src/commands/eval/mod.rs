@@ -239,7 +239,9 @@ impl Subject {
     pub fn write(&self, evaluated: &Evaluated, folder: &Path) -> Vec<&'static str> {
         let evaluation = &evaluated.evaluation;
         let mut files = evaluation.write(folder, &evaluated.images);
-        if let Outcome::SingleLabel(result) = &evaluation.result {
+        if let Outcome::SingleLabel(result) = &evaluation.result
+            && !files.is_empty()
+        {
             let data = evaluated.loader.dataset();
             let network = (&self.card, &self.model);
             match html::write_pictures(folder, &result.mistakes, data, network, &self.device) {

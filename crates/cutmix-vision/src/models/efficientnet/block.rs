@@ -10,10 +10,19 @@ use super::EfficientNetActivation;
 use crate::models::layers::{self, DropPath};
 
 impl EfficientNetActivation {
-    pub(super) fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+    fn forward(self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Relu6 => x.clamp(0.0, 6.0),
             Self::Silu => silu(x),
+        }
+    }
+
+    /// Convolves, normalises and applies the function.
+    pub(super) fn forward_layer(self, x: Tensor<4>, conv: &Conv2d, norm: &BatchNorm) -> Tensor<4> {
+        match self {
+            // The normalisation cuts off the negative numbers in its own pass.
+            Self::Relu6 => conv.forward_norm_relu(x, norm).clamp_max(6.0),
+            Self::Silu => silu(conv.forward_norm(x, norm)),
         }
     }
 }
@@ -109,20 +118,17 @@ impl Block {
     }
 
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let layer = |conv: &Conv2d, norm: &BatchNorm, x| {
-            self.activation.forward(conv.forward_norm(x, norm))
-        };
+        let layer = |x, conv, norm| self.activation.forward_layer(x, conv, norm);
         let shortcut = self.has_shortcut.then(|| input.clone());
         let (x, last, norm) = match (&self.conv_pwl, &self.bn3) {
             (Some(conv_pwl), Some(bn3)) => {
-                let x = layer(&self.conv_pw, &self.bn1, input);
-                (layer(&self.conv_dw, &self.bn2, x), conv_pwl, bn3)
+                let x = layer(input, &self.conv_pw, &self.bn1);
+                (layer(x, &self.conv_dw, &self.bn2), conv_pwl, bn3)
             }
-            _ => (
-                layer(&self.conv_dw, &self.bn1, input),
-                &self.conv_pw,
-                &self.bn2,
-            ),
+            _ => {
+                let x = layer(input, &self.conv_dw, &self.bn1);
+                (x, &self.conv_pw, &self.bn2)
+            }
         };
         let x = match &self.se {
             Some(se) => se.forward(x),

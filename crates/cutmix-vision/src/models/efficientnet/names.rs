@@ -16,21 +16,17 @@ pub(super) const OF_MOBILENET_V2: &[Names] = &[
 ];
 
 /// The names of EfficientNet-B0 elsewhere.
-pub(super) const OF_EFFICIENTNET_B0: &[Names] = &[
-    Names {
-        library: "torchvision",
-        ours: |name| TORCHVISION_EFFICIENTNET.ours(EFFICIENTNET_B0, name),
-    },
-    OF_EFFICIENTNET_PYTORCH,
-];
+pub(super) const OF_EFFICIENTNET_B0: &[Names] = &[Names {
+    library: "torchvision",
+    ours: |name| TORCHVISION_EFFICIENTNET.ours(EFFICIENTNET_B0, name),
+}];
 
-/// The names of EfficientNet-Lite0 elsewhere.
-pub(super) const OF_EFFICIENTNET_LITE0: &[Names] = &[OF_EFFICIENTNET_PYTORCH];
-
-const OF_EFFICIENTNET_PYTORCH: Names = Names {
+/// The names elsewhere of EfficientNets that compute as TensorFlow does: weights under these names
+/// come from there.
+pub(super) const OF_TF_EFFICIENTNET: &[Names] = &[Names {
     library: "efficientnet-pytorch",
     ours: |name| EFFICIENTNET_PYTORCH.ours(EFFICIENTNET_B0, name),
-};
+}];
 
 /// Names of layers in a library, each with the name here.
 type Table = &'static [(&'static str, &'static str)];
