@@ -19,9 +19,9 @@ pub enum RecipeName {
     /// ResNet-50 on ImageNet in 90 epochs: MosaicML's medium recipe, which adds MixUp and SAM,
     /// without binary cross-entropy, and with Nesterov momentum
     Medium,
-    /// CIFAR in 200 epochs: the settings of Wide Residual Networks (arXiv:1605.07146), the last step
-    /// of the rate at epoch 180 instead of 160, with CutMix on half of the batches as its authors
-    /// have it (arXiv:1905.04899)
+    /// WRN-28-10 on CIFAR in 200 epochs: the settings of Wide Residual Networks (arXiv:1605.07146),
+    /// the last step of the rate at epoch 180 instead of 160, with CutMix on half of the batches as
+    /// its authors have it (arXiv:1905.04899)
     Cifar,
 }
 

@@ -148,7 +148,7 @@ fn a_recipe_has_the_settings_that_are_not_given() {
     let path = folder.path();
     fs::write(
         path.join("own.toml"),
-        "recipe = \"cifar\"\nlearning-rate = 0.05\nweight-decay = 0.001\n",
+        "recipe = \"cifar\"\nmodel = \"resnet8\"\nlearning-rate = 0.05\nweight-decay = 0.001\n",
     )
     .unwrap();
     let own = ["--config", "own.toml", "--weight-decay", "0.002"];
