@@ -31,8 +31,8 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
             ours: of_authors,
         },
     ],
-    // The first layers divide height and width by 4, and three more by 2, without padding.
     colours: IMAGENET,
+    // The first layers divide height and width by 4, and three more by 2, without padding.
     sizes: ImageSizes::at_least(32),
     optimizer: Optimizer::AdamW,
     // Not published. That of the Vision Transformer, for weights that are fine-tuned.

@@ -98,16 +98,16 @@ pub(super) fn format_error(path: &Path, reason: impl ToString) -> WeightsError {
 /// The JSON at the start of a safetensors file; `None` for other files.
 fn safetensors_header(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
     let mut start = [0; 9];
     // `read_exact` would be an error for a file that is shorter.
     if file.read(&mut start[..])? < start.len() || start[8] != b'{' {
         return Ok(None);
     }
     let size = u64::from_le_bytes(start[..8].try_into().expect("eight bytes"));
-    if size > MAX_HEADER.min(length) {
+    if size > MAX_HEADER {
         return Ok(None);
     }
+    // Where the file ends too early, its tensors are the error.
     let mut header = vec![b'{'];
     file.take(size.saturating_sub(1)).read_to_end(&mut header)?;
     Ok(Some(header))
@@ -139,6 +139,9 @@ fn safetensors(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
 }
 
 fn pytorch(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+    if !may_be_pytorch(path) {
+        return Err(format_error(path, "it begins like neither of the two"));
+    }
     let reader = PytorchReader::new(path).map_err(|error| match error {
         PytorchError::Io(source) if source.kind() != std::io::ErrorKind::InvalidData => {
             WeightsError::Read {
@@ -150,6 +153,15 @@ fn pytorch(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
     })?;
     let tensors = reader.into_tensors().into_values();
     Ok(by_name(tensors.map(bridge::from_pytorch)))
+}
+
+/// Whether a file begins as an archive (zip or, long ago, tar) or a pickle does.
+fn may_be_pytorch(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(262).read_to_end(&mut start));
+    let is_tar = start.get(257..262) == Some(b"ustar");
+    // Where it cannot be read, the reader says why.
+    read.is_err() || start.starts_with(b"PK") || start.starts_with(b"\x80") || is_tar
 }
 
 fn by_name(tensors: impl IntoIterator<Item = Tensor>) -> BTreeMap<String, Tensor> {
