@@ -220,11 +220,16 @@ pub fn print_result(
         line(format!("test       {scores} ({model} model)"));
     }
     let logs: String = settings.log.iter().map(|log| format!("  {log}")).collect();
+    let picture = match settings.train {
+        Train::All => "batch.png  ",
+        // The network is given no images.
+        Train::Head => "",
+    };
     let run = quoted(folder);
     line("");
     line(format!(
         "{}/  report.html  config.toml  given.toml  metrics.csv  batches.csv  model.safetensors  \
-         curves.png  batch.png  manifest.json  card.json  checkpoints/  eval/{logs}",
+         curves.png  {picture}manifest.json  card.json  checkpoints/  eval/{logs}",
         folder.display()
     ));
     line(format!("evaluate   cutmix eval {run}"));
