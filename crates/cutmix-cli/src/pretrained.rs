@@ -96,9 +96,15 @@ impl Pretrained {
             self.name,
             count(loaded.tensors, "tensor")
         )];
-        if let Some(channels) = loaded.summed_channels {
+        if let Some(channels) = loaded.other_channels {
+            let way = if channels == 1 {
+                "is divided among the"
+            } else {
+                "is added up over its"
+            };
+            let channels = count(channels, "channel");
             lines.push(format!(
-                "the first layer, for {channels} channels, is added up for grey images"
+                "the first layer, for images of {channels}, {way} colours"
             ));
         }
         if !loaded.unused.is_empty() {

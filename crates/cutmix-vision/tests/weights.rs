@@ -85,7 +85,7 @@ fn saved_weights_give_the_same_logits_in_another_network() {
     assert_eq!(logits(&fresh, 3), logits(&trained, 3));
     assert_eq!(loaded.head, Head::Taken);
     assert_eq!(loaded.unused, [""; 0]);
-    assert_eq!(loaded.summed_channels, None);
+    assert_eq!(loaded.other_channels, None);
     assert_eq!(loaded.tensors, tensors(&path).len());
     assert_eq!(Weights::read(&path).unwrap().metadata("card"), Some("{}"));
     assert_eq!(Weights::read(&path).unwrap().metadata("other"), None);
@@ -172,14 +172,24 @@ fn tensors_that_the_network_does_not_use_are_named() {
 
 /// A grey image has the logits that it has in colours that are equal.
 #[test]
-fn weights_for_colours_are_added_up_for_grey_images() {
+fn weights_for_other_channels_are_added_up_or_divided() {
     let folder = TempDir::new().unwrap();
-    let trained = network("resnet8", 5, 3, 1);
-    let path = file_of(&trained, folder.path());
-    let mut grey = network("resnet8", 5, 1, 2);
-    let loaded = load(&path, "resnet8", &mut grey).unwrap();
-    assert_eq!(loaded.summed_channels, Some(3));
-    assert_close(&logits(&grey, 1), &logits(&trained, 3));
+    for [of_file, of_network] in [[3, 1], [1, 3]] {
+        let trained = network("resnet8", 5, of_file, 1);
+        let path = file_of(&trained, folder.path());
+        let mut other = network("resnet8", 5, of_network, 2);
+        let loaded = load(&path, "resnet8", &mut other).unwrap();
+        assert_eq!(loaded.other_channels, Some(of_file));
+        assert_close(&logits(&other, of_network), &logits(&trained, of_file));
+    }
+    let path = file_of(&network("resnet8", 5, 4, 1), folder.path());
+    let error = load(&path, "resnet8", &mut network("resnet8", 5, 3, 2)).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("[16, 4, 3, 3], expected [16, 3, 3, 3]"),
+        "{error}"
+    );
 }
 
 /// ResNet-18 has tensors that ResNet-8 lacks, and ResNet-20 has all those of ResNet-8 and more.

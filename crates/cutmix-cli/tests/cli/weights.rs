@@ -151,12 +151,12 @@ fn weights_that_cannot_be_used_are_one_line_and_leave_no_run() {
     fs::write(path.join("whole.safetensors"), &whole).unwrap();
     fs::create_dir(path.join("empty")).unwrap();
     for (weights, more, expected) in [
-        ("notes.pth", &[][..], "cannot read weights from notes.pth: "),
         (
-            "half.safetensors",
-            &[],
-            "cannot read weights from half.safetensors: ",
+            "notes.pth",
+            &[][..],
+            "notes.pth: it begins like neither of the two; expected",
         ),
+        ("half.safetensors", &[], "half.safetensors: "),
         (
             "missing.pth",
             &[],
@@ -166,11 +166,11 @@ fn weights_that_cannot_be_used_are_one_line_and_leave_no_run() {
         (
             "whole.safetensors",
             &["--model", "resnet18"],
-            "the weights in whole.safetensors are not those of resnet18: ",
+            "whole.safetensors are not those of resnet18: ",
         ),
     ] {
         let found = error(path, &start(weights, more));
-        assert!(found.starts_with(expected), "{weights}: {found}");
+        assert!(found.contains(expected), "{weights}: {found}");
         assert!(!path.join("runs").exists(), "{weights}");
     }
     let found = error(path, &start("whole.safetensors", &["--model", "resnet18"]));

@@ -32,9 +32,9 @@ pub struct Loaded {
     pub tensors: usize,
     /// What became of the head.
     pub head: Head,
-    /// Number of channels of the images that the weights were made for, where the network takes grey
-    /// images and the weights of its first layer were added up over the channels.
-    pub summed_channels: Option<usize>,
+    /// Number of channels of the images that the weights were made for, where the network takes another
+    /// number and its first layer was changed: added up over the channels, or divided among them.
+    pub other_channels: Option<usize>,
     /// Names of the tensors of the file that the network does not use.
     pub unused: Vec<String>,
 }
@@ -94,7 +94,7 @@ impl Weights {
         Ok(Loaded {
             tensors: result.applied.len(),
             head: fit.head,
-            summed_channels: fit.summed_channels,
+            other_channels: fit.other_channels,
             unused: fit.unused,
         })
     }
@@ -117,7 +117,7 @@ struct Fit<'a> {
     tensors: Vec<(&'a Parameter, &'a Tensor)>,
     misfits: Vec<(&'a Parameter, Option<&'a Tensor>)>,
     head: Head,
-    summed_channels: Option<usize>,
+    other_channels: Option<usize>,
     unused: Vec<String>,
     /// Number of parameters of the backbone.
     total: usize,
@@ -133,7 +133,7 @@ impl<'a> Fit<'a> {
             tensors: Vec::new(),
             misfits: Vec::new(),
             head: named.head(architecture, &of_head),
-            summed_channels: None,
+            other_channels: None,
             unused: named.unused(architecture, expected),
             total: of_backbone.len(),
         };
@@ -144,8 +144,10 @@ impl<'a> Fit<'a> {
                 Some(tensor) if has_values_of(&parameter.shape, &tensor.shape) => {
                     fit.tensors.push((parameter, tensor));
                 }
-                Some(tensor) if is_input && is_summed(&parameter.shape, &tensor.shape) => {
-                    fit.summed_channels = Some(tensor.shape[1]);
+                Some(tensor)
+                    if is_input && differs_in_channels(&parameter.shape, &tensor.shape) =>
+                {
+                    fit.other_channels = Some(tensor.shape[1]);
                     fit.tensors.push((parameter, tensor));
                 }
                 other => fit.misfits.push((parameter, other)),
@@ -184,8 +186,8 @@ impl<'a> Fit<'a> {
         let renamed = self.tensors.iter().map(|(parameter, tensor)| {
             let mut tensor = (*tensor).clone();
             tensor.name.clone_from(&parameter.name);
-            if is_summed(&parameter.shape, &tensor.shape) {
-                sum_channels(tensor)
+            if differs_in_channels(&parameter.shape, &tensor.shape) {
+                with_channels(tensor, parameter.shape[1])
             } else {
                 reshaped(tensor, &parameter.shape)
             }
@@ -310,29 +312,33 @@ fn reshaped(tensor: Tensor, shape: &[usize]) -> Tensor {
     })
 }
 
-/// Whether a convolution is for grey images and the weights are for others.
-fn is_summed(expected: &[usize], found: &[usize]) -> bool {
+/// Whether either a convolution or the weights for it are for grey images, and the other is not.
+fn differs_in_channels(expected: &[usize], found: &[usize]) -> bool {
     match (expected, found) {
-        ([outputs, 1, kernel @ ..], [found, channels, rest @ ..]) => {
-            outputs == found && kernel == rest && kernel.len() == 2 && *channels > 1
+        ([outputs, expected, kernel @ ..], [others, found, rest @ ..]) => {
+            let is_conv = kernel.len() == 2 && outputs == others && kernel == rest;
+            is_conv && expected != found && (*expected == 1 || *found == 1)
         }
         _ => false,
     }
 }
 
-/// The weights `[O, 1, h, w]` that give to grey images what `[O, C, h, w]` give to the same images with
-/// `C` equal channels.
-fn sum_channels(tensor: Tensor) -> Tensor {
+/// The weights `[O, channels, h, w]` that give to images with equal channels what `[O, C, h, w]` give to
+/// the same images, where either is for grey images.
+fn with_channels(tensor: Tensor, channels: usize) -> Tensor {
     let name = tensor.name.clone();
-    let [outputs, channels, height, width] = [0, 1, 2, 3].map(|axis| tensor.shape[axis]);
-    let shape = [outputs, 1, height, width];
+    let [outputs, found, height, width] = [0, 1, 2, 3].map(|axis| tensor.shape[axis]);
+    let shape = [outputs, channels, height, width];
     bridge::map_data(tensor, name, DType::F32, Shape::from(shape), move |data| {
         let values: Vec<f32> = data.iter::<f32>().collect();
         let size = height * width;
-        let sums = values.chunks(channels * size).flat_map(|output| {
-            (0..size).map(move |at| output.iter().skip(at).step_by(size).sum::<f32>())
-        });
-        TensorData::new(sums.collect::<Vec<_>>(), shape)
+        let of_output = |output: &[f32]| {
+            let sum = |at: usize| output.iter().skip(at).step_by(size).sum::<f32>();
+            let share = (0..size).map(|at| sum(at) / channels as f32);
+            share.collect::<Vec<_>>().repeat(channels)
+        };
+        let values = values.chunks(found * size).flat_map(of_output);
+        TensorData::new(values.collect::<Vec<_>>(), shape)
     })
 }
 
