@@ -101,7 +101,7 @@ fn maps_of_other_networks_are_those_of_grad_cam() {
     // multiplied with the weight of the channel for class 1.
     let map = values(map);
     let slope = |k: f32, x: f32| k * (1.0 - (k * x).tanh().powi(2));
-    let first: f32 = map[..4].iter().map(|&x| slope(1.0, x)).sum::<f32>() * -1.0;
+    let first: f32 = -map[..4].iter().map(|&x| slope(1.0, x)).sum::<f32>();
     let second: f32 = map[4..].iter().map(|&x| slope(2.0, x)).sum::<f32>() * 2.0;
     for place in 0..4 {
         let expected = first * map[place] + second * map[4 + place];

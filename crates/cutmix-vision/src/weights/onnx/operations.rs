@@ -175,6 +175,8 @@ impl Nodes<'_> {
         use NumericOperationIr as Op;
         let (operator, operands) = match operation {
             Op::AddScalar(operands) => ("Add", operands),
+            Op::ClampMin(operands) => ("Max", operands),
+            Op::ClampMax(operands) => ("Min", operands),
             Op::SubScalar(operands) => ("Sub", operands),
             Op::MulScalar(operands) => ("Mul", operands),
             Op::DivScalar(operands) => ("Div", operands),
