@@ -4,8 +4,8 @@
     pip install torch torchvision timm safetensors pillow
     python scripts/check_torch.py runs/001 IMAGE...
 
-Images must have the size that the run takes, so that nothing is resized. Prints the largest difference of a
-probability; more than 1e-4 is an error.
+Images must have the size that the run takes, and the run `--crop-share 1`, so that nothing is resized. Prints the
+largest difference of a probability; more than 1e-4 is an error.
 """
 
 import argparse
@@ -35,7 +35,9 @@ def twin(name, classes):
     name = NAMES.get(name, name.replace("-", "_"))
     if name.startswith(("resnet", "resnext", "wide_resnet")):
         return torchvision.models.get_model(name, num_classes=classes)
-    return timm.create_model(name, num_classes=classes)
+    # Position embeddings are interpolated for other sizes than 224.
+    more = {"dynamic_img_size": True} if name.startswith("deit") else {}
+    return timm.create_model(name, num_classes=classes, **more)
 
 
 def main():
@@ -47,6 +49,7 @@ def main():
     file = arguments.run / "model.safetensors"
     with safe_open(file, "pt") as opened:
         card = json.loads(opened.metadata()["cutmix"])
+    assert card["crop-share"] == 1, "the run crops its images; train it with --crop-share 1"
     classes = card["classes"]
     network = twin(card["model"], len(classes)).eval()
     network.load_state_dict(load_file(file))

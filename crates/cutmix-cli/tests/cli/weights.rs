@@ -154,7 +154,7 @@ fn weights_that_cannot_be_used_are_one_line_and_leave_no_run() {
         (
             "notes.pth",
             &[][..],
-            "notes.pth: it begins like neither of the two; expected",
+            "notes.pth: its first bytes are those of another kind of file; expected",
         ),
         ("half.safetensors", &[], "half.safetensors: "),
         (
@@ -162,7 +162,7 @@ fn weights_that_cannot_be_used_are_one_line_and_leave_no_run() {
             &[],
             "cannot read missing.pth: No such file or directory",
         ),
-        ("empty", &[], "empty is not the folder of a run"),
+        ("empty", &[], "empty is not a run folder: "),
         (
             "whole.safetensors",
             &["--model", "resnet18"],

@@ -140,7 +140,10 @@ fn safetensors(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
 
 fn pytorch(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
     if !may_be_pytorch(path) {
-        return Err(format_error(path, "it begins like neither of the two"));
+        return Err(format_error(
+            path,
+            "its first bytes are those of another kind of file",
+        ));
     }
     let reader = PytorchReader::new(path).map_err(|error| match error {
         PytorchError::Io(source) if source.kind() != std::io::ErrorKind::InvalidData => {
