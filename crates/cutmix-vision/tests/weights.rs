@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use burn::store::burn_pack::Tensor as PackTensor;
 use burn::store::{ModuleStore, SafetensorsStore};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Distribution, Tensor};
 use cutmix_vision::models::{Architecture, find};
 use cutmix_vision::weights::{Head, Loaded, Misfit, Weights, WeightsError, to_safetensors};
 use cutmix_vision::{AnyNetwork, ModelConfig};
@@ -53,15 +53,11 @@ fn write(path: &Path, tensors: &[(String, Vec<usize>, Vec<u8>)]) {
 
 fn load(path: &Path, name: &str, network: &mut AnyNetwork) -> Result<Loaded, WeightsError> {
     let weights = Weights::read(path)?;
-    // It makes networks, where it looks for the one that the weights belong to.
-    let _random = RANDOM.lock();
     weights.load(find(name).unwrap(), network)
 }
 
 fn owner(path: &Path) -> Option<&'static Architecture> {
-    let weights = Weights::read(path).unwrap();
-    let _random = RANDOM.lock();
-    weights.architecture()
+    Weights::read(path).unwrap().architecture()
 }
 
 fn logits(network: &AnyNetwork, channels: usize) -> Vec<f32> {
@@ -317,4 +313,19 @@ fn other_files_are_errors_that_say_what_is_expected() {
 fn equal_weights_give_equal_bytes() {
     let bytes = || to_safetensors(&network("resnet8", 5, 3, 1), "card", "text").unwrap();
     assert_eq!(bytes(), bytes());
+}
+
+/// A program that looks at weights draws the same network afterwards as one that does not.
+#[test]
+fn recognising_weights_draws_no_random_numbers() {
+    let folder = TempDir::new().unwrap();
+    let path = file_of(&network("resnet8", 5, 3, 1), folder.path());
+    let _random = RANDOM.lock();
+    let device = Device::default();
+    let next = || Tensor::<1>::random([4], Distribution::Default, &device).into_data();
+    device.seed(7);
+    let expected = next();
+    device.seed(7);
+    assert_eq!(owner(&path).unwrap().name, "resnet8");
+    assert_eq!(next(), expected);
 }

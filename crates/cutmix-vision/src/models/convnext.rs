@@ -234,7 +234,8 @@ impl ConvNeXtConfig {
 
 /// The convolution with [`NORMAL`] weights and biases of 0.
 fn drawn(conv: Conv2d, device: &Device) -> Conv2d {
-    let shape = conv.weight.shape();
+    // `shape` would draw the weights that are replaced.
+    let shape = conv.weight.lazy_shape();
     Conv2d {
         bias: Some(Initializer::Zeros.init([shape[0]], device)),
         weight: NORMAL.init(shape, device),
@@ -331,10 +332,7 @@ impl Block {
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let x = channels_last(self.conv_dw.forward(channels_first(images.clone())));
         let x = self.mlp.forward(self.norm.forward(x)) * self.gamma.val().unsqueeze();
-        match &self.drop_path {
-            Some(drop_path) => images + drop_path.forward(x),
-            None => images + x,
-        }
+        images + DropPath::apply(&self.drop_path, x)
     }
 }
 

@@ -4,7 +4,7 @@ use burn::module::{Flag, Module, ModuleVisitor, Param};
 use burn::nn::conv::Conv2dConfig;
 use burn::nn::{BatchNormConfig, Initializer, LinearConfig, PaddingConfig2d};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Bool, Device, Distribution, Int, Tensor};
+use burn::tensor::{Device, Distribution, Tensor};
 use flex_nn::{BatchNorm, Conv2d, conv2d};
 
 /// Weights drawn as by He et al., arXiv:1502.01852: normal, by the number of outputs that an input
@@ -76,6 +76,14 @@ impl DropPath {
         })
     }
 
+    /// The output `[N, ...]` of a path that has this layer, or does without.
+    pub(super) fn apply<const D: usize>(layer: &Option<Self>, path: Tensor<D>) -> Tensor<D> {
+        match layer {
+            Some(layer) => layer.forward(path),
+            None => path,
+        }
+    }
+
     /// The output `[N, ...]` of the path.
     pub(super) fn forward<const D: usize>(&self, path: Tensor<D>) -> Tensor<D> {
         let device = path.device();
@@ -98,14 +106,6 @@ pub(super) fn draw<M: Module>(module: M) -> M {
 
     impl ModuleVisitor for Draw {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            param.val();
-        }
-
-        fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-            param.val();
-        }
-
-        fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
             param.val();
         }
     }

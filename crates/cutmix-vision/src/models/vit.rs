@@ -364,20 +364,13 @@ impl Block {
     /// Adds what each token takes from the others.
     fn attend(&self, tokens: Tensor<3>) -> Tensor<3> {
         let path = self.attn.forward(self.norm1.forward(tokens.clone()));
-        tokens + self.dropped(path)
+        tokens + DropPath::apply(&self.drop_path, path)
     }
 
     /// Adds what each token makes of itself.
     fn think(&self, tokens: Tensor<3>) -> Tensor<3> {
         let path = self.mlp.forward(self.norm2.forward(tokens.clone()));
-        tokens + self.dropped(path)
-    }
-
-    fn dropped(&self, path: Tensor<3>) -> Tensor<3> {
-        match &self.drop_path {
-            Some(drop_path) => drop_path.forward(path),
-            None => path,
-        }
+        tokens + DropPath::apply(&self.drop_path, path)
     }
 }
 

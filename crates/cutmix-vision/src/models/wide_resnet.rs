@@ -229,10 +229,6 @@ impl Block {
             None => input,
         };
         let x = self.conv1.forward_norm_relu(x, &self.bn2);
-        let x = self.conv2.forward(x);
-        match &self.drop_path {
-            None => x + shortcut,
-            Some(drop_path) => drop_path.forward(x) + shortcut,
-        }
+        DropPath::apply(&self.drop_path, self.conv2.forward(x)) + shortcut
     }
 }

@@ -108,3 +108,9 @@ impl fmt::Display for Misfit {
         }
     }
 }
+
+/// A message of another crate, which may have several lines, in one.
+pub(super) fn one_line(message: impl ToString) -> String {
+    let message = message.to_string();
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -14,6 +14,7 @@ use burn::store::{
 };
 
 use super::WeightsError;
+use super::error::one_line;
 use crate::models::AnyNetwork;
 
 /// The largest header of a safetensors file; that of its specification.
@@ -35,21 +36,22 @@ impl Weights {
     /// [`WeightsError::Read`] where the file cannot be opened, [`WeightsError::Format`] where it is
     /// neither, is damaged or holds no tensors.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        let header = safetensors_header(path).map_err(|source| WeightsError::Read {
+        let start = start_of(path).map_err(|source| WeightsError::Read {
             path: path.into(),
             source,
         })?;
-        let weights = match header {
-            Some(header) => Self {
-                path: path.into(),
-                tensors: safetensors(path)?,
-                metadata: metadata(&header),
-            },
-            None => Self {
-                path: path.into(),
-                tensors: pytorch(path)?,
-                metadata: HashMap::new(),
-            },
+        let (tensors, metadata) = match header_size(&start) {
+            Some(size) => (safetensors(path)?, metadata(path, size)),
+            None if may_be_pytorch(&start) => (pytorch(path)?, HashMap::new()),
+            None => {
+                let reason = "its first bytes are those of another kind of file";
+                return Err(format_error(path, reason));
+            }
+        };
+        let weights = Self {
+            path: path.into(),
+            tensors,
+            metadata,
         };
         if weights.tensors.is_empty() {
             return Err(format_error(path, "it holds no tensors"));
@@ -87,42 +89,47 @@ impl Weights {
 }
 
 pub(super) fn format_error(path: &Path, reason: impl ToString) -> WeightsError {
-    // Messages of other crates have several lines.
-    let reason = reason.to_string();
     WeightsError::Format {
         path: path.into(),
-        reason: reason.split_whitespace().collect::<Vec<_>>().join(" "),
+        reason: one_line(reason),
     }
 }
 
-/// The JSON at the start of a safetensors file; `None` for other files.
-fn safetensors_header(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-    let mut file = File::open(path)?;
-    let mut start = [0; 9];
-    // `read_exact` would be an error for a file that is shorter.
-    if file.read(&mut start[..])? < start.len() || start[8] != b'{' {
-        return Ok(None);
-    }
-    let size = u64::from_le_bytes(start[..8].try_into().expect("eight bytes"));
-    if size > MAX_HEADER {
-        return Ok(None);
-    }
-    // Where the file ends too early, its tensors are the error.
-    let mut header = vec![b'{'];
-    file.take(size.saturating_sub(1)).read_to_end(&mut header)?;
-    Ok(Some(header))
+/// The bytes by which the kinds of files differ.
+fn start_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    File::open(path)?.take(262).read_to_end(&mut start)?;
+    Ok(start)
 }
 
-/// The entry `__metadata__` of a header. What cannot be parsed is an error of the tensors.
-fn metadata(header: &[u8]) -> HashMap<String, String> {
-    #[derive(serde::Deserialize)]
+/// The size of the JSON at the start of a safetensors file; `None` for other files.
+fn header_size(start: &[u8]) -> Option<u64> {
+    let (size, json) = start.split_first_chunk()?;
+    let size = u64::from_le_bytes(*size);
+    (json.starts_with(b"{") && size <= MAX_HEADER).then_some(size)
+}
+
+/// Whether a file begins as an archive (zip or, long ago, tar) or a pickle does.
+fn may_be_pytorch(start: &[u8]) -> bool {
+    let is_tar = start.get(257..262) == Some(b"ustar");
+    start.starts_with(b"PK") || start.starts_with(b"\x80") || is_tar
+}
+
+/// The entry `__metadata__` of a safetensors file. What cannot be read is an error of the tensors.
+fn metadata(path: &Path, header_size: u64) -> HashMap<String, String> {
+    #[derive(Default, serde::Deserialize)]
     struct Header {
         #[serde(default, rename = "__metadata__")]
         metadata: HashMap<String, String>,
     }
 
-    let header: Result<Header, _> = serde_json::from_slice(header);
-    header.map(|header| header.metadata).unwrap_or_default()
+    let read = || -> std::io::Result<Header> {
+        let mut header = Vec::new();
+        let end = 8 + header_size;
+        File::open(path)?.take(end).read_to_end(&mut header)?;
+        Ok(serde_json::from_slice(&header[8.min(header.len())..])?)
+    };
+    read().unwrap_or_default().metadata
 }
 
 fn safetensors(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
@@ -139,12 +146,6 @@ fn safetensors(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
 }
 
 fn pytorch(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
-    if !may_be_pytorch(path) {
-        return Err(format_error(
-            path,
-            "its first bytes are those of another kind of file",
-        ));
-    }
     let reader = PytorchReader::new(path).map_err(|error| match error {
         PytorchError::Io(source) if source.kind() != std::io::ErrorKind::InvalidData => {
             WeightsError::Read {
@@ -156,15 +157,6 @@ fn pytorch(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
     })?;
     let tensors = reader.into_tensors().into_values();
     Ok(by_name(tensors.map(bridge::from_pytorch)))
-}
-
-/// Whether a file begins as an archive (zip or, long ago, tar) or a pickle does.
-fn may_be_pytorch(path: &Path) -> bool {
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(262).read_to_end(&mut start));
-    let is_tar = start.get(257..262) == Some(b"ustar");
-    // Where it cannot be read, the reader says why.
-    read.is_err() || start.starts_with(b"PK") || start.starts_with(b"\x80") || is_tar
 }
 
 fn by_name(tensors: impl IntoIterator<Item = Tensor>) -> BTreeMap<String, Tensor> {

@@ -7,6 +7,7 @@ use burn::store::{
     ApplyError, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge,
 };
 use burn::tensor::{DType, Device, Shape, TensorData};
+use cutmix_train::is_part_of;
 
 use super::error::Misfit;
 use super::file::format_error;
@@ -73,14 +74,15 @@ impl Weights {
         let fit = Fit::new(self, architecture, &expected);
         let is_whole = fit.misfit().is_none() && fit.unused.is_empty();
         if !is_whole {
-            let owner = self.owner().filter(|(_, used)| *used > fit.total);
-            let of_other = owner.and_then(|_| fit.surplus());
+            let owner = self.owner();
+            let uses_more = owner.is_some_and(|(_, used)| used > fit.total);
+            let of_other = uses_more.then(|| fit.surplus()).flatten();
             if let Some(misfit) = fit.misfit().or(of_other) {
                 return Err(WeightsError::Network {
                     path: self.path.clone(),
                     network: architecture.name,
                     misfit: Box::new(misfit),
-                    nearest: self.architecture().map(|nearest| nearest.name),
+                    nearest: owner.map(|(nearest, _)| nearest.name),
                 });
             }
         }
@@ -128,7 +130,7 @@ impl<'a> Fit<'a> {
         let named = Named::best(weights, architecture, expected);
         let (of_head, of_backbone): (Vec<_>, Vec<_>) = expected
             .iter()
-            .partition(|parameter| is_of_head(architecture, &parameter.name));
+            .partition(|parameter| is_part_of(&parameter.name, architecture.head));
         let mut fit = Self {
             tensors: Vec::new(),
             misfits: Vec::new(),
@@ -263,7 +265,7 @@ impl<'a> Named<'a> {
             // Burn's normalisations do not count batches.
             !known.contains(name.as_str())
                 && !name.ends_with(".num_batches_tracked")
-                && !is_of_head(architecture, name)
+                && !is_part_of(name, architecture.head)
         };
         let unknown = self.tensors.iter().filter(|(own, _)| is_unused(own));
         let unknown = unknown.map(|(_, tensor)| tensor.name.clone());
@@ -272,11 +274,6 @@ impl<'a> Named<'a> {
         unused.sort();
         unused
     }
-}
-
-fn is_of_head(architecture: &Architecture, name: &str) -> bool {
-    let rest = name.strip_prefix(architecture.head);
-    rest.is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// What may stand in front of all names of a network, such as `module.` or `state_dict.`: each start of

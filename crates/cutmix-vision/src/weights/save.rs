@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
 
 use super::WeightsError;
+use super::error::one_line;
 
 /// The weights of a network as a safetensors file, with the names and the layout that the same network
 /// has in PyTorch. `key` and `value` are its metadata. Equal weights give equal bytes.
@@ -23,10 +24,6 @@ pub fn to_safetensors<M: Module>(
     // `valid` brings running statistics up to date, and a clone would share them.
     let bytes = (model.valid().save_into(&mut store)).and_then(|()| store.get_bytes());
     bytes.map_err(|error| WeightsError::Write {
-        reason: error
-            .to_string()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" "),
+        reason: one_line(error),
     })
 }

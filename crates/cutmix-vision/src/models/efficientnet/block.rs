@@ -135,10 +135,9 @@ impl Block {
             None => x,
         };
         let x = last.forward_norm(x, norm);
-        match (shortcut, &self.drop_path) {
-            (None, _) => x,
-            (Some(shortcut), None) => x + shortcut,
-            (Some(shortcut), Some(drop_path)) => drop_path.forward(x) + shortcut,
+        match shortcut {
+            Some(shortcut) => DropPath::apply(&self.drop_path, x) + shortcut,
+            None => x,
         }
     }
 }
