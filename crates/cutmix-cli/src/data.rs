@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
-use cutmix_vision::{DataConfig, Dataset, DecodeConfig, Splits, fashion_mnist, open};
+use cutmix_vision::{
+    Change, Changes, DataConfig, DataError, Dataset, DecodeConfig, Manifest, OnBadImage, Splits,
+    fashion_mnist, open,
+};
 
 use crate::class_weights::BALANCED;
 use crate::error::Error;
 use crate::progress::patiently;
 use crate::settings::Settings;
+use crate::terminal::warning;
 
 impl Settings {
     /// How data are read, without a validation set of their own images.
@@ -86,6 +90,64 @@ impl Settings {
     /// The name of the data in messages.
     pub fn data_name(&self) -> String {
         name(self.data.as_deref())
+    }
+}
+
+/// The data of a run in its own sets. Data that have changed since are refused, with `instead` as what
+/// can be done with them. Where bad images are skipped, those that are gone are skipped as well.
+pub fn own_splits(
+    settings: &mut Settings,
+    manifest: &Manifest,
+    instead: &'static str,
+) -> Result<Splits, Error> {
+    let opened = settings.open_whole_data().map_err(|error| match error {
+        Error::Data(DataError::NotFound { path }) if Some(&path) == settings.data.as_ref() => {
+            Error::NoData(path)
+        }
+        error => error,
+    })?;
+    let (splits, changes) = manifest.apply(&opened);
+    if changes.is_empty() {
+        return Ok(splits);
+    }
+    if settings.on_bad_image == OnBadImage::Skip
+        && let Some((splits, changes)) = manifest.apply_with_gone(&opened)
+    {
+        warning(format!(
+            "the data in {} have changed since the run started: {changes}; left out like bad images",
+            settings.data_name()
+        ));
+        return Ok(splits);
+    }
+    Err(Error::ChangedData {
+        data: settings.data_name(),
+        advice: advice(&changes, &opened, instead),
+        changes,
+    })
+}
+
+/// What to do about data that have changed.
+fn advice(changes: &Changes, opened: &Splits, instead: &str) -> String {
+    if opened.sets().any(Dataset::is_read_in_order) {
+        return format!("restore them, or {instead}");
+    }
+    let is_gone = |change: &Change| matches!(change, Change::Removed(_));
+    let is_replaced = |change: &Change| matches!(change, Change::Resized(_));
+    if changes.iter().all(is_gone) {
+        format!(
+            "restore them, or leave out those that are gone with --on-bad-image skip, which keeps the order \
+             of the others, or {instead}"
+        )
+    } else if changes
+        .iter()
+        .all(|change| is_gone(change) || is_replaced(change))
+    {
+        format!(
+            "a run needs the images that it started with: restore them, or move repaired ones elsewhere \
+             and leave them out with --on-bad-image skip, or {instead}"
+        )
+    } else {
+        format!("restore them, or {instead}")
     }
 }
 

@@ -8,6 +8,7 @@ mod data;
 mod device;
 mod error;
 mod metrics;
+mod outputs;
 mod picture;
 mod precision;
 mod pretrained;

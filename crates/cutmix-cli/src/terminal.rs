@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
@@ -41,6 +42,29 @@ pub fn note(text: impl Display) {
 /// Writes a warning on standard error.
 pub fn warning(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "warning: {}", escaped(&text.to_string()));
+}
+
+/// Warnings that are kept until nothing else writes on the terminal.
+#[derive(Clone, Debug, Default)]
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// Keeps a warning.
+    pub fn push(&self, text: String) {
+        self.kept().push(text);
+    }
+
+    /// Writes the warnings on standard error.
+    pub fn print(&self) {
+        self.kept().iter().for_each(warning);
+    }
+
+    /// The warnings so far.
+    pub fn kept(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 /// Writes the error that ends a command, on standard error.

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use cutmix_vision::data::{Check, Place, SetCheck, check};
 use cutmix_vision::{Size, SkippedImage, Splits};
 use serde_json::Value;
 
+use super::Format;
 use crate::data;
 use crate::error::{Error, with_option};
 use crate::progress::counted;
@@ -30,12 +30,6 @@ pub struct CheckArgs {
         hide_possible_values = true
     )]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Classes that are counted by name.

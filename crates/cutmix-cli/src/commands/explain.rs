@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use clap::value_parser;
 use cutmix_vision::models::{Classifier, Features, class_activation_map};
 use cutmix_vision::{AnyNetwork, Image, Size, load_image, to_tensor};
 
 use crate::device;
 use crate::error::Error;
+use crate::outputs::{most_likely, probabilities, read};
 use crate::picture::{Explanation, Heat};
 use crate::precision::Precision;
 use crate::run_folder::{ModelCard, RunFolder};
@@ -124,11 +124,7 @@ impl Explainer {
         )?;
         let features = self.model.features(input);
         let logits = self.model.head().forward(self.model.pool(features.clone()));
-        let probabilities = read(if self.card.is_multi_label {
-            sigmoid(logits)
-        } else {
-            softmax(logits, 1)
-        })?;
+        let probabilities = probabilities(logits, &self.card)?;
         let mut maps = Vec::new();
         for class in self.explained(&probabilities) {
             let [heat] = heat_maps(&self.model, features.clone(), &[class])?
@@ -150,10 +146,7 @@ impl Explainer {
         if !self.classes.is_empty() {
             return self.classes.clone();
         }
-        let mut order: Vec<_> = (0..probabilities.len()).collect();
-        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
-        order.truncate(self.top);
-        order
+        most_likely(probabilities, self.top)
     }
 }
 
@@ -169,11 +162,6 @@ pub fn heat_maps(
     let values = read(maps)?;
     let maps = values.chunks_exact(size.area());
     Ok(maps.map(|map| Heat::new(size, map.to_vec())).collect())
-}
-
-fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error> {
-    let data = tensor.try_into_data().map_err(cutmix_train::Error::other)?;
-    Ok(data.iter::<f32>().collect())
 }
 
 /// Names of pictures, each given once, also where a file system does not tell cases apart.

@@ -8,3 +8,10 @@ pub mod export;
 pub mod predict;
 pub mod preview;
 pub mod train;
+
+/// How `check` and `eval` print their result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}

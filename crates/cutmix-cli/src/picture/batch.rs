@@ -8,7 +8,7 @@ use cutmix_train::{Callback, Error, Event, State};
 use cutmix_vision::{Normalize, Size};
 
 use super::{Grid, Row, Tile, denormalized};
-use crate::commands::train::Warnings;
+use crate::terminal::Warnings;
 
 /// The number of images in `batch.png`, and of those in one row of it.
 const TILES: usize = 16;
@@ -31,10 +31,7 @@ impl<M> Callback<M> for FirstBatch {
         }
         if let Err(reason) = self.draw(state) {
             let warning = format!("cannot write {}: {reason}", self.path.display());
-            self.warnings
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .push(warning);
+            self.warnings.push(warning);
         }
         Ok(())
     }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use cutmix_train::loggers::{BatchLog, Logger, RunStart};
 use serde::{Deserialize, Serialize};
 
-use crate::commands::train::Warnings;
 use crate::error::Error;
 use crate::run_folder::write_whole;
+use crate::terminal::Warnings;
 
 /// The number of batches that are kept is at most this, and at least half of it in a longer run.
 const MOST: u64 = 512;
@@ -116,9 +116,7 @@ impl Logger for BatchNumbers {
 
     fn end(&mut self) -> Result<(), cutmix_train::Error> {
         if let Err(error) = self.write() {
-            let mut warnings =
-                (self.warnings.lock()).unwrap_or_else(|poisoned| poisoned.into_inner());
-            warnings.push(error.to_string());
+            self.warnings.push(error.to_string());
         }
         Ok(())
     }

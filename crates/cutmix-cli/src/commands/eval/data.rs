@@ -5,7 +5,7 @@ use std::path::Path;
 use cutmix_vision::{Change, Changes, DataError, Dataset, Manifest, Split, Splits, open};
 
 use super::EvalArgs;
-use crate::commands::train::own_splits;
+use crate::data::own_splits;
 use crate::error::Error;
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::Settings;

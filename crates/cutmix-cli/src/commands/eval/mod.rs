@@ -1,17 +1,18 @@
 //! `cutmix eval`.
 
 mod data;
+pub mod measure;
 
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use clap::ValueEnum;
 use cutmix_train::{LabelScores, Outputs, Prediction, Score};
 use cutmix_vision::{AnyNetwork, Dataset, ImageLoader, LoaderConfig, OnBadImage, Split, Splits};
 
 use self::data::{matching_classes, open_data};
-use super::train::{evaluator, measure};
+use self::measure::{evaluator, measure};
+use super::Format;
 use crate::data::{eval_batch_size, name};
 use crate::device;
 use crate::error::Error;
@@ -99,12 +100,6 @@ pub struct EvalArgs {
         hide_possible_values = true
     )]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Measures a trained network, prints the result and writes it to the folder of the run.

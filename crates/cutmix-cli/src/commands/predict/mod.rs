@@ -7,18 +7,17 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use burn::tensor::Tensor;
-use burn::tensor::activation::{sigmoid, softmax};
 use clap::value_parser;
-use cutmix_vision::{AnyNetwork, FileBatchesConfig, ImageFile};
+use cutmix_vision::{FileBatchesConfig, ImageFile};
 
 use self::files::files;
 use self::rows::{Format, Prediction, Rows};
 use crate::data::batch_size_of;
 use crate::device;
 use crate::error::Error;
+use crate::outputs::{most_likely, probabilities};
 use crate::precision::Precision;
-use crate::run_folder::{ModelCard, RunFolder};
+use crate::run_folder::RunFolder;
 use crate::settings::Bytes;
 use crate::terminal::{clock, count, note};
 
@@ -85,7 +84,7 @@ fn predict(args: PredictArgs) -> Result<(), Error> {
     let rows = Rows::start(args.format, top)?;
     for batch in config.init(files(args.paths), &device)? {
         let probabilities = match batch.images {
-            Some(images) => probabilities(images, &card, &model)?,
+            Some(images) => probabilities(model.forward(images), &card)?,
             None => Vec::new(),
         };
         let mut probabilities = probabilities.chunks_exact(card.classes.len());
@@ -98,7 +97,12 @@ fn predict(args: PredictArgs) -> Result<(), Error> {
                 }
                 None => {
                     let probabilities = probabilities.next().unwrap_or_default();
-                    rows.predicted(&path, &most_likely(&card, probabilities, top))?;
+                    let likely = most_likely(probabilities, top).into_iter();
+                    let predictions = likely.map(|class| Prediction {
+                        class: &card.classes[class],
+                        probability: probabilities[class],
+                    });
+                    rows.predicted(&path, &predictions.collect::<Vec<_>>())?;
                 }
             }
         }
@@ -117,31 +121,4 @@ fn note_speed(images: usize, seconds: f64) {
         let (images, time) = (count(images, "image"), clock(seconds));
         note(format!("{images} in {time}: {speed:.1} images/s"));
     }
-}
-
-/// The probability of each class for each image, one image after another.
-fn probabilities(
-    images: Tensor<4>,
-    card: &ModelCard,
-    model: &AnyNetwork,
-) -> Result<Vec<f32>, Error> {
-    let logits = model.forward(images);
-    let probabilities = if card.is_multi_label {
-        sigmoid(logits)
-    } else {
-        softmax(logits, 1)
-    };
-    let probabilities = probabilities.try_into_data();
-    let probabilities = probabilities.map_err(cutmix_train::Error::other)?;
-    Ok(probabilities.iter::<f32>().collect())
-}
-
-/// The `top` most likely classes of an image, the most likely one first.
-fn most_likely<'a>(card: &'a ModelCard, probabilities: &[f32], top: usize) -> Vec<Prediction<'a>> {
-    let classes = card.classes.iter().zip(probabilities);
-    let predictions = classes.map(|(class, &probability)| Prediction { class, probability });
-    let mut predictions: Vec<_> = predictions.collect();
-    predictions.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-    predictions.truncate(top);
-    predictions
 }

@@ -1,42 +1,40 @@
 //! `cutmix train`.
 
+mod view;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
 use clap::ArgMatches;
-use cutmix::loss::{BinaryCrossEntropy, CrossEntropy};
 use cutmix_train::algorithms::{Freeze, When};
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
-use cutmix_train::{
-    Checkpoint, Checkpoints, Evaluator, Event, Fit, Loader, Network, Outputs, Score, State, Stop,
-    Trainer,
-};
+use cutmix_train::{Checkpoint, Checkpoints, Event, Fit, Loader, Network, State, Stop, Trainer};
 use cutmix_vision::models::HeadOnly;
 use cutmix_vision::{
-    AnyNetwork, Change, Changes, Classifier, DataError, Dataset, FeatureLoader, ImageLoader,
-    LoaderConfig, Manifest, Normalize, OnBadImage, SkippedImage, Split, Splits,
+    AnyNetwork, Classifier, DataError, Dataset, FeatureLoader, ImageLoader, LoaderConfig, Manifest,
+    Normalize, SkippedImage, Split, Splits,
 };
-use indicatif::ProgressBar;
 
+use self::view::View;
+use super::eval::measure::evaluator;
 use super::eval::{Evaluated, Subject};
 use crate::class_weights::class_weights;
 #[cfg(feature = "dashboard")]
 use crate::dashboard::Dashboard;
-use crate::data::eval_batch_size;
+use crate::data::{eval_batch_size, own_splits};
 use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::picture::FirstBatch;
 use crate::pretrained::Pretrained;
-use crate::progress::{self, Progress, counted, patiently};
+use crate::progress::{Progress, counted, patiently};
 use crate::report::batches::BatchNumbers;
 use crate::report::{curves, html, summary};
 use crate::run_folder::{ModelCard, RunFolder, write_whole};
 use crate::settings::{Log, Resolved, Settings, Train, in_order};
 use crate::signals::{STOPPED, stop_on_signals};
-use crate::terminal::{line, quoted, warning};
+use crate::terminal::{Warnings, line, quoted, warning};
 
 /// Train a network on images and write it to a run folder.
 ///
@@ -171,64 +169,6 @@ fn resume(
     prepared.train(folder, checkpoint, view)
 }
 
-/// The data of a run in its own sets. Data that have changed since are refused, with `instead` as what
-/// can be done with them. Where bad images are skipped, those that are gone are skipped as well.
-pub fn own_splits(
-    settings: &mut Settings,
-    manifest: &Manifest,
-    instead: &'static str,
-) -> Result<Splits, Error> {
-    let opened = settings.open_whole_data().map_err(|error| match error {
-        Error::Data(DataError::NotFound { path }) if Some(&path) == settings.data.as_ref() => {
-            Error::NoData(path)
-        }
-        error => error,
-    })?;
-    let (splits, changes) = manifest.apply(&opened);
-    if changes.is_empty() {
-        return Ok(splits);
-    }
-    if settings.on_bad_image == OnBadImage::Skip
-        && let Some((splits, changes)) = manifest.apply_with_gone(&opened)
-    {
-        warning(format!(
-            "the data in {} have changed since the run started: {changes}; left out like bad images",
-            settings.data_name()
-        ));
-        return Ok(splits);
-    }
-    Err(Error::ChangedData {
-        data: settings.data_name(),
-        advice: advice(&changes, &opened, instead),
-        changes,
-    })
-}
-
-/// What to do about data that have changed.
-fn advice(changes: &Changes, opened: &Splits, instead: &str) -> String {
-    if opened.sets().any(Dataset::is_read_in_order) {
-        return format!("restore them, or {instead}");
-    }
-    let is_gone = |change: &Change| matches!(change, Change::Removed(_));
-    let is_replaced = |change: &Change| matches!(change, Change::Resized(_));
-    if changes.iter().all(is_gone) {
-        format!(
-            "restore them, or leave out those that are gone with --on-bad-image skip, which keeps the order \
-             of the others, or {instead}"
-        )
-    } else if changes
-        .iter()
-        .all(|change| is_gone(change) || is_replaced(change))
-    {
-        format!(
-            "a run needs the images that it started with: restore them, or move repaired ones elsewhere \
-             and leave them out with --on-bad-image skip, or {instead}"
-        )
-    } else {
-        format!("restore them, or {instead}")
-    }
-}
-
 /// The part of the memory for images that a set may take, by its number of images.
 fn cache_share(settings: &Settings, splits: &Splits, set: &Dataset) -> u64 {
     let all: usize = splits.sets().map(Dataset::len).sum();
@@ -360,9 +300,9 @@ impl Prepared {
         let (settings, card) = (self.settings.clone(), self.card.clone());
         let (splits, device) = (self.splits.clone(), self.device.device.clone());
         let loaders = [Some(self.train.clone()), self.val.clone()];
-        let warnings = Arc::default();
+        let warnings = Warnings::default();
         let fit = self.fit(&folder, from, view, &warnings);
-        print_warnings(&warnings);
+        warnings.print();
         let fit = fit.map_err(|error| in_folder(error, &folder))?;
         finish(&fit, &folder, &settings, &card)?;
         let parameters = fit.model.num_params();
@@ -556,16 +496,6 @@ fn store<M>(
     }
 }
 
-/// Warnings that are printed when the run has ended and nothing else writes on the terminal.
-pub type Warnings = Arc<Mutex<Vec<String>>>;
-
-fn print_warnings(warnings: &Warnings) {
-    let warnings = warnings
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    warnings.iter().for_each(warning);
-}
-
 /// Writes the results of a run. A picture that cannot be written is a warning.
 fn finish(
     fit: &Fit<AnyNetwork>,
@@ -584,46 +514,6 @@ fn finish(
     Ok(())
 }
 
-/// What measures a model as the trainer does.
-pub fn evaluator(settings: &Settings, card: &ModelCard, device: &Device) -> Evaluator {
-    let device = device.clone().without_autodiff();
-    let weights = card.class_weights.as_ref();
-    let weights = weights.map(|weights| Tensor::<1>::from_data(weights.as_slice(), &device));
-    let evaluator = if card.is_multi_label {
-        let loss = BinaryCrossEntropy::new();
-        Evaluator::new(match weights {
-            Some(weights) => loss.with_weights(weights),
-            None => loss,
-        })
-    } else {
-        let loss = CrossEntropy::new();
-        Evaluator::new(match weights {
-            Some(weights) => loss.with_weights(weights),
-            None => loss,
-        })
-    };
-    (settings.metric.iter()).fold(evaluator, |evaluator, metric| metric.add_to(evaluator))
-}
-
-/// The scores of a model on a set. A terminal shows how far it is.
-pub fn measure(
-    evaluator: &Evaluator,
-    set: &str,
-    model: &AnyNetwork,
-    loader: &ImageLoader,
-    device: &Device,
-    mut observe: impl FnMut(&Outputs) -> Result<(), cutmix_train::Error>,
-) -> Result<Vec<Score>, cutmix_train::Error> {
-    let things = format!("images, evaluating {set}");
-    counted(&things, loader.num_samples(), |progress| {
-        evaluator.run_observed(set, model, loader, device, |outputs| {
-            observe(outputs)?;
-            progress(outputs.logits.dims()[0]);
-            Ok(())
-        })
-    })
-}
-
 /// The error of a run, with the command that resumes it.
 fn in_folder(error: cutmix_train::Error, folder: &RunFolder) -> Error {
     match error {
@@ -636,52 +526,6 @@ fn in_folder(error: cutmix_train::Error, folder: &RunFolder) -> Error {
             Error::from(error).with_advice(format!(
                 "; leave such images out with: cutmix train --resume {run} --on-bad-image skip"
             ))
-        }
-    }
-}
-
-/// How a run is shown.
-enum View {
-    /// A line for each report.
-    Lines,
-    /// The same, above a bar.
-    Bar(ProgressBar),
-    /// The whole terminal, on which nothing else may write.
-    #[cfg(feature = "dashboard")]
-    Dashboard,
-}
-
-impl View {
-    fn choose(dashboard: bool) -> Result<Self, Error> {
-        if !dashboard {
-            return Ok(progress::bar().map_or(Self::Lines, Self::Bar));
-        }
-        #[cfg(feature = "dashboard")]
-        let view = crate::dashboard::check().map(|()| Self::Dashboard);
-        #[cfg(not(feature = "dashboard"))]
-        let view = Err(Error::Dashboard(
-            "is not in this build; build with --features dashboard to add it",
-        ));
-        view
-    }
-
-    /// The handler of signals; its argument is whether there was a signal before.
-    fn on_signal(&self) -> Box<dyn Fn(bool) + Send> {
-        let message =
-            || eprintln!("stopping after this batch or evaluation; Ctrl-C again stops at once");
-        let exit = || std::process::exit(STOPPED.into());
-        match self {
-            Self::Lines => Box::new(move |again| if again { exit() } else { message() }),
-            Self::Bar(bar) => {
-                let bar = bar.clone();
-                Box::new(move |again| if again { exit() } else { bar.suspend(message) })
-            }
-            #[cfg(feature = "dashboard")]
-            Self::Dashboard => Box::new(|again| {
-                if again {
-                    Dashboard::exit()
-                }
-            }),
         }
     }
 }

@@ -119,14 +119,19 @@ pub struct ImagePrediction {
 impl Evaluation {
     /// The data, the set and the number of images, in a line.
     pub fn heading(&self) -> String {
-        let set = match self.set {
-            Split::Test => "test set",
-            Split::Val => "validation set",
-            Split::Train => "training set",
-            Split::Unused => "images",
-        };
+        let set = set_name(self.set);
         let images = count(self.images, "image");
         format!("{}, {set}: {images}", self.data)
+    }
+}
+
+/// The name of a set in a sentence.
+pub fn set_name(set: Split) -> &'static str {
+    match set {
+        Split::Test => "test set",
+        Split::Val => "validation set",
+        Split::Train => "training set",
+        Split::Unused => "images",
     }
 }
 

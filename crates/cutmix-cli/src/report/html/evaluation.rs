@@ -6,13 +6,12 @@ use cutmix_train::{CalibrationBin, ClassScores, ConfusionMatrix};
 use cutmix_vision::Split;
 use maud::{Markup, html};
 
-use super::result::set_name;
 use super::run::Evaluated;
 use super::svg::{Axis, frame};
 use super::{data_uri, mistakes, percent};
 use crate::report::confusion;
 use crate::report::evaluation::{
-    CalibrationSummary, ClassRow, Evaluation, MultiLabel, Outcome, SingleLabel,
+    CalibrationSummary, ClassRow, Evaluation, MultiLabel, Outcome, SingleLabel, set_name,
 };
 use crate::terminal::{count, grouped};
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::percent;
 use super::run::{Evaluated, Run};
-use crate::report::evaluation::{Evaluation, Outcome};
+use crate::report::evaluation::{Evaluation, Outcome, set_name};
 use crate::settings::in_order;
 use crate::terminal::{clock, grouped, quoted};
 use cutmix_train::Event;
@@ -97,16 +97,6 @@ fn score(evaluation: &Evaluation) -> Option<(String, &'static str)> {
             let average = result.mean_average_precision?;
             Some((percent(average), "mean average precision"))
         }
-    }
-}
-
-/// The name of a set in a sentence.
-pub fn set_name(set: Split) -> &'static str {
-    match set {
-        Split::Test => "test set",
-        Split::Val => "validation set",
-        Split::Train => "training set",
-        Split::Unused => "images",
     }
 }
 
