@@ -76,17 +76,29 @@ pub fn plans(batch: usize, rank: usize, size: usize) -> impl Strategy<Value = Pl
     )
 }
 
-/// Returns the first Vulkan device. Without one it prints a line and returns none.
-#[cfg(feature = "vulkan")]
-pub fn vulkan() -> Option<Device> {
-    use burn::tensor::{DeviceKind, DeviceType};
-    if Device::enumerate(DeviceType::Vulkan).is_empty() {
-        assert!(
-            std::env::var_os("CUTMIX_REQUIRE_VULKAN").is_none(),
-            "no Vulkan adapter"
-        );
-        println!("SKIPPED: no Vulkan adapter here");
-        return None;
+/// Returns the first device of a GPU's backend in this build. Without one it prints a line and returns
+/// none.
+#[cfg(feature = "cube")]
+pub fn gpu() -> Option<Device> {
+    use burn::tensor::DeviceType;
+    let backends = [
+        #[cfg(feature = "cuda")]
+        DeviceType::Cuda,
+        #[cfg(feature = "rocm")]
+        DeviceType::Rocm,
+        #[cfg(feature = "metal")]
+        DeviceType::Metal,
+        #[cfg(feature = "vulkan")]
+        DeviceType::Vulkan,
+        #[cfg(feature = "webgpu")]
+        DeviceType::WebGpu,
+        #[cfg(feature = "wgpu")]
+        DeviceType::Wgpu,
+    ];
+    let device = backends.into_iter().flat_map(Device::enumerate).next();
+    if device.is_none() {
+        assert!(std::env::var_os("CUTMIX_REQUIRE_GPU").is_none(), "no GPU");
+        println!("SKIPPED: no GPU here");
     }
-    Some(Device::vulkan(DeviceKind::DefaultDevice))
+    device
 }

@@ -1,8 +1,9 @@
-//! The library on a Vulkan device, against the CPU.
+//! The library on a GPU, against the CPU.
 //!
-//! The tests run with `--features vulkan,flex`. Without an adapter they pass and print a line. In CI the
-//! adapter is SwiftShader, which is software.
-#![cfg(all(feature = "vulkan", feature = "flex"))]
+//! The tests run with the feature `flex` and that of a GPU's backend, such as `--features vulkan,flex`.
+//! Without a GPU they pass and print a line. In CI the backend is Vulkan and the GPU is SwiftShader,
+//! which is software.
+#![cfg(all(feature = "cube", feature = "flex"))]
 
 mod common;
 
@@ -15,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use common::kernels::{Case, Memory, case};
-use common::{cases, vulkan};
+use common::{cases, gpu};
 
 /// Copies a tensor to a device.
 fn on<const D: usize>(device: &Device, tensor: &Tensor<D>) -> Tensor<D> {
@@ -24,7 +25,7 @@ fn on<const D: usize>(device: &Device, tensor: &Tensor<D>) -> Tensor<D> {
 
 #[test]
 fn a_mixed_batch_equals_that_of_the_cpu_bit_for_bit() {
-    let Some(gpu) = vulkan() else { return };
+    let Some(gpu) = gpu() else { return };
     let cpu = Device::flex();
     for (step, shape) in [[1, 1, 3, 3], [5, 3, 6, 9], [8, 3, 32, 32], [7, 2, 17, 5]]
         .into_iter()
@@ -55,8 +56,8 @@ fn on_cases(count: u32, strategy: impl Strategy<Value = Case>, check: impl Fn(&C
 }
 
 #[test]
-fn images_equal_the_reference_on_vulkan() {
-    let Some(gpu) = vulkan() else { return };
+fn images_equal_the_reference_on_a_gpu() {
+    let Some(gpu) = gpu() else { return };
     let floats = [DType::F32, DType::F16, DType::BF16, DType::F64];
     let ints = [DType::U8, DType::I32, DType::I64];
     let has = |dtype: &DType| gpu.supports_dtype(*dtype);
@@ -81,8 +82,8 @@ fn images_equal_the_reference_on_vulkan() {
 }
 
 #[test]
-fn sequences_and_volumes_equal_the_reference_on_vulkan() {
-    let Some(gpu) = vulkan() else { return };
+fn sequences_and_volumes_equal_the_reference_on_a_gpu() {
+    let Some(gpu) = gpu() else { return };
     on_cases(30, case(3, 9, 40), |case| {
         case.paste::<3, Float>(&gpu, DType::F32);
         case.blend::<3>(&gpu, DType::F32);
@@ -96,8 +97,8 @@ fn sequences_and_volumes_equal_the_reference_on_vulkan() {
 }
 
 #[test]
-fn large_batches_equal_the_reference_on_vulkan() {
-    let Some(gpu) = vulkan() else { return };
+fn large_batches_equal_the_reference_on_a_gpu() {
+    let Some(gpu) = gpu() else { return };
     on_cases(10, case(4, 40, 96), |case| {
         case.paste::<4, Float>(&gpu, DType::F32);
         case.blend::<4>(&gpu, DType::F32);
@@ -106,15 +107,15 @@ fn large_batches_equal_the_reference_on_vulkan() {
 }
 
 #[test]
-fn permutations_of_every_kind_equal_the_reference_on_vulkan() {
-    let Some(gpu) = vulkan() else { return };
+fn permutations_of_every_kind_equal_the_reference_on_a_gpu() {
+    let Some(gpu) = gpu() else { return };
     common::kernels::permutations(&gpu);
 }
 
 /// There are so many places that each unit changes all samples.
 #[test]
-fn a_few_large_samples_equal_the_reference_on_vulkan() {
-    let Some(gpu) = vulkan() else { return };
+fn a_few_large_samples_equal_the_reference_on_a_gpu() {
+    let Some(gpu) = gpu() else { return };
     let sampler = PlanSampler::new(1.0)
         .with_partners(vec![1, 2, 0])
         .with_lambda(0.1);
@@ -135,7 +136,7 @@ fn a_few_large_samples_equal_the_reference_on_vulkan() {
 /// A part of a larger batch that begins at aligned memory is a view of it.
 #[test]
 fn a_part_of_a_batch_is_mixed_without_changing_the_rest() {
-    let Some(gpu) = vulkan() else { return };
+    let Some(gpu) = gpu() else { return };
     let sampler = PlanSampler::new(1.0)
         .with_partners(vec![1, 2, 3, 0])
         .with_lambda(0.5);
@@ -152,8 +153,8 @@ fn a_part_of_a_batch_is_mixed_without_changing_the_rest() {
 }
 
 #[test]
-fn gradients_equal_the_reference_on_vulkan() {
-    let Some(gpu) = vulkan() else { return };
+fn gradients_equal_the_reference_on_a_gpu() {
+    let Some(gpu) = gpu() else { return };
     // Contiguous, because on SwiftShader Burn 0.22.1 gives even `(images * factors).sum()` a wrong
     // gradient where the images are permuted.
     let cases = case(4, 6, 7).prop_map(|case| Case {
@@ -165,7 +166,7 @@ fn gradients_equal_the_reference_on_vulkan() {
 
 #[test]
 fn volumes_and_class_maps_equal_those_of_the_cpu() {
-    let Some(gpu) = vulkan() else { return };
+    let Some(gpu) = gpu() else { return };
     let cpu = Device::flex();
     let images = Tensor::<5>::random([3, 2, 4, 5, 6], Distribution::Default, &cpu);
     let maps = Tensor::<4, Int>::random([3, 4, 5, 6], Distribution::Uniform(0.0, 9.0), &cpu);
@@ -181,7 +182,7 @@ fn volumes_and_class_maps_equal_those_of_the_cpu() {
 
 #[test]
 fn gradients_flow_through_the_paste() {
-    let Some(gpu) = vulkan() else { return };
+    let Some(gpu) = gpu() else { return };
     let cpu = Device::flex();
     let images = Tensor::<4>::random([4, 1, 5, 5], Distribution::Default, &cpu);
     let weights = Tensor::<4>::random([4, 1, 5, 5], Distribution::Default, &cpu);
@@ -200,7 +201,7 @@ fn gradients_flow_through_the_paste() {
 
 #[test]
 fn the_loss_agrees_with_the_cpu_and_is_nan_for_a_wrong_class() {
-    let Some(gpu) = vulkan() else { return };
+    let Some(gpu) = gpu() else { return };
     let cpu = Device::flex();
     cpu.seed(42);
     let logits = Tensor::<2>::random([6, 5], Distribution::Normal(0.0, 3.0), &cpu);

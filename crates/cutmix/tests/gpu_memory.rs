@@ -1,8 +1,8 @@
-//! Operations in place on a Vulkan device.
+//! Operations in place on a GPU.
 //!
 //! The test is alone in its program because it counts the memory of the device. It runs as
-//! `tests/vulkan.rs` does.
-#![cfg(all(feature = "vulkan", feature = "flex"))]
+//! `tests/gpu.rs` does.
+#![cfg(all(feature = "cube", feature = "flex"))]
 
 mod common;
 
@@ -10,11 +10,11 @@ use burn::tensor::{Distribution, Tensor};
 use cutmix::ops;
 use cutmix::plan::{Plan, Region};
 
-use common::vulkan;
+use common::gpu;
 
 #[test]
-fn a_batch_that_is_owned_alone_changes_in_place_on_vulkan() {
-    let Some(gpu) = vulkan() else { return };
+fn a_batch_that_is_owned_alone_changes_in_place_on_a_gpu() {
+    let Some(gpu) = gpu() else { return };
     let plan = Plan::new(vec![1, 2, 3, 0], Region::new([1..50, 2..60]), vec![64, 64]).unwrap();
     let in_use = || {
         gpu.sync().unwrap();
