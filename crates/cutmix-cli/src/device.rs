@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 #[cfg(feature = "gpu")]
 use burn::tensor::DeviceType;
+use cutmix_vision::weights;
 
 use crate::error::Error;
 use crate::precision::Precision;
@@ -27,16 +28,13 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// The device on which the weights of a new network are drawn: the CPU where this build has it, so
-    /// that a seed gives the same weights on every device. Only the device itself has another
-    /// precision.
+    /// The device on which the weights of a new network are drawn: that of all weights, since a seed
+    /// gives the same ones everywhere. Only the device itself has another precision.
     pub fn for_new_weights(&self, precision: Precision) -> Device {
-        #[cfg(feature = "flex")]
-        if precision == Precision::F32 {
-            return Device::flex();
+        match precision {
+            Precision::F32 => weights::device(),
+            _ => self.device.clone(),
         }
-        let _ = precision;
-        self.device.clone()
     }
 
     /// The name of the device and, where the backend knows it, that of the hardware.

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use cutmix_vision::models::{self, Architecture};
 #[cfg(feature = "hub")]
 use cutmix_vision::weights::hub::Hub;
-use cutmix_vision::weights::{Head, Loaded, Weights};
+use cutmix_vision::weights::{self, Head, Loaded, Weights};
 use cutmix_vision::{AnyNetwork, Normalize};
 
 use crate::error::Error;
@@ -159,7 +158,7 @@ impl Source {
     /// A run that is not finished has the weights of its best or last checkpoint.
     fn of_run(path: &Path) -> Result<Self, Error> {
         let (card, network) =
-            RunFolder::open(path)?.load_model(&Device::default(), Precision::F32)?;
+            RunFolder::open(path)?.load_model(&weights::device(), Precision::F32)?;
         Ok(Self::with_card(Weights::of(&network, path), Some(card)))
     }
 

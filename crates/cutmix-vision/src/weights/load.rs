@@ -6,7 +6,7 @@ use burn::store::burn_pack::Tensor;
 use burn::store::{
     ApplyError, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge,
 };
-use burn::tensor::{DType, Device, Shape, TensorData};
+use burn::tensor::{DType, Shape, TensorData};
 use cutmix_train::is_part_of;
 
 use super::error::Misfit;
@@ -50,7 +50,7 @@ impl Weights {
     /// The same with the number of tensors that its backbone uses.
     fn owner(&self) -> Option<(&'static Architecture, usize)> {
         let fitting = architectures().filter_map(|architecture| {
-            let network = ModelConfig::new(architecture.name, 1).build(&Device::default());
+            let network = ModelConfig::new(architecture.name, 1).build(&super::device());
             let expected = parameters(&network.ok()?);
             let fit = Fit::new(self, architecture, &expected);
             fit.misfit().is_none().then_some((architecture, fit.total))
