@@ -3,37 +3,36 @@
 mod algorithm;
 mod augment;
 mod bytes;
+mod check;
 mod color;
 mod file;
+mod parse;
 mod parts;
 mod recipe;
+mod resolve;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Command, Parser, ValueEnum, value_parser};
 use cutmix_train::algorithms::Effects;
 use cutmix_train::{Duration, Schedule, TrainerConfig};
-use cutmix_vision::models::architectures;
-use cutmix_vision::models::{self, Architecture, Optimizer};
-use cutmix_vision::{
-    AnyNetwork, Augment, DataError, Dataset, Depth, Fit, ModelConfig, OnBadImage, Sampler, View,
-};
+use cutmix_vision::models::Optimizer;
+use cutmix_vision::{AnyNetwork, Augment, Depth, Fit, OnBadImage, Sampler};
 use serde::{Deserialize, Serialize};
 
 pub use algorithm::{AlgorithmSpec, check_together, in_order};
 use augment::help as augment_help;
 pub use bytes::Bytes;
 pub use color::Color;
+use parse::{library, multiple, network_parser, parse_depth, part};
+pub use parse::{parse_algorithm, parse_augment};
 pub use parts::{FrozenPart, Multiple};
 pub use recipe::RecipeName;
+pub use resolve::Resolved;
 
-use crate::error::Error;
 use crate::metrics::MetricName;
 use crate::precision::Precision;
-use crate::terminal::{count, warning};
 
 /// Everything that decides a run. Values that depend on the data or the network are `None` until
 /// [`Settings::resolve`] has filled them in.
@@ -303,18 +302,6 @@ pub fn with_headings(train: Command) -> Command {
     })
 }
 
-/// Settings of a run that depend on the network and the data.
-#[derive(Clone, Copy, Debug)]
-pub struct Resolved {
-    pub architecture: &'static Architecture,
-    pub optimizer: Optimizer,
-    pub learning_rate: f64,
-    pub weight_decay: f64,
-}
-
-/// The largest side of images for which small networks are made.
-const SMALL: usize = 64;
-
 impl Default for Settings {
     /// The defaults of the options.
     fn default() -> Self {
@@ -329,87 +316,6 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Checks what does not need the data, so that a mistake shows before they are read.
-    pub fn check(&self) -> Result<(), Error> {
-        if self.limit == Some(0) {
-            return Err(Error::option("limit", 0, "at least 1 image"));
-        }
-        ModelConfig::new(self.model.as_deref().unwrap_or("resnet8"), 2)
-            .with_stochastic_depth(self.stochastic_depth)
-            .with_blur_pool(self.blur_pool)
-            .check()?;
-        if self.batch_size == 0 {
-            return Err(Error::option("batch-size", 0, "at least 1 image"));
-        }
-        if self.keep == 0 {
-            return Err(Error::option("keep", 0, "at least 1 checkpoint"));
-        }
-        if let Some(decay) = self.weight_decay
-            && !(decay.is_finite() && decay >= 0.0)
-        {
-            return Err(Error::option(
-                "weight-decay",
-                decay,
-                "a number of at least 0",
-            ));
-        }
-        self.trainer(self.learning_rate.unwrap_or(1.0)).check()?;
-        if self.save_interval.is_zero() {
-            return Err(Error::option(
-                "save-interval",
-                self.save_interval,
-                "a duration above 0",
-            ));
-        }
-        if !self.batch_size.is_multiple_of(self.accumulate) {
-            let expected = format!("a divisor of the batch size, {}", self.batch_size);
-            return Err(Error::option("accumulate", self.accumulate, expected));
-        }
-        self.data_config()
-            .with_val_fraction(Some(self.val_fraction))
-            .with_crop_share(self.crop_share.unwrap_or(1.0))
-            .check()?;
-        if let Some(size) = self.eval_size {
-            View::new([3, size, size])
-                .check()
-                .map_err(|_| Error::option("eval-size", size, "1 to 4096 pixels"))?;
-        }
-        check_together(&self.algorithm)?;
-        self.layer_rates().check()?;
-        self.check_head()?;
-        if self.precision != Precision::F32 && self.effects().keeps_ema {
-            let expected = "f32 with the algorithm ema: in other types a moving average soon stops \
-                            changing";
-            return Err(Error::option("precision", self.precision, expected));
-        }
-        self.check_scores()
-    }
-
-    /// Checks the metrics, and the score of `--best`.
-    fn check_scores(&self) -> Result<(), Error> {
-        let counts = |metric: &&MetricName| metric.counts_on_device();
-        if self.precision != Precision::F32
-            && let Some(metric) = self.metric.iter().find(counts)
-        {
-            let expected = format!("f32 with the metric {metric}, which counts in this type");
-            return Err(Error::option("precision", self.precision, expected));
-        }
-        let Some(best) = &self.best else {
-            return Ok(());
-        };
-        let metrics = self.metric.iter().map(|metric| format!("val/{metric}"));
-        let usual = ["val/accuracy", "val/loss", "train/accuracy", "train/loss"];
-        let known: Vec<_> = usual.map(String::from).into_iter().chain(metrics).collect();
-        if known.contains(best) {
-            return Ok(());
-        }
-        Err(Error::unknown(
-            "score for --best",
-            best,
-            known.iter().map(String::as_str),
-        ))
-    }
-
     /// The effects of all algorithms together.
     pub fn effects(&self) -> Effects {
         let algorithms = self
@@ -440,153 +346,6 @@ impl Settings {
         }
         config
     }
-
-    /// Fills in what depends on the network and on the training set, and checks what depends on them.
-    pub fn resolve(&mut self, train: &Dataset) -> Result<Resolved, Error> {
-        let [channels, height, width] = train.shape();
-        let small = height.max(width) <= SMALL;
-        let usual = if small { "resnet8" } else { "resnet18" };
-        let architecture = models::find(self.model.as_deref().unwrap_or(usual))?;
-        self.check_sizes(architecture, [height, width])?;
-        self.shrink_batches(train.len())?;
-        let optimizer = self.optimizer.unwrap_or(architecture.optimizer);
-        let recipe = architecture.recipe(optimizer);
-        let resolved = Resolved {
-            architecture,
-            optimizer,
-            learning_rate: (self.learning_rate)
-                .unwrap_or_else(|| rounded(recipe.learning_rate_for(self.batch_size))),
-            weight_decay: self.weight_decay.unwrap_or(recipe.weight_decay),
-        };
-        // Mirrored digits or letters are other signs, and most grey data sets are of those.
-        let augment = self.augment.take().unwrap_or_else(|| match channels {
-            1 => Augment::new(),
-            _ if train.is_of_files() => Augment::standard(),
-            _ => Augment::light(),
-        });
-        let usual_share = if augment.resizes() { 0.875 } else { 1.0 };
-        self.crop_share = Some(self.crop_share.unwrap_or(usual_share));
-        self.augment = Some(augment);
-        if train.is_multi_label() && !self.metric.contains(&MetricName::MeanAveragePrecision) {
-            self.metric.push(MetricName::MeanAveragePrecision);
-        }
-        self.model = Some(architecture.name.into());
-        self.optimizer = Some(resolved.optimizer);
-        self.learning_rate = Some(resolved.learning_rate);
-        self.weight_decay = Some(resolved.weight_decay);
-        self.warmup = Some(self.warmup.unwrap_or(self.schedule.default_warmup()));
-        for spec in &self.algorithm {
-            spec.check_images(&[height, width])?;
-        }
-        Ok(resolved)
-    }
-
-    /// Checks that the network takes the images of training, of this height and width, and those of
-    /// evaluation.
-    fn check_sizes(&self, architecture: &Architecture, training: [usize; 2]) -> Result<(), Error> {
-        let eval = self.eval_size.map(|side| ("eval-size", side));
-        let sides = training.map(|side| ("size", side)).into_iter().chain(eval);
-        for (option, side) in sides {
-            check_side(architecture, side)
-                .map_err(|expected| Error::option(option, side, expected))?;
-        }
-        self.algorithm
-            .iter()
-            .try_for_each(|spec| spec.check_sizes(architecture, training))
-    }
-
-    /// Makes batches no larger than the training set.
-    fn shrink_batches(&mut self, samples: usize) -> Result<(), Error> {
-        if self.batch_size <= samples {
-            return Ok(());
-        }
-        let parts = self.accumulate;
-        let size = samples - samples % parts;
-        if size == 0 {
-            let expected = format!("at most the number of training images, {samples}");
-            return Err(Error::option("accumulate", parts, expected));
-        }
-        warning(format!(
-            "batches of {size} instead of {}: there are only {}",
-            self.batch_size,
-            count(samples, "training image")
-        ));
-        self.batch_size = size;
-        Ok(())
-    }
-
-    /// How the images of evaluation become those that the network takes, by resolved settings.
-    pub fn eval_view(&self, train: &Dataset) -> View {
-        let [channels, height, width] = train.shape();
-        let (height, width) = self.eval_size.map_or((height, width), |size| (size, size));
-        View::new([channels, height, width])
-            .with_fit(self.fit)
-            .with_crop_share(self.crop_share.unwrap_or(1.0))
-    }
-}
-
-/// Checks that a network takes images with this height or width; the error is what it takes.
-fn check_side(architecture: &Architecture, side: usize) -> Result<(), String> {
-    let Architecture { name, sizes, .. } = architecture;
-    if sizes.contains(side) {
-        return Ok(());
-    }
-    let near: Vec<_> = sizes.near(side).iter().map(usize::to_string).collect();
-    Err(format!("{sizes} for {name}, such as {}", near.join(" or ")))
-}
-
-/// A number with three digits, which can be read and typed.
-fn rounded(number: f64) -> f64 {
-    format!("{number:.2e}").parse().unwrap_or(number)
-}
-
-/// The networks, as the help lists them.
-fn network_parser() -> impl TypedValueParser<Value = String> {
-    let networks = architectures().map(|one| PossibleValue::new(one.name).help(one.about));
-    PossibleValuesParser::new(networks)
-}
-
-/// Parses a value of the library.
-fn library<T: FromStr<Err = cutmix_train::Error>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| match error {
-        // Clap has named the option and its value.
-        cutmix_train::Error::Argument { accepted, .. } => format!("expected {accepted}"),
-        error => error.to_string(),
-    })
-}
-
-/// What the library says of a value; clap names the option.
-fn accepted(error: DataError) -> String {
-    match error {
-        DataError::Argument { expected, .. } => format!("expected {expected}"),
-        error => error.to_string(),
-    }
-}
-
-/// Parses a list of augmentations.
-pub fn parse_augment(text: &str) -> Result<Augment, String> {
-    text.parse().map_err(|error: DataError| error.to_string())
-}
-
-fn part(text: &str) -> Result<FrozenPart, String> {
-    text.parse()
-}
-
-fn multiple(text: &str) -> Result<Multiple, String> {
-    text.parse()
-}
-
-fn parse_depth(text: &str) -> Result<Depth, String> {
-    text.parse().map_err(accepted)
-}
-
-/// Parses an algorithm.
-pub fn parse_algorithm(text: &str) -> Result<AlgorithmSpec, String> {
-    text.parse().map_err(|error| match error {
-        // Clap has named the text.
-        Error::Algorithm { reason, .. } => reason,
-        error => error.to_string(),
-    })
 }
 
 impl fmt::Display for Log {

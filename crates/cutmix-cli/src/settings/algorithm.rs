@@ -12,7 +12,7 @@ use cutmix_vision::models::Architecture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::check_side;
+use super::resolve::check_side;
 use crate::error::Error;
 
 /// An algorithm with its settings, and the batches on which it acts.
