@@ -262,6 +262,61 @@ fn a_missing_tensor_of_the_backbone_is_an_error_that_names_it() {
     assert!(owner(&path).is_none());
 }
 
+/// A checkpoint that `scripts/make_checkpoints.py` has written.
+fn checkpoint(name: &str) -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    tests.join("checkpoint_data").join(name)
+}
+
+/// An element of tensor `number` of those checkpoints, by its place in the tensor.
+fn element(number: usize, shape: &[usize], mut place: usize) -> f32 {
+    let mut at = number;
+    for (size, stride) in shape.iter().zip([1, 3, 5, 7]).rev() {
+        at += place % size * stride;
+        place /= size;
+    }
+    (at % 127 + 1) as f32 / 128.0
+}
+
+#[test]
+fn checkpoints_of_pytorch_give_every_element_its_place() {
+    let folder = TempDir::new().unwrap();
+    for name in ["zip.pth", "legacy.pth", "training.pt"] {
+        let mut network = network("resnet8", 10, 3, 2);
+        let loaded = load(&checkpoint(name), "resnet8", &mut network).unwrap();
+        assert_eq!(loaded.head, Head::Taken, "{name}");
+        assert_eq!(loaded.unused, [""; 0], "{name}");
+        let mut found = tensors(&file_of(&network, folder.path()));
+        found.sort();
+        assert_eq!(loaded.tensors, found.len(), "{name}");
+        for (number, (tensor, shape, bytes)) in found.iter().enumerate() {
+            let values = bytes.chunks_exact(4);
+            let values = values.map(|value| f32::from_le_bytes(value.try_into().unwrap()));
+            let expected = (0..shape.iter().product()).map(|at| element(number, shape, at));
+            assert!(values.eq(expected), "{tensor} of {name}");
+        }
+    }
+}
+
+#[test]
+fn half_a_checkpoint_of_pytorch_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    for name in ["zip.pth", "legacy.pth", "training.pt"] {
+        let whole = fs::read(checkpoint(name)).unwrap();
+        let path = folder.path().join(name);
+        for length in [2, 3, 100, whole.len() / 2, whole.len() - 1] {
+            fs::write(&path, &whole[..length]).unwrap();
+            let mut network = network("resnet8", 10, 3, 2);
+            let error = load(&path, "resnet8", &mut network).unwrap_err();
+            assert!(
+                matches!(error, WeightsError::Format { .. }),
+                "{length} of {name}: {error}"
+            );
+            assert_eq!(error.to_string().lines().count(), 1, "{length} of {name}");
+        }
+    }
+}
+
 /// Every start of a file is an error and none a panic.
 #[test]
 fn half_a_file_is_an_error() {
