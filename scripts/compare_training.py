@@ -6,6 +6,8 @@ docs/training.json and the table between two marks of docs/PERFORMANCE.md.
     python3 scripts/compare_training.py --quick     # a few rounds, printed only
     python3 scripts/compare_training.py --plots     # training.png and training-scaling.json in docs
     python3 scripts/compare_training.py --draw      # draws training.png from training-scaling.json
+    python3 scripts/compare_training.py --cuda      # on an NVIDIA GPU, printed only
+    python3 scripts/compare_training.py --bench FILE # a bench `steps` and Python packages that are there
 
 PyTorch (in both of its memory layouts) and this project take turns on the same networks, shapes and
 optimizer, in an order that changes from round to round. In its turn each one makes some steps that are
@@ -39,8 +41,20 @@ CASES = [
     ("wide16", (32, 3, 32, 32), 3),
     ("resnet18", (8, 3, 224, 224), 2),
     ("resnet50", (8, 3, 224, 224), 1),
+    ("mobilenetv2", (8, 3, 224, 224), 1),
+    ("efficientnet-b0", (8, 3, 224, 224), 1),
     ("convnext-tiny", (8, 3, 96, 96), 1),
     ("vit-tiny", (8, 3, 224, 224), 1),
+]
+
+# The same on a GPU, which takes larger batches.
+CUDA_CASES = [
+    ("resnet20", (512, 3, 32, 32), 20),
+    ("resnet18", (128, 3, 224, 224), 5),
+    ("resnet50", (64, 3, 224, 224), 5),
+    ("mobilenetv2", (64, 3, 224, 224), 5),
+    ("convnext-tiny", (64, 3, 224, 224), 5),
+    ("vit-tiny", (128, 3, 224, 224), 5),
 ]
 
 # The networks that are trained with AdamW; the others are with SGD.
@@ -63,10 +77,15 @@ def network(name, channels):
     import torchvision
     from torch import nn
 
-    if name in ("resnet18", "resnet50"):
-        return getattr(torchvision.models, name)(num_classes=1000)
-    if name == "convnext-tiny":
-        return torchvision.models.convnext_tiny()
+    twins = {
+        "resnet18": "resnet18",
+        "resnet50": "resnet50",
+        "mobilenetv2": "mobilenet_v2",
+        "efficientnet-b0": "efficientnet_b0",
+        "convnext-tiny": "convnext_tiny",
+    }
+    if name in twins:
+        return getattr(torchvision.models, twins[name])()
     if name == "vit-tiny":
         return torchvision.models.VisionTransformer(224, 16, 12, 3, 192, 768)
 
@@ -116,6 +135,7 @@ def serve_torch(layout):
     import torch
 
     torch.set_num_threads(int(os.environ["THREADS"]))
+    device = torch.device(os.environ["DEVICE"])
     memory = torch.channels_last if layout == "channels last" else torch.contiguous_format
     known, subject = None, None
     for line in sys.stdin:
@@ -123,7 +143,8 @@ def serve_torch(layout):
         kind = (request["network"], tuple(request["shape"]))
         if kind != known:
             known = kind
-            model = network(request["network"], request["shape"][1]).to(memory_format=memory)
+            model = network(request["network"], request["shape"][1])
+            model = model.to(device, memory_format=memory)
             decaying = [p for p in model.parameters() if p.dim() > 1]
             others = [p for p in model.parameters() if p.dim() <= 1]
             groups = [
@@ -134,9 +155,9 @@ def serve_torch(layout):
                 optimizer = torch.optim.AdamW(groups, lr=1e-3)
             else:
                 optimizer = torch.optim.SGD(groups, lr=1e-3, momentum=0.9, nesterov=True)
-            images = torch.randn(request["shape"]).to(memory_format=memory)
+            images = torch.randn(request["shape"]).to(device, memory_format=memory)
             classes = 1000 if request["shape"][2] > 64 else 10
-            labels = torch.arange(request["shape"][0]) % classes
+            labels = torch.arange(request["shape"][0], device=device) % classes
             subject = (model, optimizer, images, labels)
         model, optimizer, images, labels = subject
         seconds = []
@@ -152,19 +173,23 @@ def serve_torch(layout):
                 model.eval()
                 with torch.inference_mode():
                     model(images)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
             if step >= request["warm_up"]:
                 seconds.append(time.perf_counter() - start)
         print(json.dumps(seconds), flush=True)
 
 
 class Contestant:
-    def __init__(self, name, command, threads):
+    def __init__(self, name, command, threads, device):
         self.name = name
         environment = dict(
             os.environ,
             THREADS=str(threads),
             RAYON_NUM_THREADS=str(threads),
             OMP_NUM_THREADS=str(threads),
+            DEVICE=device,
+            BURN_DEVICE={"cpu": "flex"}.get(device, device),
         )
         self.process = subprocess.Popen(
             command,
@@ -190,17 +215,20 @@ class Contestant:
         self.process.wait()
 
 
-def contestants(bench, threads):
-    own = [Contestant(OURS, [bench, "--serve"], threads)]
+def contestants(bench, threads, device):
+    own = [Contestant(OURS, [bench, "--serve"], threads, device)]
     script = str(pathlib.Path(__file__).resolve())
     return own + [
-        Contestant(name, [sys.executable, script, "--serve", name], threads) for name in PEERS
+        Contestant(name, [sys.executable, script, "--serve", name], threads, device)
+        for name in PEERS
     ]
 
 
-def build():
+def build(device):
     """Builds the bench of this project, and returns its path."""
     command = ["cargo", "bench", "-p", "cutmix-vision", "--bench", "steps", "--no-run"]
+    if device != "cpu":
+        command += ["--features", device]
     output = subprocess.run(
         [*command, "--message-format", "json"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
     ).stdout
@@ -212,10 +240,10 @@ def build():
     )
 
 
-def measure(bench, case, threads, train, rounds):
+def measure(bench, case, threads, train, rounds, device="cpu"):
     """The median seconds of each contestant in each round, and their peak memory."""
     name, shape, steps = case
-    everyone = contestants(bench, threads)
+    everyone = contestants(bench, threads, device)
     request = {"network": name, "shape": shape, "train": train, "steps": steps, "warm_up": 1}
     for one in everyone:
         one.ask(dict(request, warm_up=2))
@@ -339,18 +367,22 @@ def main():
     parser.add_argument("--only", help="the network to measure; printed only")
     parser.add_argument("--plots", action="store_true", help="measure and draw docs/training.png")
     parser.add_argument("--draw", action="store_true", help="draw it from the last numbers")
+    parser.add_argument("--cuda", action="store_true", help="measure an NVIDIA GPU; printed only")
+    parser.add_argument("--bench", help="the bench `steps`, built before; installs no packages")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    compare_peers.enter_environment()
     if options.serve:
         serve_torch(options.serve)
         return
+    if not options.bench:
+        compare_peers.enter_environment()
     docs = ROOT / "docs"
     numbers, picture = docs / "training-scaling.json", docs / "training.png"
     if options.draw:
         draw(picture, json.loads(numbers.read_text()))
         return
-    bench = build()
+    device = "cuda" if options.cuda else "cpu"
+    bench = options.bench or build(device)
     if options.plots:
         rounds = 3 if options.quick else options.rounds or 7
         data = scaling(bench, rounds, options.only)
@@ -360,16 +392,16 @@ def main():
         return
     rounds = 5 if options.quick else options.rounds or 15
     rows, data = [], []
-    for case in CASES:
+    for case in CUDA_CASES if options.cuda else CASES:
         if options.only not in (None, case[0]):
             continue
-        for threads in [2] if options.quick else [1, 2]:
+        for threads in [2] if options.quick or options.cuda else [1, 2]:
             for train in [True, False]:
-                result = measure(bench, case, threads, train, rounds)
+                result = measure(bench, case, threads, train, rounds, device)
                 rows.append(row(case, threads, train, result))
                 print(rows[-1], flush=True)
                 data.append(entry(case, threads, train, result))
-    if options.quick or options.only:
+    if options.quick or options.only or options.cuda:
         return
     (docs / "training.json").write_text(json.dumps(data, indent=1) + "\n")
     page = docs / "PERFORMANCE.md"

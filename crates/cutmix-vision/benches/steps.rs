@@ -3,6 +3,7 @@
 //!
 //! With `--serve` it reads requests from standard input, one JSON object on each line, and answers each
 //! with the seconds of steps. The script asks both in turn, so that both have the same conditions.
+//! `BURN_DEVICE` selects the device, the CPU's `flex` or that of a GPU's feature, such as `cuda`.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -66,6 +67,7 @@ fn main() {
             } else {
                 subject.evaluate()
             };
+            subject.images.device().sync().expect("the device works");
             if step >= request.warm_up {
                 seconds.push(start.elapsed().as_secs_f64());
             }
@@ -87,7 +89,7 @@ struct Subject {
 
 impl Subject {
     fn new(network: Network) -> Self {
-        let device = Device::flex().autodiff();
+        let device = Device::default().autodiff();
         let [count, channels, height, _] = network.shape;
         let classes = if height > 64 { 1000 } else { 10 };
         let resnet = |width| -> Result<AnyNetwork, _> {
@@ -125,7 +127,7 @@ impl Subject {
     fn evaluate(self) -> Self {
         use burn::module::Module;
         let images = self.images.clone().without_autodiff();
-        std::hint::black_box(self.model.valid().forward(images));
+        std::hint::black_box(self.model.valid().forward(images).into_data());
         self
     }
 }
