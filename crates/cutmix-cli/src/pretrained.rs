@@ -106,6 +106,9 @@ impl Pretrained {
                 "the first layer, for images of {channels}, {way} colours"
             ));
         }
+        if !loaded.prefix.is_empty() {
+            lines.push(format!("those that begin with {}", loaded.prefix));
+        }
         if !loaded.unused.is_empty() {
             let mut names = loaded.unused[..loaded.unused.len().min(LISTED)].join(", ");
             if loaded.unused.len() > LISTED {

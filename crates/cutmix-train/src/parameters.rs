@@ -1,13 +1,13 @@
 //! Arithmetic on all parameters of a module, and on their gradients.
 
-use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::Error;
 
 /// The names of the parameters of a module, in order, such as `blocks.0.conv.weight`; those of running
-/// statistics and of the switches of normalisation and dropout are among them.
+/// statistics are among them.
 pub fn parameter_names<M: Module>(module: &M) -> Vec<String> {
     #[derive(Default)]
     struct Names {
@@ -25,10 +25,6 @@ pub fn parameter_names<M: Module>(module: &M) -> Vec<String> {
         }
 
         fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
-            self.all.push(self.path.join("."));
-        }
-
-        fn visit_flag(&mut self, _flag: &Param<Flag>) {
             self.all.push(self.path.join("."));
         }
     }

@@ -307,7 +307,7 @@ impl<M, const D: usize> State<M, D> {
 
 impl<M: Module, const D: usize> State<M, D> {
     /// Freezes the parameters for whose names `is_frozen` is true until the optimizer step of this
-    /// batch, and lets their modules work as in evaluation. Takes effect at
+    /// batch, and lets modules whose flags it names work as in evaluation. To be called at
     /// [`BatchStart`](crate::Event::BatchStart).
     pub fn freeze(&mut self, is_frozen: impl Fn(&str) -> bool) {
         let mut frozen = std::mem::take(&mut self.frozen);

@@ -74,10 +74,6 @@ impl Classifier for Bent {
     fn head(&self) -> &Linear {
         &self.head
     }
-
-    fn set_head(&mut self, head: Linear) {
-        self.head = head;
-    }
 }
 
 #[test]

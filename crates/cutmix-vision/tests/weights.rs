@@ -205,7 +205,7 @@ fn weights_of_another_network_are_an_error_that_names_it() {
         ),
         (
             "resnet20",
-            "it has no `layer1.1.bn1.bias` and no place for 59 more tensors",
+            "it has no place for `layer1.1.bn1.bias` and 59 more tensors",
         ),
     ] {
         let path = file_of(&network(other, 5, 3, 1), folder.path());

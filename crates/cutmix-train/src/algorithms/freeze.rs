@@ -14,12 +14,14 @@ use crate::{Error, Event, State};
 ///
 /// From the start of a batch to its optimizer step, the parameters whose names begin with one of
 /// `names` need no gradient: the optimizer does not touch them, neither by weight decay nor by
-/// momentum, and nothing is computed for them in the backward pass. The modules that they belong to
-/// work as in evaluation: batch normalisation uses its running statistics and leaves them unchanged,
-/// and dropout passes everything on. A moving average of the weights has them as they are.
+/// momentum, and nothing is computed for them in the backward pass. Modules in a frozen module work as
+/// in evaluation: batch normalisation uses its running statistics and leaves them unchanged, and
+/// dropout passes everything on. A normalisation of which single parameters are frozen still counts its
+/// statistics. A moving average of the weights has the parameters as they are.
 ///
-/// Where it no longer acts ([`When::with_until`](super::When::with_until)), the parameters are
-/// trained from the next batch on, by an optimizer without memory of them.
+/// Where it no longer acts ([`When::with_until`](super::When::with_until)), the parameters are trained
+/// from the next batch on. The optimizer then has what it remembers of the batches before they were
+/// frozen: nothing, where they were frozen from the start.
 ///
 /// # Starting hyper-parameters
 ///
@@ -29,7 +31,7 @@ use crate::{Error, Event, State};
 ///
 /// # Cost
 ///
-/// Less than nothing: no gradients are computed up to the first part that is trained.
+/// None. A step is faster, as no gradients are computed up to the first part that is trained.
 ///
 /// # Source
 ///

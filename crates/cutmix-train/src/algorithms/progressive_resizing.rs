@@ -109,7 +109,9 @@ impl ProgressiveResizing {
     /// The lengths that a side of this length has in the course of a run.
     pub fn sides(&self, side: usize) -> impl Iterator<Item = usize> {
         let first = self.side(side, self.initial_scale);
-        (first..side).step_by(self.size_increment).chain([side])
+        (first..side)
+            .step_by(self.size_increment.max(1))
+            .chain([side])
     }
 
     /// The share of their sides that images have when this share of the run has elapsed.

@@ -39,9 +39,12 @@ impl Checkpoint {
                 Ok(latest) => latest.damaged.iter().any(is_gone),
                 Err(error) => is_gone(error),
             };
+            if !misses_one {
+                return latest;
+            }
             // A run that writes a checkpoint removes an older one, perhaps between the list and the read.
             let listed = std::mem::replace(&mut batches, list()?);
-            if !misses_one || listed == batches {
+            if listed == batches {
                 return latest;
             }
         }

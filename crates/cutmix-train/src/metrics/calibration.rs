@@ -1,4 +1,4 @@
-//! Whether probabilities are to be believed.
+//! How well the confidence of predictions agrees with how often they are right.
 
 use serde::{Deserialize, Serialize};
 
@@ -64,10 +64,15 @@ impl Calibration {
         }
     }
 
-    /// Adds a sample that was predicted with a confidence in 0..=1. A confidence beyond counts for the
-    /// first or the last bin.
+    /// Adds a sample that was predicted with a confidence in 0..=1. A confidence beyond is taken for the
+    /// nearest end, and NaN for 0.
     pub fn add(&mut self, confidence: f64, is_right: bool) {
-        // `as` saturates at 0, where NaN becomes it too.
+        let is_nan = confidence.is_nan();
+        let confidence = if is_nan {
+            0.0
+        } else {
+            confidence.clamp(0.0, 1.0)
+        };
         let bin = (confidence * Self::BINS as f64).ceil() as usize;
         let bin = &mut self.bins[bin.clamp(1, Self::BINS) - 1];
         bin.samples += 1;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+
 /// How well one class is recognised, or the mean of several classes. All are in 0..=1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassScores {
@@ -61,10 +63,33 @@ impl ClassScores {
 /// assert_eq!(matrix.confused(), [(0, 1, 1)]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Vec<Vec<usize>>", into = "Vec<Vec<usize>>")]
 pub struct ConfusionMatrix {
     /// Row by row: `counts[class][predicted]`.
     counts: Vec<Vec<usize>>,
+}
+
+/// The matrix of these counts, `counts[class][predicted]`.
+impl TryFrom<Vec<Vec<usize>>> for ConfusionMatrix {
+    type Error = Error;
+
+    fn try_from(counts: Vec<Vec<usize>>) -> Result<Self, Error> {
+        let classes = counts.len();
+        match counts.iter().position(|row| row.len() != classes) {
+            Some(class) => {
+                let value = format!("{} in row {class}", counts[class].len());
+                let accepted = format!("{classes} in each row, as there are rows");
+                Err(Error::argument("counts", value, accepted))
+            }
+            None => Ok(Self { counts }),
+        }
+    }
+}
+
+impl From<ConfusionMatrix> for Vec<Vec<usize>> {
+    fn from(matrix: ConfusionMatrix) -> Self {
+        matrix.counts
+    }
 }
 
 impl ConfusionMatrix {

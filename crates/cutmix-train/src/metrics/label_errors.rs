@@ -14,14 +14,15 @@ pub struct LabelError {
 /// The samples whose labels are likely wrong, by confident learning: the least probable label first.
 ///
 /// The threshold of a class is the mean probability that its own samples have for it. A sample likely
-/// has the most probable of the classes whose probability reaches their threshold. It is listed where
+/// has the most probable of the classes whose probability reaches their threshold, but for 1e-6. It is
+/// listed where
 /// that is not its label, unless its label is predicted. This is the off-diagonal of the confident joint of
 /// Northcutt et al., "Confident Learning: Estimating Uncertainty in Dataset Labels", arXiv:1911.00068
 /// (2019), and the order is that by self-confidence. Of each sample the [`Prediction::TOP`] most probable
 /// classes are considered.
 ///
-/// The probabilities should come from a network that was not trained on the samples: one that was knows
-/// wrong labels by heart.
+/// The probabilities should come from a network that was not trained on the samples, as a network learns
+/// the wrong labels of those that it is trained on.
 ///
 /// ```
 /// use cutmix_train::{Prediction, label_errors};
@@ -40,7 +41,8 @@ pub fn label_errors(predictions: &[Prediction]) -> Vec<LabelError> {
     let thresholds = thresholds(predictions);
     let reaches_threshold = |&&(class, probability): &&(usize, f64)| {
         let threshold = thresholds.get(class).copied().flatten();
-        threshold.is_some_and(|threshold| probability >= threshold)
+        // The mean of equal probabilities may be rounded up.
+        threshold.is_some_and(|threshold| probability >= threshold - 1e-6)
     };
     let is_doubtful = |&(_, prediction): &(usize, &Prediction)| !prediction.is_right();
     let doubtful = predictions.iter().enumerate().filter(is_doubtful);

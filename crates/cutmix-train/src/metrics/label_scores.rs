@@ -79,7 +79,7 @@ impl LabelScores {
         let mut average = 0.0;
         let mut before = 0;
         for step in self.steps(class) {
-            let precision = step.right as f64 / step.said as f64;
+            let precision = step.right as f64 / step.predicted as f64;
             average += precision * (step.right - before) as f64 / positives;
             before = step.right;
         }
@@ -94,14 +94,14 @@ impl LabelScores {
         (count > 0).then(|| sum / f64::from(count))
     }
 
-    /// The logit from which on a sample is best said to have a class, by the F1 score; of several, the
-    /// highest. `None` where no sample has the class.
+    /// The least logit at which to predict that a sample has a class, for the highest F1 score; of
+    /// several, the highest. `None` where no sample has the class.
     pub fn best_threshold(&self, class: usize) -> Option<f32> {
         let positives = self.positives(class);
         let mut best = None;
         let mut most = 0.0;
         for step in self.steps(class) {
-            let f1 = 2.0 * step.right as f64 / (step.said + positives) as f64;
+            let f1 = 2.0 * step.right as f64 / (step.predicted + positives) as f64;
             if f1 > most {
                 (best, most) = (Some(step.logit), f1);
             }
@@ -109,15 +109,16 @@ impl LabelScores {
         best
     }
 
-    /// The scores of a class where samples of at least this logit are said to have it.
+    /// The scores of a class where samples of at least this logit are predicted to have it.
     pub fn at(&self, class: usize, threshold: f32) -> ClassScores {
         let beyond = self.steps(class).into_iter();
         let last = beyond.take_while(|step| step.logit >= threshold).last();
-        let (right, said) = last.map_or((0, 0), |step| (step.right, step.said));
-        ClassScores::of_counts(right, said, self.positives(class))
+        let (right, predicted) = last.map_or((0, 0), |step| (step.right, step.predicted));
+        ClassScores::of_counts(right, predicted, self.positives(class))
     }
 
-    /// How many samples are said to have a class, and have it, at each of its logits, from the highest.
+    /// How many samples are predicted to have a class, and have it, at each of its logits, from the
+    /// highest.
     fn steps(&self, class: usize) -> Vec<Step> {
         let mut scores = self.scores.get(class).cloned().unwrap_or_default();
         scores.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -127,7 +128,7 @@ impl LabelScores {
             right += usize::from(has_class);
             let step = Step {
                 logit,
-                said: at + 1,
+                predicted: at + 1,
                 right,
             };
             match steps.last_mut() {
@@ -144,7 +145,7 @@ impl LabelScores {
 struct Step {
     logit: f32,
     /// Number of the samples.
-    said: usize,
+    predicted: usize,
     /// Number of those that have the class.
     right: usize,
 }

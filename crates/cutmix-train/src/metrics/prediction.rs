@@ -36,7 +36,8 @@ impl Prediction {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] where `label` is not one of the classes.
+    /// [`Error::Argument`] where `label` is not one of the classes, of which there is none without
+    /// logits.
     pub fn new(label: usize, logits: &[f32]) -> Result<Self, Error> {
         let classes = logits.len();
         if label >= classes {
@@ -81,12 +82,18 @@ impl Prediction {
         let read = Transaction::default().register(logits).register(labels);
         let read = read.try_execute().map_err(Error::device)?;
         let logits: Vec<f32> = read[0].iter().collect();
-        let rows = logits.chunks_exact(classes).zip(read[1].iter::<i64>());
-        rows.map(|(logits, label)| Self::new(label as usize, logits))
-            .collect()
+        let labels = read[1].iter::<i64>().enumerate();
+        let predictions = labels.map(|(row, label)| {
+            let logits = &logits[row * classes..][..classes];
+            let class = usize::try_from(label);
+            let accepted = || format!("a class, below {classes}");
+            let class = class.map_err(|_| Error::argument("label", label, accepted()))?;
+            Self::new(class, logits)
+        });
+        predictions.collect()
     }
 
-    /// The class that the sample is said to have, from 0.
+    /// The class of the sample by its label, from 0.
     pub fn label(&self) -> usize {
         self.label
     }

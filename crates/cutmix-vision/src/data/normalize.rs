@@ -198,6 +198,9 @@ pub fn maps_to_tensor(maps: &[ClassMap], device: &Device) -> Result<Tensor<3, In
 /// (`is_multi_label`), `[N, classes]` numbers that are 1 for the classes of a sample and 0 for others.
 ///
 /// The class of a sample without one is 0.
+///
+/// # Panics
+/// Where a sample with any number of classes has one that is not below `classes`.
 pub fn to_targets(
     labels: &[Label],
     classes: usize,
@@ -210,7 +213,7 @@ pub fn to_targets(
         return Tensor::<1, Int>::from_data(indices, device).into();
     }
     let mut values = vec![0.0f32; labels.len() * classes];
-    for (row, label) in values.chunks_exact_mut(classes).zip(labels) {
+    for (row, label) in values.chunks_exact_mut(classes.max(1)).zip(labels) {
         label.classes().iter().for_each(|&class| row[class] = 1.0);
     }
     Tensor::<2>::from_data(TensorData::new(values, [labels.len(), classes]), device).into()

@@ -4,8 +4,8 @@ use burn::tensor::{Int, Tensor};
 
 use super::{Classifier, Features, ModelError};
 
-/// How much each place of the last map `[N, C, h, w]` of a network speaks for a class, shape
-/// `[N, h, w]`; a place that speaks against it has a negative number. `features` are those of images by
+/// How much each place of the last map `[N, C, h, w]` of a network adds to the logit of a class, shape
+/// `[N, h, w]`; a place that lowers the logit has a negative number. `features` are those of images by
 /// the same network, and `classes` has a class for each image.
 ///
 /// The channels of the map are summed with weights: the gradient of the logit with respect to a channel,

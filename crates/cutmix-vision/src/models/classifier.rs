@@ -30,9 +30,6 @@ pub trait Classifier: Network {
 
     /// The last layer, from `F` numbers to `K` logits.
     fn head(&self) -> &Linear;
-
-    /// Replaces the last layer.
-    fn set_head(&mut self, head: Linear);
 }
 
 /// Implements [`Network`] for a [`Classifier`].
@@ -42,7 +39,8 @@ macro_rules! network {
             /// Logits `[N, K]` of images `[N, C, H, W]`.
             ///
             /// # Panics
-            /// Where `C` is not the number of channels that the network was made for.
+            /// Where `C` is not the number of channels that the network was made for, or `H` or `W` is
+            /// not one of its [sizes](crate::models::Architecture::sizes).
             pub fn forward(&self, images: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<2> {
                 use $crate::models::Classifier;
 

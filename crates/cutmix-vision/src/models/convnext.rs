@@ -113,6 +113,9 @@ fn of_authors(name: &str) -> Option<String> {
     })
 }
 
+/// The largest number of stages.
+const STAGES: usize = 8;
+
 /// Configuration of a [`ConvNeXt`]. [`tiny`](Self::tiny) makes the published one.
 ///
 /// ```
@@ -130,8 +133,8 @@ fn of_authors(name: &str) -> Option<String> {
 pub struct ConvNeXtConfig {
     /// Number of classes.
     pub num_classes: usize,
-    /// Number of blocks in each stage, at least one of each. Each stage after the first one halves
-    /// height and width and doubles the channels.
+    /// Number of blocks in each stage, at least one of each, for 1 to 8 stages. Each stage after the
+    /// first one halves height and width and doubles the channels.
     pub blocks: Vec<usize>,
     /// Number of channels of the images: 1 for grey, 3 for RGB.
     #[config(default = 3)]
@@ -174,8 +177,8 @@ impl ConvNeXtConfig {
     /// deviation of 0.02.
     ///
     /// # Errors
-    /// [`ModelError::Argument`] where a number is 0, there is no stage, or the stochastic depth is out
-    /// of range.
+    /// [`ModelError::Argument`] where a number is 0, there are not 1 to 8 stages, or the stochastic depth
+    /// is out of range.
     pub fn init(&self, device: &Device) -> Result<ConvNeXt, ModelError> {
         self.build(device).map(draw)
     }
@@ -220,15 +223,13 @@ impl ConvNeXtConfig {
             ("width", self.width),
         ])?;
         ModelError::check_stochastic_depth(self.stochastic_depth)?;
-        if self.blocks.is_empty() || self.blocks.contains(&0) {
+        if (1..=STAGES).contains(&self.blocks.len()) && !self.blocks.contains(&0) {
+            Ok(())
+        } else {
             let value = format!("{:?}", self.blocks);
-            return Err(ModelError::argument(
-                "blocks",
-                value,
-                "numbers of at least 1",
-            ));
+            let expected = format!("1 to {STAGES} numbers of at least 1");
+            Err(ModelError::argument("blocks", value, expected))
         }
-        Ok(())
     }
 }
 
@@ -257,10 +258,6 @@ impl Classifier for ConvNeXt {
 
     fn head(&self) -> &Linear {
         &self.head.fc
-    }
-
-    fn set_head(&mut self, head: Linear) {
-        self.head.fc = head;
     }
 }
 

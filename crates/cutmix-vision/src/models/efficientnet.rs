@@ -350,10 +350,6 @@ impl Classifier for EfficientNet {
     fn head(&self) -> &Linear {
         &self.classifier
     }
-
-    fn set_head(&mut self, head: Linear) {
-        self.classifier = head;
-    }
 }
 
 network!(EfficientNet);

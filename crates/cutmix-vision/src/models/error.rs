@@ -37,10 +37,15 @@ impl ModelError {
         }
     }
 
-    /// Checks that the sizes that are named are above 0.
+    /// Checks that the sizes that are named are above 0, and so small that products of two do not
+    /// overflow.
     pub(super) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Self> {
-        match sizes.iter().find(|(_, size)| *size == 0) {
-            Some((argument, size)) => Err(Self::argument(argument, size, "at least 1")),
+        const MOST: usize = 1 << 24;
+        match sizes.iter().find(|(_, size)| !(1..=MOST).contains(size)) {
+            Some((argument, 0)) => Err(Self::argument(argument, 0, "at least 1")),
+            Some((argument, size)) => {
+                Err(Self::argument(argument, size, format!("at most {MOST}")))
+            }
             None => Ok(()),
         }
     }

@@ -15,10 +15,10 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageSizes {
-    /// The smallest height and width.
-    pub least: usize,
+    /// The smallest height and width, a multiple of the next number.
+    least: usize,
     /// A number that divides each height and width.
-    pub multiple_of: usize,
+    multiple_of: usize,
 }
 
 impl ImageSizes {
@@ -33,8 +33,12 @@ impl ImageSizes {
         }
     }
 
-    /// Heights and widths that are multiples of `side`.
+    /// Heights and widths that are multiples of `side`, which is above 0.
+    ///
+    /// # Panics
+    /// Where `side` is 0.
     pub const fn multiples_of(side: usize) -> Self {
+        assert!(side > 0, "sides are multiples of a number above 0");
         Self {
             least: side,
             multiple_of: side,

@@ -60,7 +60,7 @@ pub(super) fn blur(images: Tensor<4>, stride: usize) -> Tensor<4> {
 /// (Huang et al., "Deep Networks with Stochastic Depth", arXiv:1603.09382).
 #[derive(Module, Debug)]
 pub(super) struct DropPath {
-    /// The probability that a sample does without the path, 0..1.
+    /// The probability that a sample skips the path, 0..1.
     rate: f64,
     training: Param<Flag>,
 }
@@ -76,7 +76,7 @@ impl DropPath {
         })
     }
 
-    /// The output `[N, ...]` of a path that has this layer, or does without.
+    /// The output `[N, ...]` of a path through this layer, where there is one.
     pub(super) fn apply<const D: usize>(layer: &Option<Self>, path: Tensor<D>) -> Tensor<D> {
         match layer {
             Some(layer) => layer.forward(path),

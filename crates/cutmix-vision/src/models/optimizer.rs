@@ -45,7 +45,8 @@ impl Optimizer {
     }
 
     /// Makes the optimizer as [`init`](Self::init), with rates of their own for the
-    /// [`layers`](super::layers()) of a network, of which the last one is the head.
+    /// [`layers`](super::layers()) of a network, of which the last one is the head. The rates are in
+    /// range, as [`LayerRates::check`] tells.
     pub fn init_layers(
         self,
         weight_decay: f64,

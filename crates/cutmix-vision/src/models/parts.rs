@@ -164,7 +164,8 @@ mod tests {
         assert_eq!(divided(names, head), expected);
     }
 
-    // The groups are those of timm's `layer_decay`.
+    // The groups are those of timm's `layer_decay`, but for the normalisation in front of ConvNeXt's
+    // head, which timm has in the group of the head.
 
     #[test]
     fn a_transformer_has_its_embedding_its_blocks_and_its_head() {

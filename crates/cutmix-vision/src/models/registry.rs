@@ -241,12 +241,6 @@ macro_rules! families {
                     $(Self::$network(network) => network.head(),)+
                 }
             }
-
-            fn set_head(&mut self, head: Linear) {
-                match self {
-                    $(Self::$network(network) => network.set_head(head),)+
-                }
-            }
         }
 
         network!(AnyNetwork);

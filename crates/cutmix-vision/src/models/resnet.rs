@@ -204,10 +204,11 @@ pub struct ResNetConfig {
     /// Channels of the first stage, inside its blocks.
     #[config(default = 16)]
     pub width: usize,
-    /// How many times as wide as the stage the 3 x 3 convolution of a bottleneck is.
+    /// How many times as wide as the stage the 3 x 3 convolution of a bottleneck is; 1 for basic blocks.
     #[config(default = 1)]
     pub widening: usize,
-    /// Number of groups of the 3 x 3 convolution of a bottleneck (Xie et al., arXiv:1611.05431).
+    /// Number of groups of the 3 x 3 convolution of a bottleneck (Xie et al., arXiv:1611.05431); 1 for
+    /// basic blocks.
     #[config(default = 1)]
     pub groups: usize,
     /// Whether the last normalisation of each block starts with the factor 0 instead of 1, so that
@@ -307,7 +308,8 @@ impl ResNetConfig {
     ///
     /// # Errors
     /// [`ModelError::Argument`] where a number is 0, there are not 1 to 4 stages, the channels do not
-    /// divide into the groups, or the stochastic depth is out of range.
+    /// divide into the groups, basic blocks have groups or widening, or the stochastic depth is out of
+    /// range.
     pub fn init(&self, device: &Device) -> Result<ResNet, ModelError> {
         self.build(device).map(draw)
     }
@@ -356,6 +358,14 @@ impl ResNetConfig {
             ("groups", self.groups),
         ])?;
         ModelError::check_stochastic_depth(self.stochastic_depth)?;
+        if self.block == ResNetBlock::Basic {
+            for (argument, number) in [("widening", self.widening), ("groups", self.groups)] {
+                if number != 1 {
+                    let expected = "1 for basic blocks";
+                    return Err(ModelError::argument(argument, number, expected));
+                }
+            }
+        }
         if !(self.width * self.widening).is_multiple_of(self.groups) {
             let expected = format!("a divisor of {}", self.width * self.widening);
             return Err(ModelError::argument("groups", self.groups, expected));
@@ -396,10 +406,6 @@ impl Classifier for ResNet {
 
     fn head(&self) -> &Linear {
         &self.fc
-    }
-
-    fn set_head(&mut self, head: Linear) {
-        self.fc = head;
     }
 }
 

@@ -281,15 +281,11 @@ impl Classifier for VisionTransformer {
         let tokens = Tensor::cat(vec![class, sequence(features.map)], 1);
         let last = self.blocks.last().expect("there is a block");
         let class = last.attend(tokens).slice(s![.., ..1]);
-        self.norm.forward(last.think(class)).squeeze_dim(1)
+        self.norm.forward(last.feed_forward(class)).squeeze_dim(1)
     }
 
     fn head(&self) -> &Linear {
         &self.head
-    }
-
-    fn set_head(&mut self, head: Linear) {
-        self.head = head;
     }
 }
 
@@ -358,7 +354,7 @@ impl Block {
 
     /// Changes tokens `[N, T, C]`.
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        self.think(self.attend(tokens))
+        self.feed_forward(self.attend(tokens))
     }
 
     /// Adds what each token takes from the others.
@@ -368,7 +364,7 @@ impl Block {
     }
 
     /// Adds what each token makes of itself.
-    fn think(&self, tokens: Tensor<3>) -> Tensor<3> {
+    fn feed_forward(&self, tokens: Tensor<3>) -> Tensor<3> {
         let path = self.mlp.forward(self.norm2.forward(tokens.clone()));
         tokens + DropPath::apply(&self.drop_path, path)
     }

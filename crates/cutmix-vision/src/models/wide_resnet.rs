@@ -183,10 +183,6 @@ impl Classifier for WideResNet {
     fn head(&self) -> &Linear {
         &self.fc
     }
-
-    fn set_head(&mut self, head: Linear) {
-        self.fc = head;
-    }
 }
 
 network!(WideResNet);

@@ -97,13 +97,13 @@ impl fmt::Display for Misfit {
                     count => write!(f, ", and {count} of {total} tensors do not fit"),
                 }
             }
-            Self::Unused { name, count: 1 } => write!(f, "it has no `{name}`"),
             Self::Unused { name, count } => {
-                write!(
-                    f,
-                    "it has no `{name}` and no place for {} more tensors",
-                    count - 1
-                )
+                // A name out of a file may have any characters.
+                write!(f, "it has no place for `{}`", name.escape_debug())?;
+                match count {
+                    1 => Ok(()),
+                    count => write!(f, " and {} more tensors", count - 1),
+                }
             }
         }
     }

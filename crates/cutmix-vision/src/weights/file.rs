@@ -30,7 +30,8 @@ pub struct Weights {
 
 impl Weights {
     /// Opens a safetensors file, or a checkpoint that `torch.save` wrote in any of its formats. What
-    /// the file is its first bytes say. The pickle of a checkpoint is parsed and never run.
+    /// the file is its first bytes say. The pickle of a checkpoint is parsed and never run. The values
+    /// are read by [`load`](Self::load); the file may be replaced by then, but not changed in place.
     ///
     /// # Errors
     /// [`WeightsError::Read`] where the file cannot be opened, [`WeightsError::Format`] where it is

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use burn::store::burn_pack::Tensor;
-use burn::store::{
-    ApplyError, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge,
-};
+use burn::store::{FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
 use burn::tensor::{DType, Shape, TensorData};
 use cutmix_train::is_part_of;
 
@@ -22,7 +20,7 @@ pub enum Head {
     Taken,
     /// The head keeps its own weights, because that of the file is for this many classes.
     OtherClasses(usize),
-    /// The head keeps its own weights, because the file has none.
+    /// The head keeps its own weights, because the file has none or only a part of one.
     Missing,
 }
 
@@ -31,12 +29,14 @@ pub enum Head {
 pub struct Loaded {
     /// Number of tensors of the file that the network uses.
     pub tensors: usize,
+    /// What the names of these tensors begin with in the file, such as `state_dict.`; often empty.
+    pub prefix: String,
     /// What became of the head.
     pub head: Head,
     /// Number of channels of the images that the weights were made for, where the network takes another
     /// number and its first layer was changed: added up over the channels, or divided among them.
     pub other_channels: Option<usize>,
-    /// Names of the tensors of the file that the network does not use.
+    /// Names of the tensors under that prefix that the network does not use.
     pub unused: Vec<String>,
 }
 
@@ -82,39 +82,49 @@ impl Weights {
                     path: self.path.clone(),
                     network: architecture.name,
                     misfit: Box::new(misfit),
-                    nearest: owner.map(|(nearest, _)| nearest.name),
+                    nearest: owner
+                        .map(|(nearest, _)| nearest.name)
+                        .filter(|nearest| *nearest != architecture.name),
                 });
             }
         }
         let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
-        let mut loaded = network.clone();
-        let result = loaded.apply(fit.tensors(), None, Some(Box::new(adapter)), false);
-        if let Some(error) = result.errors.into_iter().next() {
-            return Err(self.unreadable(error));
+        // All values are read before the first one is used, since running statistics are shared by the
+        // copies of a network.
+        let tensors = fit
+            .tensors()
+            .into_iter()
+            .map(|tensor| self.in_memory(tensor));
+        let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+        let result = network.apply(tensors, None, Some(Box::new(adapter)), false);
+        if let Some(error) = result.errors.first() {
+            return Err(format_error(&self.path, error));
         }
-        *network = loaded;
         Ok(Loaded {
             tensors: result.applied.len(),
+            prefix: fit.prefix,
             head: fit.head,
             other_channels: fit.other_channels,
             unused: fit.unused,
         })
     }
 
-    /// The error of a tensor whose values cannot be read.
-    fn unreadable(&self, error: ApplyError) -> WeightsError {
-        let reason = match error {
-            ApplyError::LoadError { path, message } => {
-                format!("the values of `{path}` cannot be read: {message}")
+    /// The tensor with its values.
+    fn in_memory(&self, tensor: Tensor) -> Result<Tensor, WeightsError> {
+        let name = tensor.name.clone();
+        match bridge::into_data(tensor) {
+            Ok(data) => Ok(bridge::from_data(data, name, None)),
+            Err(error) => {
+                let reason = format!("the values of `{name}` cannot be read: {error}");
+                Err(format_error(&self.path, reason))
             }
-            error => error.to_string(),
-        };
-        format_error(&self.path, reason)
+        }
     }
 }
 
 /// How the tensors of a file fit a network.
 struct Fit<'a> {
+    prefix: String,
     /// The tensor of each parameter that the file has in the right shape.
     tensors: Vec<(&'a Parameter, &'a Tensor)>,
     misfits: Vec<(&'a Parameter, Option<&'a Tensor>)>,
@@ -132,6 +142,7 @@ impl<'a> Fit<'a> {
             .iter()
             .partition(|parameter| is_part_of(&parameter.name, architecture.head));
         let mut fit = Self {
+            prefix: named.prefix.clone(),
             tensors: Vec::new(),
             misfits: Vec::new(),
             head: named.head(architecture, &of_head),
@@ -200,33 +211,45 @@ impl<'a> Fit<'a> {
 
 /// The tensors of a file under the names of a network.
 struct Named<'a> {
+    /// What stands in front of the names in the file.
+    prefix: String,
     tensors: HashMap<String, &'a Tensor>,
     /// The names that the file gives to those of its tensors that have no name in the network.
     nameless: Vec<&'a str>,
 }
 
 impl<'a> Named<'a> {
-    /// The names by which most tensors belong to parameters.
+    /// The names by which most tensors belong to parameters. Of a training checkpoint with a moving
+    /// average of the weights, which fits equally well, that is the average, as in timm.
     fn best(weights: &'a Weights, architecture: &Architecture, expected: &[Parameter]) -> Self {
-        let candidates = prefixes(&weights.tensors).into_iter().flat_map(|prefix| {
-            let renames = namings(architecture);
-            renames.map(move |rename| Self::new(weights, &prefix, rename))
-        });
-        let fitting = |named: &Self| {
-            let fits = |parameter: &&Parameter| {
-                let tensor = named.tensors.get(&parameter.name);
-                tensor.is_some_and(|tensor| has_values_of(&parameter.shape, &tensor.shape))
-            };
-            expected.iter().filter(fits).count()
-        };
-        // The first of equally good ones.
-        let candidates = candidates.map(|named| (fitting(&named), named));
-        let best = candidates.reduce(|best, next| if next.0 > best.0 { next } else { best });
-        best.expect("there is the empty prefix").1
+        let shapes: HashMap<_, _> = (expected.iter())
+            .map(|parameter| (parameter.name.as_str(), &parameter.shape))
+            .collect();
+        let mut best = ((0, false), "", own_names as Rename);
+        for rename in namings(architecture) {
+            let mut counts = BTreeMap::<&str, usize>::new();
+            for (name, tensor) in &weights.tensors {
+                for prefix in prefixes(name) {
+                    let own = rename(&name[prefix.len()..]);
+                    let shape = own.and_then(|own| shapes.get(own.as_str()).copied());
+                    if shape.is_some_and(|shape| has_values_of(shape, &tensor.shape)) {
+                        *counts.entry(prefix).or_default() += 1;
+                    }
+                }
+            }
+            for (prefix, count) in counts {
+                let rank = (count, prefix.split(['.', '_']).any(|part| part == "ema"));
+                if rank > best.0 {
+                    best = (rank, prefix, rename);
+                }
+            }
+        }
+        Self::new(weights, best.1, best.2)
     }
 
     fn new(weights: &'a Weights, prefix: &str, rename: Rename) -> Self {
         let mut named = Self {
+            prefix: prefix.into(),
             tensors: HashMap::new(),
             nameless: Vec::new(),
         };
@@ -252,10 +275,18 @@ impl<'a> Named<'a> {
         if of_head.iter().all(fits) {
             return Head::Taken;
         }
-        let weight = self.tensors.get(&format!("{}.weight", architecture.head));
-        weight.map_or(Head::Missing, |weight| {
-            Head::OtherClasses(weight.shape.first().copied().unwrap_or(0))
-        })
+        let classes = |shape: &[usize]| shape.first().copied().unwrap_or(0);
+        let weight = format!("{}.weight", architecture.head);
+        let own = of_head.iter().find(|parameter| parameter.name == weight);
+        let own = own.map(|parameter| classes(&parameter.shape));
+        match self
+            .tensors
+            .get(&weight)
+            .map(|weight| classes(&weight.shape))
+        {
+            Some(others) if Some(others) != own => Head::OtherClasses(others),
+            _ => Head::Missing,
+        }
     }
 
     /// The names of the tensors that belong to no parameter.
@@ -276,19 +307,11 @@ impl<'a> Named<'a> {
     }
 }
 
-/// What may stand in front of all names of a network, such as `module.` or `state_dict.`: each start of
-/// a name that a quarter of all tensors share.
-fn prefixes(tensors: &BTreeMap<String, Tensor>) -> Vec<String> {
-    let mut counts = BTreeMap::from([("", tensors.len())]);
-    for name in tensors.keys() {
-        for (dot, _) in name.match_indices('.').take(3) {
-            *counts.entry(&name[..=dot]).or_default() += 1;
-        }
-    }
-    let common = counts
-        .into_iter()
-        .filter(|(_, count)| 4 * count >= tensors.len());
-    common.map(|(prefix, _)| prefix.into()).collect()
+/// What may stand in front of the name of a parameter, such as `module.` or `state_dict.model.`: nothing,
+/// or up to three parts.
+fn prefixes(name: &str) -> impl Iterator<Item = &str> {
+    let dots = name.match_indices('.').take(3);
+    std::iter::once("").chain(dots.map(|(dot, _)| &name[..=dot]))
 }
 
 /// Whether a tensor of one shape has the values of another, in their order: it is the same but for axes
@@ -314,7 +337,8 @@ fn differs_in_channels(expected: &[usize], found: &[usize]) -> bool {
     match (expected, found) {
         ([outputs, expected, kernel @ ..], [others, found, rest @ ..]) => {
             let is_conv = kernel.len() == 2 && outputs == others && kernel == rest;
-            is_conv && expected != found && (*expected == 1 || *found == 1)
+            let is_other = expected != found && *expected > 0 && *found > 0;
+            is_conv && is_other && (*expected == 1 || *found == 1)
         }
         _ => false,
     }
@@ -344,7 +368,10 @@ type Rename = fn(&str) -> Option<String>;
 
 /// The network's own names, and those of other libraries.
 fn namings(architecture: &Architecture) -> impl Iterator<Item = Rename> {
-    let own: Rename = |name| Some(name.into());
     let others = architecture.aliases.iter().map(|names| names.ours);
-    std::iter::once(own).chain(others)
+    std::iter::once(own_names as Rename).chain(others)
+}
+
+fn own_names(name: &str) -> Option<String> {
+    Some(name.into())
 }

@@ -104,14 +104,14 @@ impl FeatureLoader {
     /// The rows of the samples of an epoch.
     fn epoch(&self, epoch: u64) -> Vec<i64> {
         let dataset = &self.images.dataset;
+        let row = |sample: u32| self.rows[sample as usize];
         let order = match self.training {
-            Some((sampler, seed)) => sampler.order(dataset, seed, epoch),
+            Some((sampler, seed)) => {
+                sampler.order_of(dataset, |sample| row(sample).is_some(), seed, epoch)
+            }
             None => Order::own(dataset),
         };
-        let samples = order.samples.into_iter();
-        let mut rows: Vec<_> = samples
-            .filter_map(|sample| self.rows[sample as usize])
-            .collect();
+        let mut rows: Vec<_> = order.samples.into_iter().filter_map(row).collect();
         rows.truncate(self.num_samples());
         rows
     }
@@ -137,12 +137,13 @@ impl Loader for FeatureLoader {
         Box::new((skip..count).map(move |batch| {
             let start = batch * self.batch_size;
             let end = rows.len().min(start + self.batch_size);
-            let at = Tensor::<1, Int>::from_data(&rows[start..end], &device);
+            let at = Tensor::<1, Int>::from_data(&rows[start..end], &self.features.device());
+            let images = self.features.clone().select(0, at.clone());
             Ok(Batch {
-                images: self.features.clone().select(0, at.clone()),
+                images: images.to_device(&device),
                 targets: match self.targets.clone() {
-                    Targets::Indices(indices) => indices.select(0, at).into(),
-                    Targets::Dense(dense) => dense.select(0, at).into(),
+                    Targets::Indices(indices) => indices.select(0, at).to_device(&device).into(),
+                    Targets::Dense(dense) => dense.select(0, at).to_device(&device).into(),
                 },
             })
         }))

@@ -67,15 +67,31 @@ impl Sampler {
 
     /// The samples of an epoch.
     pub(super) fn order(self, dataset: &Dataset, seed: u64, epoch: u64) -> Order {
+        self.order_of(dataset, |_| true, seed, epoch)
+    }
+
+    /// The samples of an epoch, of those alone that are kept.
+    pub(super) fn order_of(
+        self,
+        dataset: &Dataset,
+        is_kept: impl Fn(u32) -> bool,
+        seed: u64,
+        epoch: u64,
+    ) -> Order {
         let mut rng = Stream::new(seed).lane(ORDER).at(epoch);
         let samples = match (self, dataset.source().runs()) {
-            (Self::Shuffled, Some(runs)) => return buffered(dataset, runs, &mut rng),
+            (Self::Shuffled, Some(runs)) => {
+                let mut order = buffered(dataset, runs, &mut rng);
+                order.samples.retain(|sample| is_kept(*sample));
+                return order;
+            }
             (Self::Shuffled, None) => {
                 let mut samples: Vec<_> = (0..dataset.len() as u32).collect();
                 samples.shuffle(&mut rng);
+                samples.retain(|sample| is_kept(*sample));
                 samples
             }
-            (Self::Balanced, _) => balanced(dataset, &mut rng),
+            (Self::Balanced, _) => balanced(dataset, is_kept, &mut rng),
         };
         Order {
             samples,
@@ -86,18 +102,21 @@ impl Sampler {
 
 /// Every class in turn, in an order that is drawn anew for each round; its samples are shuffled and
 /// used up before they come again.
-fn balanced(dataset: &Dataset, rng: &mut impl Rng) -> Vec<u32> {
+fn balanced(dataset: &Dataset, is_kept: impl Fn(u32) -> bool, rng: &mut impl Rng) -> Vec<u32> {
     let mut members = vec![Vec::new(); dataset.classes().len()];
-    for (index, label) in dataset.labels().enumerate() {
-        if let Label::Class(class) = label {
-            members[class].push(index as u32);
+    for (index, label) in (0..).zip(dataset.labels()) {
+        if let Label::Class(class) = label
+            && is_kept(index)
+        {
+            members[class].push(index);
         }
     }
+    let count = members.iter().map(Vec::len).sum();
     members.retain(|members| !members.is_empty());
     let mut left: Vec<Vec<u32>> = vec![Vec::new(); members.len()];
     let mut classes: Vec<_> = (0..members.len()).collect();
-    let mut order = Vec::with_capacity(dataset.len());
-    while order.len() < dataset.len() {
+    let mut order = Vec::with_capacity(count);
+    while order.len() < count {
         classes.shuffle(rng);
         for &class in &classes {
             if left[class].is_empty() {
@@ -107,7 +126,7 @@ fn balanced(dataset: &Dataset, rng: &mut impl Rng) -> Vec<u32> {
             order.extend(left[class].pop());
         }
     }
-    order.truncate(dataset.len());
+    order.truncate(count);
     order
 }
 

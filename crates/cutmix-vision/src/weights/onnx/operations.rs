@@ -251,6 +251,9 @@ impl Nodes<'_> {
         if rest.iter().any(|size| has_batch(*size)) {
             return None;
         }
+        if first != BATCH && has_batch(first) {
+            return None;
+        }
         let first = if first == BATCH {
             let range = [("start", 0), ("end", 1)];
             let range = range.map(|(name, value)| AttributeProto::int(name, value));
@@ -289,7 +292,7 @@ impl Nodes<'_> {
 
 /// Whether a size of the trace grows with the batch.
 fn has_batch(size: usize) -> bool {
-    size.is_multiple_of(BATCH)
+    size > 0 && size.is_multiple_of(BATCH)
 }
 
 /// Burn's name of an operation: `Sin` of `Float(F32, Sin(UnaryOpIr { ... }))`.
