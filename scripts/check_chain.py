@@ -78,7 +78,7 @@ def check_predictions(cutmix, folder, runs, accuracy):
     assert len(rows) == 10 * TEST, len(rows)
     right = [Path(row["path"]).parent.name == row["class"] for row in rows]
     assert abs(np.mean(right) - accuracy) < 1e-6, (np.mean(right), accuracy)
-    return {row["path"]: float(row["probability"]) for row in rows}
+    return {row["path"]: (row["class"], float(row["probability"])) for row in rows}
 
 
 def check_onnx(model, predictions, images):
@@ -87,8 +87,10 @@ def check_onnx(model, predictions, images):
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(lines) == len(images)
     for image, line in zip(images, lines):
-        likely = max(json.loads(line)["probabilities"].values())
-        assert abs(likely - predictions[str(image)]) < 0.03, (image, likely, predictions[str(image)])
+        name, expected = predictions[str(image)]
+        found = json.loads(line)["probabilities"]
+        assert max(found, key=found.get) == name, (image, found, name)
+        assert abs(found[name] - expected) < 0.03, (image, found, expected)
     print("ok: ONNX Runtime")
 
 

@@ -6,7 +6,7 @@
 
 Images are prepared as the metadata of the model say. Each becomes a line of JSON with its
 probabilities, which are those of `cutmix predict`; where an image is resized, they differ by the
-rounding of pixels. All images are one batch.
+rounding of pixels. All images are one batch. 16-bit images are not read.
 """
 
 import argparse
@@ -57,6 +57,12 @@ def prepared(path, metadata):
     """The image as the model takes it, `[C, H, W]`."""
     _, height, width = json.loads(metadata["input_size"])
     image = ImageOps.exif_transpose(Image.open(path))
+    if image.mode.startswith("I"):
+        raise SystemExit(f"{path}: this script does not read 16-bit images")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        background = (*json.loads(metadata["background"]), 255)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
     image = image.convert("RGB" if metadata["color"] == "rgb" else "L")
     image = view(image, (width, height), metadata["fit"], float(metadata["crop_share"]))
     pixels = np.asarray(image, np.float32).reshape(height, width, -1) / 255

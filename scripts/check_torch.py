@@ -50,6 +50,8 @@ def main():
     with safe_open(file, "pt") as opened:
         card = json.loads(opened.metadata()["cutmix"])
     assert card["crop-share"] == 1, "the run crops its images; train it with --crop-share 1"
+    assert not card["blur-pool"], "torchvision has no network with BlurPool"
+    assert card["shape"][0] == 3, "the network takes grey images, its twin colours"
     classes = card["classes"]
     network = twin(card["model"], len(classes)).eval()
     network.load_state_dict(load_file(file))

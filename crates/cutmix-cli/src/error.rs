@@ -131,6 +131,11 @@ pub enum Error {
     Images { failed: usize, total: usize },
 }
 
+/// Number of known names up to which an error has all of them.
+const LISTED: usize = 50;
+/// Number of the nearest ones, where there are more.
+const NEAREST: usize = 10;
+
 fn suggestion(near: &Option<String>) -> String {
     (near.as_ref()).map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
 }
@@ -157,7 +162,7 @@ impl Error {
         name: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let known: Vec<_> = known.into_iter().collect();
+        let mut known: Vec<_> = known.into_iter().collect();
         let likeness = |known: &str| {
             let name = name.to_lowercase();
             // The first forgives wrong letters, the second wrong places.
@@ -166,11 +171,19 @@ impl Error {
         let near = (known.iter().copied())
             .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
             .filter(|near| likeness(near) > 0.7);
+        let near = near.map(String::from);
+        let expected = if known.len() <= LISTED {
+            alternatives(known)
+        } else {
+            known.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)));
+            let others = known.len() - NEAREST;
+            format!("one of {} or {others} more", known[..NEAREST].join(", "))
+        };
         Self::Unknown {
             what: what.into(),
             name: name.into(),
-            near: near.map(String::from),
-            expected: alternatives(known),
+            near,
+            expected,
         }
     }
 
@@ -297,7 +310,8 @@ impl From<ModelError> for Error {
         match error {
             ModelError::Unknown { name, known } => Self::unknown("model", &name, known),
             ModelError::Argument {
-                argument: argument @ ("head_rate" | "layer_decay"),
+                argument:
+                    argument @ ("head_rate" | "layer_decay" | "stochastic_depth" | "blur_pool"),
                 value,
                 expected,
             } => Self::option(&option_of(argument), value, expected),

@@ -33,6 +33,10 @@ pub struct Pretrained {
     normalize: Normalize,
     /// The side of the images that they were trained on.
     pub size: usize,
+    /// Whether they are of a network that blurs images in front of layers with a stride.
+    blur_pool: bool,
+    /// The names of the classes of their head, where that is known.
+    classes: Option<Vec<String>>,
 }
 
 impl Pretrained {
@@ -42,7 +46,7 @@ impl Pretrained {
         let path = Path::new(name);
         let source = if path.is_dir() {
             Source::of_run(path)?
-        } else if path.exists() || !looks_like_repository(name) {
+        } else if path.exists() || looks_like_file(path) || !looks_like_repository(name) {
             Source::of_file(path)?
         } else {
             Source::of_hub(name)?
@@ -61,12 +65,25 @@ impl Pretrained {
             architecture,
             normalize,
             size: source.size.unwrap_or(SIZE),
+            blur_pool: source.blur_pool,
+            classes: source.classes,
         })
     }
 
-    /// Puts the weights into a network.
-    pub fn load(&self, network: &mut AnyNetwork) -> Result<Loaded, Error> {
-        Ok(self.weights.load(self.architecture, network)?)
+    /// Puts the weights into a network for these classes.
+    pub fn load(&self, network: &mut AnyNetwork, classes: &[String]) -> Result<Loaded, Error> {
+        let loaded = if self.has_other_classes(classes) {
+            let backbone = self.weights.clone().without(self.architecture.head);
+            backbone.load(self.architecture, network)
+        } else {
+            self.weights.load(self.architecture, network)
+        };
+        Ok(loaded?)
+    }
+
+    /// Whether the head is known to be for other classes than these.
+    fn has_other_classes(&self, classes: &[String]) -> bool {
+        (self.classes.as_deref()).is_some_and(|known| known != classes)
     }
 
     /// The colours for images of this number of channels.
@@ -82,13 +99,18 @@ impl Pretrained {
     }
 
     /// What was done, in lines.
-    pub fn describe(&self, loaded: &Loaded, classes: usize) -> Vec<String> {
+    pub fn describe(&self, loaded: &Loaded, classes: &[String]) -> Vec<String> {
+        let number = count(classes.len(), "class");
         let head = match loaded.head {
-            Head::Taken => "with its head".into(),
+            Head::Taken if self.classes.is_some() => "with its head".into(),
+            Head::Taken => format!("with its head, which is for {number} too"),
             Head::OtherClasses(others) => {
-                format!("a new head for {classes} classes in place of that for {others}")
+                format!("a new head for {number} in place of that for {others}")
             }
-            Head::Missing => format!("a new head for {classes} classes"),
+            Head::Missing if self.has_other_classes(classes) => {
+                format!("a new head for {number} in place of that for others")
+            }
+            Head::Missing => format!("a new head for {number}"),
         };
         let mut lines = vec![format!(
             "{}, {}, {head}",
@@ -128,6 +150,7 @@ impl Settings {
         };
         let pretrained = Pretrained::open(weights, self.model.as_deref())?;
         self.model = Some(pretrained.architecture.name.into());
+        self.blur_pool |= pretrained.blur_pool;
         Ok(Some(pretrained))
     }
 }
@@ -139,6 +162,8 @@ struct Source {
     model: Option<String>,
     normalize: Option<Normalize>,
     size: Option<usize>,
+    blur_pool: bool,
+    classes: Option<Vec<String>>,
 }
 
 impl Source {
@@ -154,6 +179,8 @@ impl Source {
             weights,
             size: card.as_ref().map(size),
             model: card.as_ref().map(|card| card.model.clone()),
+            blur_pool: card.as_ref().is_some_and(|card| card.blur_pool),
+            classes: card.as_ref().map(|card| card.classes.clone()),
             normalize: card.map(|card| card.normalize),
         }
     }
@@ -174,6 +201,7 @@ impl Source {
             source.size = Some(size[1].max(size[2]));
             source.model = Some(config.architecture.replace('_', "-"));
             source.normalize = Some(config.normalize);
+            source.classes = config.class_names;
         }
         Ok(source)
     }
@@ -197,6 +225,13 @@ impl Source {
                 weights: self.weights.path().into(),
             })
     }
+}
+
+/// Whether a path has the end of a file of weights.
+fn looks_like_file(path: &Path) -> bool {
+    let ends = ["safetensors", "pth", "pt", "bin", "ckpt"];
+    path.extension()
+        .is_some_and(|extension| ends.iter().any(|end| extension.eq_ignore_ascii_case(end)))
 }
 
 /// Whether a text is `owner/name` or `owner/name@revision`.

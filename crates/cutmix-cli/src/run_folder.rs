@@ -277,10 +277,12 @@ impl RunFolder {
         })
     }
 
-    /// Removes the evaluations of an earlier model.
-    pub fn remove_evaluations(&self) {
-        // Those that cannot be removed are replaced by later ones of the same name.
-        let _ = fs::remove_dir_all(self.evaluations());
+    /// What a run that continues no longer has.
+    pub fn results(&self) -> Results {
+        Results {
+            model: self.model(),
+            evaluations: self.evaluations(),
+        }
     }
 
     /// Removes what a process that was killed has left half written.
@@ -313,6 +315,29 @@ impl RunFolder {
             Err(error) => return Err(damaged(error, &path)),
         };
         Ok((card, cast(model, precision.dtype())))
+    }
+}
+
+/// The model of a finished run, and what was measured of it or of a checkpoint.
+pub struct Results {
+    model: PathBuf,
+    evaluations: PathBuf,
+}
+
+impl Results {
+    /// Removes them. The checkpoints have the weights.
+    pub fn remove(&self) -> Result<(), Error> {
+        let is_gone = |error: &io::Error| error.kind() == ErrorKind::NotFound;
+        for (path, removed) in [
+            (&self.evaluations, fs::remove_dir_all(&self.evaluations)),
+            (&self.model, fs::remove_file(&self.model)),
+        ] {
+            match removed {
+                Err(error) if !is_gone(&error) => return Err(Error::write(path, error)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -25,7 +25,13 @@ impl AtomicFile {
         // As readable as other files: temporary ones are their owner's alone.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder_of(path))?;
+        let file = builder.tempfile_in(folder_of(path));
+        // Without the name of the temporary file, which `tempfile` adds.
+        let plain = |error: io::Error| match error.get_ref().and_then(|inner| inner.source()) {
+            Some(source) => io::Error::new(error.kind(), source.to_string()),
+            None => error,
+        };
+        let file = file.map_err(plain)?;
         let path = path.into();
         Ok(Self { file, path })
     }

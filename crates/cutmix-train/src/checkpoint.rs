@@ -267,6 +267,15 @@ impl Checkpoint {
         }
     }
 
+    /// `model` with the saved weights with which training continues.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] if the weights are those of another model.
+    pub fn trained_model<M: Module>(&self, model: M) -> Result<M, Error> {
+        self.load(&self.model, model)
+    }
+
     /// `model` with the saved weights that evaluation and the result use: the moving average where the
     /// run keeps one.
     ///

@@ -15,8 +15,9 @@ use crate::terminal::line;
 /// Write the network of a run to a file for other programs.
 ///
 /// An ONNX model takes normalised images of any number and computes logits. Its metadata tell how:
-/// classes, mean and std of pixels scaled to 0..1, color, input_size, fit and crop_share, and the
-/// activation that turns logits into probabilities.
+/// classes, mean and std of pixels scaled to 0..1, color, input_size, fit and crop_share, the background
+/// behind transparent pixels, the depth of 16-bit images, and the activation that turns logits into
+/// probabilities.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// Folder that `cutmix train` wrote, for example runs/001
@@ -24,7 +25,7 @@ pub struct ExportArgs {
     /// Format of the file
     #[arg(long, value_enum, default_value_t = Format::Onnx)]
     format: Format,
-    /// File to write, which must not exist [default: model.onnx, model.safetensors or model.bpk in
+    /// File to write, which must not exist [default: model.onnx, weights.safetensors or model.bpk in
     /// the folder of the run]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -42,11 +43,13 @@ enum Format {
 }
 
 impl Format {
-    fn extension(self) -> &'static str {
+    /// The name of the file in the folder of the run. `model.safetensors` there is the model of a finished
+    /// run.
+    fn file_name(self) -> &'static str {
         match self {
-            Self::Onnx => "onnx",
-            Self::Safetensors => "safetensors",
-            Self::Burnpack => "bpk",
+            Self::Onnx => "model.onnx",
+            Self::Safetensors => "weights.safetensors",
+            Self::Burnpack => "model.bpk",
         }
     }
 }
@@ -54,7 +57,7 @@ impl Format {
 /// Writes the network of a run to a file of its own.
 pub fn run(args: ExportArgs) -> Result<(), Error> {
     let folder = RunFolder::open(&args.run)?;
-    let in_folder = || folder.model().with_extension(args.format.extension());
+    let in_folder = || folder.path().join(args.format.file_name());
     let output = args.output.unwrap_or_else(in_folder);
     if output.exists() {
         return Err(Error::FileTaken(output));
@@ -94,6 +97,8 @@ fn onnx(model: &AnyNetwork, card: &ModelCard) -> Result<Vec<u8>, Error> {
         .with_metadata("input_size", json(card.view.shape))
         .with_metadata("fit", json(card.view.fit).trim_matches('"'))
         .with_metadata("crop_share", json(card.view.crop_share))
+        .with_metadata("background", json(card.decoding.background))
+        .with_metadata("depth", card.decoding.depth.to_string())
         .with_metadata("activation", activation);
     Ok(config.encode(model)?)
 }

@@ -51,6 +51,8 @@ fn an_onnx_model_takes_any_batch_and_says_how_images_are_made() {
         "input_size",
         "fit",
         "crop_share",
+        "background",
+        "depth",
         "activation",
     ];
     assert!(
@@ -65,8 +67,15 @@ fn an_onnx_model_takes_any_batch_and_says_how_images_are_made() {
     }
     let rest = metadata[3..].iter().map(|(_, value)| *value);
     assert!(
-        rest.clone()
-            .eq(["grey", "[1,28,28]", "crop", "1.0", "softmax"]),
+        rest.clone().eq([
+            "grey",
+            "[1,28,28]",
+            "crop",
+            "1.0",
+            "[255,255,255]",
+            "auto",
+            "softmax"
+        ]),
         "{metadata:?}"
     );
 
@@ -94,6 +103,12 @@ fn safetensors_are_the_model_of_the_run() {
     output(path, &[&["export", "run"], &format[..]].concat());
     let model = fs::read(path.join("run/model.safetensors")).unwrap();
     assert_eq!(fs::read(path.join("copy.safetensors")).unwrap(), model);
+    // Not the name by which a run is known to be finished.
+    output(path, &["export", "run", "--format", "safetensors"]);
+    assert_eq!(
+        fs::read(path.join("run/weights.safetensors")).unwrap(),
+        model
+    );
 }
 
 #[test]

@@ -115,6 +115,43 @@ impl Drop for Running {
     }
 }
 
+/// A run that is trained until it has reported twice.
+fn reported_twice(path: &Path, arguments: &[&str]) -> Running {
+    let run = Command::new(env!("CARGO_BIN_EXE_cutmix"))
+        .args(arguments)
+        .current_dir(path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut run = Running(run.unwrap());
+    let lines = std::io::BufReader::new(run.0.stdout.take().unwrap()).lines();
+    let mut reports = lines.filter(|line| line.as_ref().unwrap().contains("train loss"));
+    reports.nth(1).unwrap().unwrap();
+    run
+}
+
+#[test]
+fn a_finished_run_that_is_extended_predicts_with_its_checkpoints() {
+    let folder = scratch();
+    let path = folder.path();
+    fashion(&path.join("a.png"), 0);
+    output(path, &train("--duration 2ba"));
+    output(path, &["eval", "run", "--device", "cpu"]);
+    let refused = error(path, &["train", "--resume", "run", "--duration", "1ba"]);
+    assert!(refused.contains("duration"), "{refused}");
+    assert!(path.join("run/model.safetensors").exists());
+
+    let run = reported_twice(path, &["train", "--resume", "run", "--duration", "1h"]);
+    assert!(!path.join("run/model.safetensors").exists());
+    assert!(!path.join("run/eval").exists());
+    drop(run);
+    let (_, said) = predict(path, "run");
+    assert!(
+        said.starts_with("warning: the run in run is not finished; this is its last checkpoint"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_run_in_progress_predicts_while_it_replaces_its_checkpoints() {
     let folder = scratch();

@@ -82,8 +82,15 @@ fn first_row(run: &Path) -> String {
 fn a_run_starts_from_the_weights_of_another_run() {
     let folder = scratch();
     let path = folder.path();
-    let run = trained().join("run");
-    let run = run.to_str().unwrap();
+    std::fs::create_dir(path.join("run")).unwrap();
+    for file in ["config.toml", "model.safetensors", "manifest.json"] {
+        fs::copy(
+            trained().join("run").join(file),
+            path.join("run").join(file),
+        )
+        .unwrap();
+    }
+    let run = "run";
     let text = output(path, &start(run, &["--output", "tuned"]));
     assert!(text.contains("model      resnet8"), "{text}");
     assert!(text.contains("tensors, with its head"), "{text}");
@@ -102,14 +109,13 @@ fn a_run_starts_from_the_weights_of_another_run() {
     let still = [&still[..], &["--freeze", "backbone", "--output", "still"]].concat();
     output(path, &start(file, &still));
     let scores = |run: &str| {
+        let eval = "--split test --format json --device cpu".split(' ');
         let text = output(
             path,
-            &[
-                "eval", run, "--split", "test", "--format", "json", "--device", "cpu",
-            ],
+            &["eval", run].into_iter().chain(eval).collect::<Vec<_>>(),
         );
-        let text = text.split("\"scores\"").nth(1).unwrap();
-        text.split('}').next().unwrap().to_string()
+        let measured: serde_json::Value = serde_json::from_str(&text).unwrap();
+        measured["scores"].clone()
     };
     assert_eq!(scores("still"), scores(run));
 }
@@ -139,6 +145,46 @@ fn a_head_for_other_classes_is_replaced() {
         text.contains("a new head for 2 classes in place of that for 10"),
         "{text}"
     );
+    // As many classes, but others.
+    let to_birds = [("cat", "eagle"), ("dog", "owl")];
+    output(
+        path,
+        &start(
+            run.to_str().unwrap(),
+            &["--data", "pets", "--output", "cats"],
+        ),
+    );
+    for set in ["train", "val", "test"] {
+        for (from, to) in to_birds {
+            let class = |name: &str| path.join("pets").join(set).join(name);
+            if class(from).exists() {
+                fs::rename(class(from), class(to)).unwrap();
+            }
+        }
+    }
+    for (from, to) in to_birds {
+        let class = |name: &str| path.join("pets").join(name);
+        if class(from).exists() {
+            fs::rename(class(from), class(to)).unwrap();
+        }
+    }
+    let text = output(path, &start("cats", &["--data", "pets"]));
+    assert!(
+        text.contains("a new head for 2 classes in place of that for others"),
+        "{text}"
+    );
+}
+
+#[test]
+fn weights_of_a_network_that_blurs_make_one() {
+    let folder = scratch();
+    let path = folder.path();
+    let blurred =
+        "train --limit 64 --duration 1ba --batch-size 4 --device cpu --blur-pool --output one";
+    output(path, &blurred.split(' ').collect::<Vec<_>>());
+    output(path, &start("one", &["--output", "two"]));
+    let config = fs::read_to_string(path.join("two/config.toml")).unwrap();
+    assert!(config.contains("blur-pool = true"), "{config}");
 }
 
 #[test]
@@ -161,6 +207,11 @@ fn weights_that_cannot_be_used_are_one_line_and_leave_no_run() {
             "missing.pth",
             &[],
             "cannot read missing.pth: No such file or directory",
+        ),
+        (
+            "weights/missing.pt",
+            &[],
+            "cannot read weights/missing.pt: No such file or directory",
         ),
         ("empty", &[], "empty is not a run folder: "),
         (
@@ -192,6 +243,48 @@ fn a_resumed_run_does_not_need_the_weights_again() {
     fs::remove_file(path.join("w.safetensors")).unwrap();
     output(path, &["train", "--resume", "run", "--duration", "4ba"]);
     assert_eq!(first_row(&path.join("run")), before);
+}
+
+/// The features are those of the network in the checkpoint.
+#[test]
+fn a_resumed_head_does_not_need_the_weights_again() {
+    let folder = scratch();
+    let path = folder.path();
+    let w = path.join("w.safetensors");
+    fs::copy(trained().join("run/model.safetensors"), &w).unwrap();
+    let head = [
+        "--train",
+        "head",
+        "--eval-interval",
+        "1ba",
+        "--schedule",
+        "constant",
+    ];
+    let head = |output: &'static str, duration: &'static str| {
+        let more = [
+            "--warmup",
+            "0ba",
+            "--output",
+            output,
+            "--duration",
+            duration,
+        ];
+        [&head[..], &more].concat()
+    };
+    let shown = "train --limit 64 --batch-size 4 --device cpu --weights w.safetensors";
+    let run = |more: Vec<&str>| {
+        output(path, &shown.split(' ').chain(more).collect::<Vec<_>>());
+    };
+    run(head("whole", "4ba"));
+    run(head("run", "2ba"));
+    // The weights of another network of this kind.
+    let other =
+        "train --limit 64 --batch-size 4 --device cpu --duration 1ba --seed 9 --output other";
+    output(path, &other.split(' ').collect::<Vec<_>>());
+    fs::copy(path.join("other/model.safetensors"), &w).unwrap();
+    output(path, &["train", "--resume", "run", "--duration", "4ba"]);
+    let losses = |run: &str| crate::runs::column(&path.join(run), "val/loss");
+    assert_eq!(losses("run"), losses("whole"));
 }
 
 #[cfg(feature = "hub")]

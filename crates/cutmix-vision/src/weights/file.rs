@@ -73,6 +73,13 @@ impl Weights {
         }
     }
 
+    /// The weights without those of the module of this name, such as the head's `fc`, under any prefix.
+    pub fn without(mut self, module: &str) -> Self {
+        let (first, inner) = (format!("{module}."), format!(".{module}."));
+        (self.tensors).retain(|name, _| !(name.starts_with(&first) || name.contains(&inner)));
+        self
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

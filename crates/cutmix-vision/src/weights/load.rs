@@ -64,7 +64,7 @@ impl Weights {
     /// # Errors
     /// [`WeightsError::Network`] where a tensor of the backbone is missing or has another shape, or
     /// another network uses more of the tensors, [`WeightsError::Format`] where a tensor cannot be
-    /// read.
+    /// read, or has a number that is not finite.
     pub fn load(
         &self,
         architecture: &'static Architecture,
@@ -112,13 +112,16 @@ impl Weights {
     /// The tensor with its values.
     fn in_memory(&self, tensor: Tensor) -> Result<Tensor, WeightsError> {
         let name = tensor.name.clone();
-        match bridge::into_data(tensor) {
-            Ok(data) => Ok(bridge::from_data(data, name, None)),
-            Err(error) => {
-                let reason = format!("the values of `{name}` cannot be read: {error}");
-                Err(format_error(&self.path, reason))
-            }
+        let wrong = |reason: String| format_error(&self.path, format!("`{name}` {reason}"));
+        let data = bridge::into_data(tensor);
+        let data = data.map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        if !data.dtype().is_float() {
+            return Err(wrong(format!("has numbers of type {:?}", data.dtype())));
         }
+        if !data.iter::<f32>().all(f32::is_finite) {
+            return Err(wrong("has a number that is not finite".into()));
+        }
+        Ok(bridge::from_data(data, name, None))
     }
 }
 

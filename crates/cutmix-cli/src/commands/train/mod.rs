@@ -13,8 +13,8 @@ use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
 use cutmix_train::{Checkpoint, Checkpoints, Event, Fit, Loader, Network, State, Stop, Trainer};
 use cutmix_vision::models::HeadOnly;
 use cutmix_vision::{
-    AnyNetwork, Classifier, DataError, Dataset, FeatureLoader, ImageLoader, LoaderConfig, Manifest,
-    Normalize, SkippedImage, Split, Splits,
+    AnyNetwork, Classifier, Dataset, FeatureLoader, ImageLoader, LoaderConfig, Manifest, Normalize,
+    SkippedImage, Split, Splits,
 };
 
 use self::view::View;
@@ -142,9 +142,8 @@ fn resume(
     let splits = own_splits(&mut settings, &folder.read_manifest()?, instead)?;
     settings.precision.set(&device)?;
     let pretrained = match checkpoint {
-        // The features are computed anew, by the weights of the start.
-        Some(_) if settings.train == Train::All => None,
-        _ => settings.pretrained()?,
+        Some(_) => None,
+        None => settings.pretrained()?,
     };
     // Those of the start, which came from the weights or from the data as they were.
     let colours = folder.read_card()?.map(|card| card.normalize);
@@ -237,20 +236,29 @@ impl Prepared {
                 .transpose()?,
         };
         // Batch normalisation learns nothing good from a last batch of a few.
-        let config =
-            LoaderConfig::new(settings.batch_size / settings.accumulate, normalize.clone())
-                .with_seed(settings.seed)
-                .with_augment(settings.augment.clone().unwrap_or_default())
-                .with_sampler(settings.sampler)
-                .with_drop_last(true)
+        let config = |batch_size| {
+            LoaderConfig::new(batch_size, normalize.clone())
                 .with_on_bad_image(settings.on_bad_image)
-                .with_cache(cache_share(&settings, &splits, &splits.train));
+        };
+        let set = splits.train.clone();
+        let train = match settings.train {
+            Train::All => {
+                let config = config(settings.batch_size / settings.accumulate)
+                    .with_seed(settings.seed)
+                    .with_augment(settings.augment.clone().unwrap_or_default())
+                    .with_sampler(settings.sampler)
+                    .with_drop_last(true)
+                    .with_cache(cache_share(&settings, &splits, &set));
+                ImageLoader::train(set, config)?
+            }
+            // Each image is read once.
+            Train::Head => ImageLoader::eval(set.clone(), config(eval_batch_size(&set)))?,
+        };
         let eval = |set: &Option<Dataset>| {
             let loader = set.clone().map(|set| {
                 let set = set.with_view(card.view)?;
-                let config = LoaderConfig::new(eval_batch_size(&set), normalize.clone())
-                    .with_on_bad_image(settings.on_bad_image)
-                    .with_cache(cache_share(&settings, &splits, &set));
+                let cache = cache_share(&settings, &splits, &set);
+                let config = config(eval_batch_size(&set)).with_cache(cache);
                 ImageLoader::eval(set, config)
             });
             loader.transpose()
@@ -262,13 +270,13 @@ impl Prepared {
             .with_stochastic_depth(settings.stochastic_depth);
         let mut model = network.init(&drawn_on.autodiff())?;
         let loaded = pretrained
-            .map(|pretrained| pretrained.load(&mut model))
+            .map(|pretrained| pretrained.load(&mut model, &card.classes))
             .transpose()?;
         Ok(Self {
-            train: ImageLoader::train(splits.train.clone(), config)?,
             val: eval(&splits.val)?,
+            train,
             loaded: (pretrained.zip(loaded))
-                .map(|(pretrained, loaded)| pretrained.describe(&loaded, card.classes.len())),
+                .map(|(pretrained, loaded)| pretrained.describe(&loaded, &card.classes)),
             freezing: settings.freezing(&resolved, &model)?,
             model,
             settings,
@@ -321,7 +329,13 @@ impl Prepared {
             model: fit.model,
             device: device.without_autodiff(),
         };
-        let evaluated = evaluate(&subject, &splits)?;
+        let evaluated = evaluate(&subject, &splits).map_err(|error| {
+            html::write(&folder, parameters);
+            let run = quoted(folder.path());
+            error.with_advice(format!(
+                "; the model is saved, evaluate it with: cutmix eval {run} --on-bad-image skip"
+            ))
+        })?;
         let skipped = loaders.iter().flatten().flat_map(ImageLoader::skipped);
         let mut skipped: Vec<SkippedImage> = skipped.collect();
         let mut scores = &[][..];
@@ -346,13 +360,16 @@ impl Prepared {
 
     /// Trains the whole network on images, or its head on their features.
     fn fit(
-        self,
+        mut self,
         folder: &RunFolder,
         from: Option<Checkpoint>,
         view: View,
         warnings: &Warnings,
     ) -> Result<Fit<AnyNetwork>, cutmix_train::Error> {
         if self.settings.train == Train::Head {
+            if let Some(checkpoint) = &from {
+                self.model = checkpoint.trained_model(self.model)?;
+            }
             let train = self.train_features()?;
             let val = self.val.as_ref().map(|val| self.features("val", val));
             let loaders = Loaders::new(train, val.transpose()?);
@@ -425,6 +442,7 @@ impl Prepared {
         }
         if let Some(checkpoint) = from {
             trainer = trainer.resume(checkpoint);
+            trainer = trainer.callback(remove_results(folder));
         }
         if let Some((settings, given)) = self.to_store {
             let given = given.map(|given| folder.given_file(&given));
@@ -437,17 +455,13 @@ impl Prepared {
     /// The features of the training images, in the order of training.
     fn train_features(&self) -> Result<FeatureLoader, cutmix_train::Error> {
         let settings = &self.settings;
-        let set = self.splits.train.clone();
-        let config = LoaderConfig::new(eval_batch_size(&set), self.card.normalize.clone())
-            .with_on_bad_image(settings.on_bad_image);
-        let wrong = |source: DataError| cutmix_train::Error::Data {
+        let features = self.features("train", &self.train)?;
+        let size = settings.batch_size / settings.accumulate;
+        let shuffled = features.shuffled(size, settings.sampler, settings.seed);
+        shuffled.map_err(|source| cutmix_train::Error::Data {
             set: "train".into(),
             source: source.into(),
-        };
-        let images = ImageLoader::eval(set, config).map_err(wrong)?;
-        let features = self.features("train", &images)?;
-        let size = settings.batch_size / settings.accumulate;
-        (features.shuffled(size, settings.sampler, settings.seed)).map_err(wrong)
+        })
     }
 
     /// The features of a set of images, which a bar counts on a terminal.
@@ -482,6 +496,20 @@ fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<Evaluated>, Err
     Ok(evaluated.and_then(|evaluated| evaluated.map_err(warning).ok()))
 }
 
+/// Removes the model and the evaluations of a run that continues, once the trainer has accepted it: the
+/// run has those of its checkpoints until its new end.
+fn remove_results<M>(
+    folder: &RunFolder,
+) -> impl FnMut(Event, &State<M>) -> Result<(), cutmix_train::Error> + Send + use<M> {
+    let results = folder.results();
+    move |event, _: &State<M>| {
+        if event == Event::FitStart {
+            results.remove().map_err(cutmix_train::Error::other)?;
+        }
+        Ok(())
+    }
+}
+
 /// Writes files with settings once the trainer has accepted them.
 fn store<M>(
     files: Vec<(PathBuf, String)>,
@@ -505,7 +533,6 @@ fn finish(
 ) -> Result<(), Error> {
     if fit.is_complete {
         folder.save_model(&fit.model, card)?;
-        folder.remove_evaluations();
     }
     let path = folder.curves();
     if let Err(reason) = curves::write(&path, &fit.history, settings.effects().mixes_targets) {
