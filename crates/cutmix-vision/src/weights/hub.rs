@@ -92,14 +92,17 @@ impl Hub {
             (None, None, None) => return Err(HubError::NoCache),
         };
         let cache = set("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from);
-        let saved_token = || std::fs::read_to_string(home.join("token")).ok();
+        let saved_token = || clean(std::fs::read_to_string(home.join("token")).ok()?);
         let endpoint = set("HF_ENDPOINT").and_then(text);
         let is_offline = set("HF_HUB_OFFLINE").and_then(text).is_some_and(|value| {
             let yes = ["1", "on", "yes", "true"];
             yes.iter().any(|yes| value.eq_ignore_ascii_case(yes))
         });
         Ok(Self {
-            token: set("HF_TOKEN").and_then(text).or_else(saved_token),
+            token: set("HF_TOKEN")
+                .and_then(text)
+                .and_then(clean)
+                .or_else(saved_token),
             ..Self::new(cache)
                 .with_endpoint(endpoint.as_deref().unwrap_or(ENDPOINT))
                 .with_offline(is_offline)
@@ -114,10 +117,10 @@ impl Hub {
         }
     }
 
-    /// Sets the token that opens private repositories.
+    /// Sets the token that opens private repositories. A blank token counts as none.
     pub fn with_token(self, token: impl Into<String>) -> Self {
         Self {
-            token: Some(token.into()),
+            token: clean(token.into()),
             ..self
         }
     }
@@ -194,10 +197,9 @@ impl Hub {
     }
 
     fn api(&self) -> Result<Api, HubError> {
-        let token = self.token.as_ref().map(|token| token.trim().to_owned());
         ApiBuilder::from_cache(Cache::new(self.cache.clone()))
             .with_endpoint(self.endpoint.clone())
-            .with_token(token)
+            .with_token(self.token.clone())
             .build()
             .map_err(|error| self.not_a_hub(error))
     }
@@ -301,4 +303,10 @@ impl HubFiles {
             commit,
         })
     }
+}
+
+/// A token without the blanks around it, or nothing where it is blank.
+fn clean(token: String) -> Option<String> {
+    let token = token.trim();
+    (!token.is_empty()).then(|| token.to_owned())
 }

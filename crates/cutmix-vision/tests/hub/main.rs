@@ -306,6 +306,17 @@ fn a_token_is_sent_and_not_shown() {
 }
 
 #[test]
+fn a_blank_token_is_not_sent() {
+    for token in ["", " \n"] {
+        let (server, cache) = (server(), cache());
+        fetch(&hub(&server, &cache).with_token(token), ID).unwrap();
+        let state = server.state();
+        let mut requests = state.requests.iter();
+        assert!(requests.all(|request| !request.contains("authorization")));
+    }
+}
+
+#[test]
 fn a_hub_that_does_not_answer_is_named() {
     let (server, cache) = (server(), cache());
     let (hub, endpoint) = (hub(&server, &cache), server.endpoint());
@@ -454,6 +465,12 @@ fn the_environment_names_the_hub_and_the_cache() {
     std::fs::create_dir(&a).unwrap();
     std::fs::write(a.join("token"), "hf_saved\n").unwrap();
     run(&[("HF_HOME", &a)], &a.join("hub"));
+    assert!(server.state().requests[0].contains("authorization: bearer hf_saved"));
+    server.state().requests.clear();
+    run(
+        &[("HF_HOME", &a), ("HF_TOKEN", Path::new(" "))],
+        &a.join("hub"),
+    );
     assert!(server.state().requests[0].contains("authorization: bearer hf_saved"));
     run(&[("HF_HOME", &a), ("HF_HUB_CACHE", &b)], &b);
     run(
