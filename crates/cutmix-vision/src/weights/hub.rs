@@ -234,8 +234,9 @@ impl Hub {
         let text = answer.body_mut().read_to_string();
         let text = text.map_err(|error| self.unreachable(error))?;
         let info: RepoInfo = serde_json::from_str(&text).map_err(|error| self.not_a_hub(error))?;
-        if !repository::is_at_top(&info.sha) {
-            return Err(self.not_a_hub(format!("`{}` is no commit", info.sha)));
+        if !repository::is_file_name(&info.sha) {
+            let reason = format!("`{}` is no commit", info.sha.escape_debug());
+            return Err(self.not_a_hub(reason));
         }
         let files = info.siblings.into_iter().map(|file| file.rfilename);
         Ok((info.sha, files.collect()))

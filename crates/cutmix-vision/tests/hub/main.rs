@@ -194,7 +194,7 @@ fn a_connection_that_breaks_always_keeps_what_has_arrived_for_the_next_fetch() {
     );
     assert!(message.starts_with(&start), "{message}");
     assert!(
-        message.contains("262500 of 300000 bytes are kept"),
+        message.ends_with("262500 of 300000 bytes are kept, and the next attempt resumes there"),
         "{message}"
     );
     assert!(!message.contains('\n'));
@@ -362,6 +362,7 @@ fn weights_that_are_not_in_one_file_are_refused() {
         (&["a.pth", "b.pt"][..], "found a.pth, b.pt"),
         (&["README.md"], "found README.md"),
         (&["../a.pth"], "found ../a.pth"),
+        (&["a\n\u{1b}[2J.pth"], "found a\\n\\u{1b}[2J.pth"),
         (
             &[
                 "model-00001-of-00002.safetensors",
@@ -375,6 +376,20 @@ fn weights_that_are_not_in_one_file_are_refused() {
         let error = fetch(&hub(&server, &cache), "a/b").unwrap_err();
         assert!(error.to_string().ends_with(expected), "{error}");
         assert_eq!(files(cache.path()), Vec::<PathBuf>::new());
+    }
+}
+
+#[test]
+fn a_commit_that_is_no_name_of_a_file_is_shown_in_one_line() {
+    for (commit, shown) in [("../x", "../x"), ("a\nb", "a\\nb"), ("", "")] {
+        let (server, cache) = (server(), cache());
+        server.state().commit = commit.into();
+        let error = fetch(&hub(&server, &cache), ID).unwrap_err();
+        let expected = format!(
+            "{} does not answer as a Hugging Face Hub does: `{shown}` is no commit",
+            server.endpoint()
+        );
+        assert_eq!(error.to_string(), expected);
     }
 }
 

@@ -141,12 +141,9 @@ fn reply(state: &mut State, path: &str, range: Option<&str>, address: SocketAddr
             return head(404, &["x-error-code: RevisionNotFound".into()], 0);
         }
         let files: Vec<_> = (state.files.iter())
-            .map(|(name, _)| format!(r#"{{ "rfilename": "{name}" }}"#))
+            .map(|(name, _)| serde_json::json!({ "rfilename": name }))
             .collect();
-        let list = format!(
-            r#"{{ "sha": "{commit}", "siblings": [{}] }}"#,
-            files.join(", ")
-        );
+        let list = serde_json::json!({ "sha": commit, "siblings": files }).to_string();
         [head(200, &[], list.len()), list.into_bytes()].concat()
     } else if let Some(content) = resolved.and_then(|name| state.content(name)) {
         let name = resolved.unwrap_or_default();

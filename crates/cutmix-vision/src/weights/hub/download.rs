@@ -8,7 +8,7 @@ use hf_hub::api::sync::{Api, ApiError, ApiRepo, Metadata};
 use hf_hub::{Cache, CacheRepo};
 use sha2::{Digest, Sha256};
 
-use super::repository::{Repository, is_at_top};
+use super::repository::{Repository, is_file_name};
 use super::{Hub, HubError};
 
 /// Downloads files of one commit of one repository.
@@ -80,7 +80,7 @@ impl<'a> Downloader<'a> {
             .map_err(|error| self.error(error, file, None))?;
         // Both become names of files. The tag may begin with `W/`.
         let etag = metadata.etag().trim_start_matches("W/");
-        if metadata.commit_hash() != self.commit || !is_at_top(etag) {
+        if metadata.commit_hash() != self.commit || !is_file_name(etag) {
             let reason = format!("{file} has the commit or tag of another file");
             return Err(self.hub.not_a_hub(reason));
         }

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum HubError {
     /// The name of a repository is not one.
-    #[error("`{id}` does not name a repository, expected owner/name or owner/name@revision")]
+    #[error(
+        "`{}` does not name a repository, expected owner/name or owner/name@revision",
+        id.escape_debug()
+    )]
     Id {
         /// Name that was given.
         id: String,
@@ -15,7 +18,7 @@ pub enum HubError {
     /// The environment names no folder for the files.
     #[error("no folder for downloads is known: set HF_HOME to one")]
     NoCache,
-    /// The hub is not to be asked, and the cache does not have the weights.
+    /// Offline mode is set, and the cache does not have the weights.
     #[error("{repository} is not in {}, and HF_HUB_OFFLINE is set", cache.display())]
     NotCached {
         /// Name that was given.
@@ -23,7 +26,7 @@ pub enum HubError {
         /// Folder of the cache.
         cache: PathBuf,
     },
-    /// The hub has no such repository, or none that it shows.
+    /// The hub has no such repository, or shows it only to users with a token.
     #[error("{endpoint} has no repository {repository}; a private one needs HF_TOKEN")]
     NoRepository {
         /// Address of the hub.
@@ -39,10 +42,8 @@ pub enum HubError {
         /// Revision that was given.
         revision: String,
     },
-    /// The hub lists a file and refuses to give it out.
-    #[error(
-        "{endpoint} refuses to give out {repository}: accept its terms there, and set HF_TOKEN"
-    )]
+    /// The hub lists a file and denies access to it.
+    #[error("{endpoint} denies access to {repository}: accept its terms there, and set HF_TOKEN")]
     Refused {
         /// Address of the hub.
         endpoint: String,
@@ -51,7 +52,7 @@ pub enum HubError {
     },
     /// The repository has no file of weights that can be read, or several.
     #[error(
-        "{repository} has no file that is surely its weights, expected model.safetensors, \
+        "{repository} has no single file of weights, expected model.safetensors, \
          pytorch_model.bin or one .safetensors, .pth or .pt file, found {}",
         listed(files)
     )]
@@ -95,10 +96,10 @@ pub enum HubError {
         /// What is wrong with the answer.
         reason: String,
     },
-    /// The connection broke in the middle of a file, in every try.
+    /// The connection broke in the middle of a file, in every attempt.
     #[error(
         "the connection to {endpoint} broke {tries} times during {file} of {repository}: {source}; \
-         {kept} of {total} bytes are kept, and the next try goes on from there"
+         {kept} of {total} bytes are kept, and the next attempt resumes there"
     )]
     Dropped {
         /// Address of the hub.
@@ -107,13 +108,13 @@ pub enum HubError {
         repository: String,
         /// Name of the file.
         file: String,
-        /// Number of tries.
+        /// Number of attempts.
         tries: u32,
         /// Number of bytes that are kept.
         kept: u64,
         /// Number of bytes of the file.
         total: u64,
-        /// Error of the last try.
+        /// Error of the last attempt.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file is not what the hub announced; it has been removed.
@@ -172,14 +173,14 @@ impl HubError {
     }
 }
 
-/// The first of some names, and how many more there are.
+/// The first of some names, each in one line, and how many more there are.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 8;
+    let shown = names.iter().take(SHOWN);
+    let shown: Vec<_> = shown.map(|name| name.escape_debug().to_string()).collect();
     match names.len() {
         0 => "no file".into(),
-        count if count > SHOWN => {
-            format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN)
-        }
-        _ => names.join(", "),
+        count if count > SHOWN => format!("{} and {} more", shown.join(", "), count - SHOWN),
+        _ => shown.join(", "),
     }
 }

@@ -1,7 +1,7 @@
 //! Which repository is meant, and which of its files has the weights.
 
 use std::fmt;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::str::FromStr;
 
 use hf_hub::{Repo, RepoType};
@@ -64,7 +64,7 @@ impl Repository {
     /// The one of `files` that has the weights. Files in folders are not looked at.
     pub fn weights<'a>(&self, files: &'a [String]) -> Result<&'a str, HubError> {
         let ends = |file: &str, ends: &[&str]| ends.iter().any(|end| file.ends_with(end));
-        let top: Vec<_> = files.iter().filter(|file| is_at_top(file)).collect();
+        let top: Vec<_> = files.iter().filter(|file| is_file_name(file)).collect();
         for known in ["model.safetensors", "pytorch_model.bin"] {
             if let Some(file) = top.iter().find(|file| **file == known) {
                 return Ok(file);
@@ -89,11 +89,8 @@ impl Repository {
     }
 }
 
-/// Whether a path is the name of a file that lies in no folder.
-pub(super) fn is_at_top(file: &str) -> bool {
-    let mut parts = Path::new(file).components();
-    matches!(
-        (parts.next(), parts.next()),
-        (Some(Component::Normal(_)), None)
-    )
+/// Whether a text of a hub is the name of a file, without a folder, that fits into one line.
+pub(super) fn is_file_name(text: &str) -> bool {
+    let name = Path::new(text).file_name();
+    name.is_some_and(|name| name == text) && !text.chars().any(char::is_control)
 }
