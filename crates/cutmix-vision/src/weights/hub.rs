@@ -2,6 +2,7 @@
 //! uses, too.
 
 mod cache;
+mod client;
 mod download;
 mod error;
 mod repository;
@@ -11,12 +12,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hf_hub::Cache;
-use hf_hub::api::RepoInfo;
-use hf_hub::api::sync::{Api, ApiBuilder};
 
 pub use error::HubError;
 
 use super::PretrainedConfig;
+use client::Client;
 use download::Downloader;
 use repository::Repository;
 
@@ -25,8 +25,8 @@ pub const ENDPOINT: &str = "https://huggingface.co";
 
 /// File that describes the weights beside it.
 const CONFIG: &str = "config.json";
-/// Longest time that the list of a repository's files may take.
-const LISTING: Duration = Duration::from_secs(30);
+/// Largest number of bytes of that file.
+const MAX_CONFIG: u64 = 1_000_000;
 
 /// A Hugging Face Hub and the folder in which its files are kept.
 ///
@@ -46,6 +46,7 @@ pub struct Hub {
     is_offline: bool,
     tries: u32,
     pause: Duration,
+    timeout: Duration,
 }
 
 /// Published weights on this machine.
@@ -70,6 +71,7 @@ impl Hub {
             is_offline: false,
             tries: 5,
             pause: Duration::from_secs(1),
+            timeout: Duration::from_secs(30),
         }
     }
 
@@ -117,7 +119,8 @@ impl Hub {
         }
     }
 
-    /// Sets the token that opens private repositories. A blank token counts as none.
+    /// Sets the token that opens private repositories. It is sent to the hub alone. A blank token
+    /// counts as none.
     pub fn with_token(self, token: impl Into<String>) -> Self {
         Self {
             token: clean(token.into()),
@@ -132,6 +135,7 @@ impl Hub {
 
     /// Sets how often a request is tried, at least once, and the pause before the second try; each
     /// further pause is twice as long. The default is 5 tries, with pauses of 1, 2, 4 and 8 seconds.
+    /// Where the cache has the weights, the request for the list of files is tried once.
     pub fn with_tries(self, tries: u32, pause: Duration) -> Self {
         let tries = tries.max(1);
         Self {
@@ -139,6 +143,12 @@ impl Hub {
             pause,
             ..self
         }
+    }
+
+    /// Sets how long the hub, or the host that stores its files, may be silent: while it accepts a
+    /// connection, before its answer, and between two pieces of a file. The default is 30 seconds.
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// The weights of the repository `id`, which is `owner/name` or `owner/name@revision`, with
@@ -167,8 +177,10 @@ impl Hub {
                     cache: self.cache.clone(),
                 });
         }
-        let api = self.api()?;
-        let (commit, files) = match self.list(&api, &repository) {
+        let client = Client::new(self)?;
+        let is_cached = matches!(self.cached(&repository), Ok(Some(_)));
+        let tries = if is_cached { 1 } else { self.tries };
+        let (commit, files) = match self.retry(tries, || client.list(&repository)) {
             Err(error) if error.may_pass() => {
                 return self.cached(&repository)?.ok_or(error);
             }
@@ -181,12 +193,9 @@ impl Hub {
         if files.iter().any(|file| file == CONFIG) {
             wanted.insert(0, CONFIG);
         }
-        if !wanted.iter().all(|file| folder.join(file).exists()) {
-            let _lock = self.lock(&repository)?;
-            let downloader = Downloader::new(self, &api, &repository, &commit);
-            for file in wanted {
-                downloader.bring(file, progress)?;
-            }
+        let downloader = Downloader::new(self, &client, &repository, &commit);
+        for file in wanted {
+            downloader.download(file, progress)?;
         }
         if self.commit_of(&repository).as_ref() != Some(&commit) {
             let cache = Cache::new(self.cache.clone()).repo(repository.repo());
@@ -196,56 +205,14 @@ impl Hub {
         HubFiles::open(&folder, weights, commit)
     }
 
-    fn api(&self) -> Result<Api, HubError> {
-        ApiBuilder::from_cache(Cache::new(self.cache.clone()))
-            .with_endpoint(self.endpoint.clone())
-            .with_token(self.token.clone())
-            .build()
-            .map_err(|error| self.not_a_hub(error))
-    }
-
-    /// Commit and files of a repository.
-    fn list(&self, api: &Api, repository: &Repository) -> Result<(String, Vec<String>), HubError> {
-        let request = api.repo(repository.repo()).info_request();
-        let request = request
-            .config()
-            .timeout_global(Some(LISTING))
-            .http_status_as_error(false);
-        let answer = request.build().call();
-        let mut answer = answer.map_err(|error| self.unreachable(error))?;
-        let reason = answer.headers().get("x-error-code").cloned();
-        match answer.status().as_u16() {
-            200 => {}
-            404 if reason.is_some_and(|reason| reason == "RevisionNotFound") => {
-                return Err(HubError::NoRevision {
-                    repository: repository.name.clone(),
-                    revision: repository.revision.clone(),
-                });
-            }
-            // The hub does not tell strangers which repositories are private.
-            401 | 403 | 404 => {
-                return Err(HubError::NoRepository {
-                    endpoint: self.endpoint.clone(),
-                    repository: repository.to_string(),
-                });
-            }
-            status => return Err(self.status(status, repository)),
-        }
-        let text = answer.body_mut().read_to_string();
-        let text = text.map_err(|error| self.unreachable(error))?;
-        let info: RepoInfo = serde_json::from_str(&text).map_err(|error| self.not_a_hub(error))?;
-        if !repository::is_file_name(&info.sha) {
-            let reason = format!("`{}` is no commit", info.sha.escape_debug());
-            return Err(self.not_a_hub(reason));
-        }
-        let files = info.siblings.into_iter().map(|file| file.rfilename);
-        Ok((info.sha, files.collect()))
-    }
-
-    /// Does `work` until it succeeds, or fails for good, or has failed as often as it is tried.
-    fn insist<T>(&self, mut work: impl FnMut() -> Result<T, HubError>) -> Result<T, HubError> {
+    /// Does `work` until it succeeds, fails for good, or has been tried `tries` times.
+    fn retry<T>(
+        &self,
+        tries: u32,
+        mut work: impl FnMut() -> Result<T, HubError>,
+    ) -> Result<T, HubError> {
         let mut pause = self.pause;
-        for _ in 1..self.tries {
+        for _ in 1..tries {
             match work() {
                 Err(error) if error.may_pass() => std::thread::sleep(pause),
                 result => return result,
@@ -292,6 +259,10 @@ impl HubFiles {
     /// The weights and their configuration in a folder of the cache.
     fn open(folder: &Path, weights: &str, commit: String) -> Result<Self, HubError> {
         let path = folder.join(CONFIG);
+        let length = cache::bytes_of(&path);
+        if length > MAX_CONFIG {
+            return Err(HubError::LongConfig { path, length });
+        }
         let config = match std::fs::read_to_string(&path) {
             Ok(text) => PretrainedConfig::from_json(&text)
                 .map_err(|source| HubError::Config { path, source })?,

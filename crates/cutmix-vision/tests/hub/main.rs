@@ -1,10 +1,11 @@
 //! Weights from a hub, on a server of the test's own.
 
+mod download;
+mod requests;
 mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Barrier;
 use std::time::Duration;
 
 use cutmix_vision::weights::hub::{Hub, HubError, HubFiles};
@@ -72,8 +73,13 @@ fn shown(cache: &TempDir) -> Vec<String> {
     names
 }
 
+fn assert_fetches(hub: &Hub) {
+    let files = fetch(hub, ID).unwrap();
+    assert_eq!(std::fs::read(files.weights).unwrap(), weights());
+}
+
 #[test]
-fn a_fetch_brings_the_weights_and_their_configuration() {
+fn a_fetch_downloads_the_weights_and_their_configuration() {
     let (server, cache) = (server(), cache());
     let mut steps = Vec::new();
     let mut progress =
@@ -116,7 +122,7 @@ fn the_cache_serves_where_no_hub_answers() {
     // The commit is a revision, too.
     let pinned = format!("{ID}@{}", first.commit);
     assert_eq!(fetch(&offline, &pinned).unwrap(), first);
-    server.state().status = Some(503);
+    server.state().failures = usize::MAX;
     assert_eq!(fetch(&hub(&server, &cache), ID).unwrap(), first);
     let hub = hub(&server, &cache);
     drop(server);
@@ -139,137 +145,6 @@ fn a_new_commit_downloads_only_what_has_changed() {
     let downloads = state.downloads();
     assert_eq!(downloads.len(), 1);
     assert!(downloads[0].contains("/config.json "));
-}
-
-#[test]
-fn a_broken_connection_goes_on_where_it_broke() {
-    let (server, cache) = (server(), cache());
-    server.state().drops = 2;
-    let mut steps = Vec::new();
-    let files = hub(&server, &cache).fetch(ID, &mut |file, done, _| {
-        if file == "model.safetensors" {
-            steps.push(done);
-            assert_eq!(shown(&cache), ["config.json"]);
-        }
-    });
-    assert_eq!(std::fs::read(files.unwrap().weights).unwrap(), weights());
-    assert!(steps.is_sorted());
-    let state = server.state();
-    let ranges = state
-        .downloads()
-        .into_iter()
-        .filter(|request| request.contains("/storage/"));
-    let ranges: Vec<_> = ranges
-        .filter_map(|request| request.lines().find(|line| line.starts_with("range:")))
-        .collect();
-    let expected = [
-        "range: bytes=0-",
-        "range: bytes=150000-",
-        "range: bytes=225000-",
-    ];
-    assert_eq!(ranges, expected);
-}
-
-#[test]
-fn a_connection_that_breaks_always_keeps_what_has_arrived_for_the_next_fetch() {
-    let (server, cache) = (server(), cache());
-    server.state().drops = usize::MAX;
-    let error = fetch(&hub(&server, &cache), ID).unwrap_err();
-    let message = error.to_string();
-    assert!(
-        matches!(
-            error,
-            HubError::Dropped {
-                tries: 3,
-                kept: 262_500,
-                total: 300_000,
-                ..
-            }
-        ),
-        "{message}"
-    );
-    let start = format!(
-        "the connection to {} broke 3 times during model.safetensors of {ID}: ",
-        server.endpoint()
-    );
-    assert!(message.starts_with(&start), "{message}");
-    assert!(
-        message.ends_with("262500 of 300000 bytes are kept, and the next attempt resumes there"),
-        "{message}"
-    );
-    assert!(!message.contains('\n'));
-    assert_eq!(shown(&cache), ["config.json"]);
-    let offline = fetch(&hub(&server, &cache).with_offline(true), ID).unwrap_err();
-    assert!(matches!(offline, HubError::NotCached { .. }), "{offline}");
-
-    server.state().drops = 0;
-    server.state().requests.clear();
-    let files = fetch(&hub(&server, &cache), ID).unwrap();
-    assert_eq!(std::fs::read(files.weights).unwrap(), weights());
-    assert!(
-        server
-            .state()
-            .downloads()
-            .iter()
-            .all(|it| it.contains("range: bytes=262500-"))
-    );
-}
-
-#[test]
-fn fetches_at_the_same_time_download_once() {
-    let (server, cache) = (serving(&["model.safetensors"]), cache());
-    let (hub, start) = (hub(&server, &cache), Barrier::new(4));
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                start.wait();
-                fetch(&hub, "a/b").unwrap()
-            });
-        }
-    });
-    let state = server.state();
-    let downloads = state.downloads().into_iter();
-    let downloads = downloads.filter(|request| request.contains("/storage/"));
-    assert_eq!(downloads.count(), 1);
-}
-
-#[test]
-fn a_part_that_is_too_long_is_thrown_away() {
-    let (server, cache) = (server(), cache());
-    server.state().drops = usize::MAX;
-    fetch(&hub(&server, &cache), ID).unwrap_err();
-    let paths = files(cache.path()).into_iter();
-    let parts: Vec<_> = paths
-        .filter(|path| path.extension().is_some_and(|it| it == "part"))
-        .collect();
-    let [part] = parts.as_slice() else {
-        panic!("{parts:?}");
-    };
-    std::fs::write(part, vec![0; 300_000]).unwrap();
-    server.state().drops = 0;
-    let files = fetch(&hub(&server, &cache), ID).unwrap();
-    assert_eq!(std::fs::read(files.weights).unwrap(), weights());
-}
-
-#[test]
-fn a_file_with_another_hash_is_refused_and_removed() {
-    let (server, cache) = (server(), cache());
-    server.state().wrong_hash = Some("ab".repeat(32));
-    let error = fetch(&hub(&server, &cache), ID).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            HubError::Damaged {
-                what: "SHA-256",
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert_eq!(shown(&cache), ["config.json"]);
-    server.state().wrong_hash = None;
-    let files = fetch(&hub(&server, &cache), ID).unwrap();
-    assert_eq!(std::fs::read(files.weights).unwrap(), weights());
 }
 
 #[test]
@@ -297,47 +172,8 @@ fn a_repository_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_token_is_sent_and_not_shown() {
-    let (server, cache) = (server(), cache());
-    let hub = hub(&server, &cache).with_token("hf_secret\n");
-    fetch(&hub, ID).unwrap();
-    assert!(server.state().requests[0].contains("authorization: bearer hf_secret"));
-    assert!(!format!("{hub:?}").contains("hf_secret"));
-}
-
-#[test]
-fn a_blank_token_is_not_sent() {
-    for token in ["", " \n"] {
-        let (server, cache) = (server(), cache());
-        fetch(&hub(&server, &cache).with_token(token), ID).unwrap();
-        let state = server.state();
-        let mut requests = state.requests.iter();
-        assert!(requests.all(|request| !request.contains("authorization")));
-    }
-}
-
-#[test]
-fn a_hub_that_does_not_answer_is_named() {
-    let (server, cache) = (server(), cache());
-    let (hub, endpoint) = (hub(&server, &cache), server.endpoint());
-    server.state().status = Some(503);
-    let error = fetch(&hub, ID).unwrap_err();
-    let expected = format!("{endpoint} answered with HTTP status 503 for {ID}");
-    assert_eq!(error.to_string(), expected);
-    drop(server);
-    let error = fetch(&hub, ID).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with(&format!("cannot reach {endpoint}: ")),
-        "{error}"
-    );
-    assert_eq!(files(cache.path()), Vec::<PathBuf>::new());
-}
-
-#[test]
 fn the_weights_of_a_repository_are_in_the_file_that_is_most_surely_theirs() {
-    let choices: [(&[&str], &str); 3] = [
+    let choices: [(&[&str], &str); 4] = [
         (
             &["a.pth", "pytorch_model.bin", "model.safetensors"],
             "model.safetensors",
@@ -347,6 +183,7 @@ fn the_weights_of_a_repository_are_in_the_file_that_is_most_surely_theirs() {
             &["README.md", "a.onnx", "a.pth", "onnx/model.safetensors"],
             "a.pth",
         ),
+        (&["ResNet 50.pth"], "ResNet 50.pth"),
     ];
     for (names, expected) in choices {
         let (server, cache) = (serving(names), cache());
@@ -423,6 +260,26 @@ fn a_configuration_with_a_mistake_is_named() {
             .contains("config.json: invalid type: integer `50`"),
         "{error}"
     );
+}
+
+#[test]
+fn a_configuration_that_is_too_long_is_neither_downloaded_nor_read() {
+    let (server, cache) = (server(), cache());
+    let files = fetch(&hub(&server, &cache), ID).unwrap();
+    let long = vec![b' '; 1_000_001];
+    std::fs::write(files.weights.with_file_name("config.json"), &long).unwrap();
+    server.state().commit = "c0de".repeat(10);
+    server.state().files[1].1 = long;
+    server.state().requests.clear();
+    for hub in [
+        hub(&server, &cache),
+        hub(&server, &cache).with_offline(true),
+    ] {
+        let error = fetch(&hub, ID).unwrap_err();
+        let expected = "config.json: 1000001 bytes, expected at most 1000000";
+        assert!(error.to_string().ends_with(expected), "{error}");
+    }
+    assert!(server.state().downloads().is_empty());
 }
 
 #[test]

@@ -18,25 +18,36 @@ pub struct State {
     pub files: Vec<(String, Vec<u8>)>,
     /// Number of downloads that break in the middle.
     pub drops: usize,
+    /// Beginnings of requests whose answer stops after a number of bytes, without an end of the
+    /// connection. Each is for one request.
+    pub stalls: Vec<(String, usize)>,
+    /// Number of requests that are answered with status 503.
+    pub failures: usize,
+    /// Beginnings of requests that are answered with another status and these headers.
+    pub replies: Vec<(String, u16, Vec<String>)>,
+    /// Address of the host that has the large files, where it is not the hub.
+    pub storage: Option<String>,
+    /// Whether files are sent from their first byte on, whatever was asked for.
+    pub ignores_ranges: bool,
     /// Hash of the weights, where the hub announces a wrong one.
     pub wrong_hash: Option<String>,
-    /// Status of every answer, where it is not the usual one.
-    pub status: Option<u16>,
+    /// Length of the weights, where the hub announces a wrong one.
+    pub wrong_length: Option<usize>,
     /// The requests so far: the first line and the headers, which are in lower case.
     pub requests: Vec<String>,
 }
 
 impl State {
-    /// The requests for a part of a file that is more than its first byte.
+    /// The requests for the content of a file.
     pub fn downloads(&self) -> Vec<&String> {
-        let is_download = |request: &&String| {
-            !request.starts_with("GET /api/") && !request.contains("range: bytes=0-0")
-        };
+        let is_download =
+            |request: &&String| request.starts_with("GET ") && !request.starts_with("GET /api/");
         self.requests.iter().filter(is_download).collect()
     }
 
-    fn content(&self, name: &str) -> Option<&[u8]> {
-        let file = self.files.iter().find(|(file, _)| file == name);
+    fn content(&self, path: &str) -> Option<&[u8]> {
+        let name = path.replace("%20", " ");
+        let file = self.files.iter().find(|(file, _)| *file == name);
         file.map(|(_, content)| content.as_slice())
     }
 }
@@ -58,8 +69,13 @@ impl Server {
             commit: "5f3a".repeat(10),
             files: files.iter().map(owned).collect(),
             drops: 0,
+            stalls: Vec::new(),
+            failures: 0,
+            replies: Vec::new(),
+            storage: None,
+            ignores_ranges: false,
             wrong_hash: None,
-            status: None,
+            wrong_length: None,
             requests: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -67,9 +83,13 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let shared = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
+            let mut stalled = Vec::new();
             for connection in listener.incoming() {
-                if answer(connection.unwrap(), address, &shared).is_none() {
-                    break;
+                let connection = connection.unwrap();
+                match answer(&connection, address, &shared) {
+                    Some(After::Close) => {}
+                    Some(After::Stall) => stalled.push(connection),
+                    None => break,
                 }
             }
         });
@@ -101,9 +121,15 @@ impl Drop for Server {
     }
 }
 
+/// What happens to a connection after its answer.
+enum After {
+    Close,
+    Stall,
+}
+
 /// Answers one request, or returns nothing where there is none.
-fn answer(mut stream: TcpStream, address: SocketAddr, state: &Mutex<State>) -> Option<()> {
-    let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+fn answer(mut stream: &TcpStream, address: SocketAddr, state: &Mutex<State>) -> Option<After> {
+    let lines = BufReader::new(stream).lines();
     let lines = lines
         .map_while(Result::ok)
         .take_while(|line| !line.is_empty());
@@ -118,14 +144,32 @@ fn answer(mut stream: TcpStream, address: SocketAddr, state: &Mutex<State>) -> O
     let path = first.split(' ').nth(1).unwrap();
     let range = rest
         .iter()
-        .find_map(|line| line.strip_prefix("range: bytes="));
-    let reply = match state.status {
-        Some(status) => head(status, &[], 0),
-        None => reply(&mut state, path, range, address),
+        .find_map(|line| line.strip_prefix("range: bytes="))
+        .filter(|_| !state.ignores_ranges);
+    let other = (state.replies.iter()).find(|(start, ..)| first.starts_with(start));
+    let mut reply = if state.failures > 0 {
+        state.failures -= 1;
+        head(503, &[], 0)
+    } else if let Some((_, status, headers)) = other {
+        head(*status, headers, 0)
+    } else {
+        reply(&mut state, path, range, address)
     };
+    if first.starts_with("HEAD ") {
+        let end = reply.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        reply.truncate(end.unwrap() + 4);
+    }
+    let stall = state.stalls.iter();
+    let stall = stall
+        .enumerate()
+        .find(|(_, (start, _))| first.starts_with(start));
+    let stall = stall.map(|(at, _)| at).map(|at| state.stalls.remove(at));
+    if let Some((_, bytes)) = &stall {
+        reply.truncate(*bytes);
+    }
     // The other side may have gone.
     let _ = stream.write_all(&reply);
-    Some(())
+    Some(stall.map_or(After::Close, |_| After::Stall))
 }
 
 fn reply(state: &mut State, path: &str, range: Option<&str>, address: SocketAddr) -> Vec<u8> {
@@ -155,15 +199,18 @@ fn reply(state: &mut State, path: &str, range: Option<&str>, address: SocketAddr
             return part(content, range, &[commit, etag], false);
         }
         let hash = state.wrong_hash.as_ref().unwrap_or(&hash);
+        let length = state.wrong_length.unwrap_or(content.len());
+        let hub = format!("http://{address}");
+        let storage = state.storage.as_ref().unwrap_or(&hub);
         let headers = [
             commit,
             format!("x-linked-etag: \"{hash}\""),
-            format!("x-linked-size: {}", content.len()),
-            format!("location: http://{address}/storage/{name}"),
+            format!("x-linked-size: {length}"),
+            format!("location: {storage}/storage/{name}"),
         ];
         head(302, &headers, 0)
     } else if let Some(name) = path.strip_prefix("/storage/") {
-        let breaks = state.drops > 0 && range != Some("0-0");
+        let breaks = state.drops > 0;
         state.drops -= usize::from(breaks);
         let content = state.content(name).unwrap();
         part(content, range, &["etag: \"of-the-storage\"".into()], breaks)
@@ -172,19 +219,23 @@ fn reply(state: &mut State, path: &str, range: Option<&str>, address: SocketAddr
     }
 }
 
-/// The part of a file that a range such as `7-` or `0-0` asks for, or only half of that part.
+/// The part of a file that a range such as `7-` asks for, or only half of that part.
 fn part(content: &[u8], range: Option<&str>, headers: &[String], breaks: bool) -> Vec<u8> {
-    let (first, last) = range.unwrap().split_once('-').unwrap();
-    let first: usize = first.parse().unwrap();
-    let end = last.parse().map_or(content.len(), |last: usize| last + 1);
+    let sent = |body: &[u8]| {
+        let sent = if breaks { body.len() / 2 } else { body.len() };
+        body[..sent].to_vec()
+    };
+    let Some(range) = range else {
+        return [head(200, headers, content.len()), sent(content)].concat();
+    };
+    let first: usize = range.strip_suffix('-').unwrap().parse().unwrap();
     if first >= content.len() {
         return head(416, &[], 0);
     }
-    let body = &content[first..end];
-    let place = format!("content-range: bytes {first}-{}/{}", end - 1, content.len());
+    let (body, last) = (&content[first..], content.len() - 1);
+    let place = format!("content-range: bytes {first}-{last}/{}", content.len());
     let headers = [headers, &[place]].concat();
-    let sent = if breaks { body.len() / 2 } else { body.len() };
-    [&head(206, &headers, body.len()), &body[..sent]].concat()
+    [head(206, &headers, body.len()), sent(body)].concat()
 }
 
 fn head(status: u16, headers: &[String], length: usize) -> Vec<u8> {
@@ -195,7 +246,7 @@ fn head(status: u16, headers: &[String], length: usize) -> Vec<u8> {
     lines.join("\r\n").into_bytes()
 }
 
-fn sha256(content: &[u8]) -> String {
+pub fn sha256(content: &[u8]) -> String {
     let hash = Sha256::digest(content);
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

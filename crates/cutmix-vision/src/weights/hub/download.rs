@@ -1,43 +1,60 @@
 //! One file on its way from the hub into the cache.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
 
-use hf_hub::api::Progress;
-use hf_hub::api::sync::{Api, ApiError, ApiRepo, Metadata};
 use hf_hub::{Cache, CacheRepo};
 use sha2::{Digest, Sha256};
+use ureq::Body;
+use ureq::http::header::CONTENT_RANGE;
+use ureq::http::{Response, StatusCode};
 
+use super::cache::{bytes_of, link, lock};
+use super::client::Client;
 use super::repository::{Repository, is_file_name};
-use super::{Hub, HubError};
+use super::{CONFIG, Hub, HubError, MAX_CONFIG};
+
+/// Number of bytes that are copied at once.
+const BUFFER: usize = 1 << 16;
 
 /// Downloads files of one commit of one repository.
 pub(super) struct Downloader<'a> {
     hub: &'a Hub,
-    api: &'a Api,
+    client: &'a Client<'a>,
     repository: &'a Repository,
     commit: &'a str,
-    remote: ApiRepo,
     cache: CacheRepo,
 }
 
+/// What the hub says of a file.
+struct Metadata {
+    /// Hash of the content or another name of it, which is the name of a file, too.
+    etag: String,
+    /// Number of bytes.
+    size: u64,
+}
+
 impl<'a> Downloader<'a> {
-    pub fn new(hub: &'a Hub, api: &'a Api, repository: &'a Repository, commit: &'a str) -> Self {
-        // At the commit, not at the branch, so that all files belong together.
-        let repo = repository.at(commit);
+    pub fn new(
+        hub: &'a Hub,
+        client: &'a Client,
+        repository: &'a Repository,
+        commit: &'a str,
+    ) -> Self {
         Self {
             hub,
-            api,
+            client,
             repository,
             commit,
-            remote: api.repo(repo.clone()),
-            cache: Cache::new(hub.cache.clone()).repo(repo),
+            cache: Cache::new(hub.cache.clone()).repo(repository.repo()),
         }
     }
 
-    /// Brings a file into the cache, where it is not there yet. A part of it that an earlier try has
-    /// left is completed. Under its name, a file is never seen before it is whole.
-    pub fn bring(
+    /// Downloads a file into the cache, unless it is there. A part of it that an earlier attempt has
+    /// left is completed. A blob and a file of a snapshot are never seen before they are whole and
+    /// have been checked.
+    pub fn download(
         &self,
         file: &str,
         progress: &mut dyn FnMut(&str, u64, u64),
@@ -46,165 +63,199 @@ impl<'a> Downloader<'a> {
         if path.exists() {
             return Ok(());
         }
-        let metadata = self.hub.insist(|| self.metadata(file))?;
-        let total = metadata.size() as u64;
-        let blob = self.cache.blob_path(metadata.etag());
-        if bytes_of(&blob) == total && link(&blob, &path) {
-            // Another commit has the same file.
-            return Ok(());
+        let metadata = self.hub.retry(self.hub.tries, || self.metadata(file))?;
+        if file == CONFIG && metadata.size > MAX_CONFIG {
+            let length = metadata.size;
+            return Err(HubError::LongConfig { path, length });
         }
-        // `hf_hub` keeps what has arrived there, and asks for the rest.
-        let part = blob.with_extension("part");
-        if bytes_of(&part) >= total {
-            // There is no rest to ask for, so an earlier try must have gone wrong.
-            remove(&part)?;
+        let blob = self.cache.blob_path(&metadata.etag);
+        let _lock = lock(&blob)?;
+        // Another commit may have the same file, or another process has downloaded it meanwhile.
+        if self.check(file, &blob, &metadata).is_err() {
+            let part = blob.with_added_extension("part");
+            let is_resumed = part.exists();
+            let mut result = self.complete(file, &part, &metadata, progress);
+            if is_resumed && matches!(result, Err(HubError::Damaged { .. })) {
+                // What the earlier attempt has left was damaged.
+                result = self.complete(file, &part, &metadata, progress);
+            }
+            result?;
+            std::fs::rename(&part, &blob).map_err(|source| HubError::io(&blob, source))?;
         }
-        self.hub.insist(|| {
-            let forward = Forward {
-                file,
-                done: 0,
-                total,
-                progress: &mut *progress,
-            };
-            let download = self.remote.download_with_progress(file, forward);
-            download.map_err(|error| self.error(error, file, Some((&part, total))))
-        })?;
-        self.check(file, &path, &metadata).inspect_err(|_| {
-            let _ = remove(&path);
-            let _ = remove(&blob);
-        })
+        link(&blob, &path)
     }
 
     fn metadata(&self, file: &str) -> Result<Metadata, HubError> {
-        let metadata = (self.api.metadata(&self.remote.url(file)))
-            .map_err(|error| self.error(error, file, None))?;
-        // Both become names of files. The tag may begin with `W/`.
-        let etag = metadata.etag().trim_start_matches("W/");
-        if metadata.commit_hash() != self.commit || !is_file_name(etag) {
+        let answer = self.accepted(self.client.head(&self.url(file))?)?;
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok();
+        // The length of a redirect is not that of the file.
+        let length = header("content-length").filter(|_| answer.status().is_success());
+        let size = header("x-linked-size").or(length);
+        let etag = header("x-linked-etag").or(header("etag"));
+        let (Some(size), Some(etag)) = (size.and_then(|size| size.parse().ok()), etag) else {
+            let reason = format!("{file} has no length or no tag");
+            return Err(self.hub.not_a_hub(reason));
+        };
+        let etag = etag.trim_start_matches("W/").trim_matches('"');
+        if header("x-repo-commit") != Some(self.commit) || !is_file_name(etag) {
             let reason = format!("{file} has the commit or tag of another file");
             return Err(self.hub.not_a_hub(reason));
         }
-        Ok(metadata)
+        let etag = etag.into();
+        Ok(Metadata { etag, size })
+    }
+
+    /// Completes and checks a part of a file, which is removed where it is damaged.
+    fn complete(
+        &self,
+        file: &str,
+        part: &Path,
+        metadata: &Metadata,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<(), HubError> {
+        let append = || self.append(file, part, metadata.size, progress);
+        let result = self.hub.retry(self.hub.tries, append);
+        let result = result.map_err(|error| match error {
+            HubError::Unreachable { endpoint, source } => HubError::Dropped {
+                endpoint,
+                repository: self.repository.to_string(),
+                file: file.into(),
+                tries: self.hub.tries,
+                kept: bytes_of(part),
+                total: metadata.size,
+                source,
+            },
+            error => error,
+        });
+        let result = result.and_then(|()| self.check(file, part, metadata));
+        if matches!(result, Err(HubError::Damaged { .. })) {
+            std::fs::remove_file(part).map_err(|source| HubError::io(part, source))?;
+        }
+        result
+    }
+
+    /// Appends to a part what it lacks of a file of `size` bytes, in one request.
+    fn append(
+        &self,
+        file: &str,
+        part: &Path,
+        size: u64,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<(), HubError> {
+        let failed = |source| HubError::io(part, source);
+        let content = File::options().create(true).append(true).open(part);
+        let mut content = content.map_err(failed)?;
+        let kept = bytes_of(part);
+        if kept == size {
+            return Ok(());
+        }
+        // What is longer than the file is no part of it.
+        let mut done = if kept < size { kept } else { 0 };
+        let answer = self.accepted(self.client.get(&self.url(file), Some(done))?)?;
+        if answer.status() != StatusCode::PARTIAL_CONTENT {
+            // The host sends all of it.
+            done = 0;
+        } else if !starts_at(&answer, done) {
+            let reason = format!("{file} does not start at the byte that was asked for");
+            return Err(self.hub.not_a_hub(reason));
+        }
+        let rest = size - done;
+        let length = answer.body().content_length().unwrap_or(rest);
+        if length > rest {
+            return Err(self.damaged(file, "length", done + length, size));
+        }
+        content.set_len(done).map_err(failed)?;
+        let mut body = answer.into_body().into_reader().take(rest);
+        let mut buffer = vec![0; BUFFER];
+        progress(file, done, size);
+        while done < size {
+            let read = body.read(&mut buffer);
+            let read = read.map_err(|error| self.client.failed(error.into()))?;
+            if read == 0 {
+                let error = io::Error::from(ErrorKind::UnexpectedEof);
+                return Err(self.hub.unreachable(error));
+            }
+            content.write_all(&buffer[..read]).map_err(failed)?;
+            done += read as u64;
+            progress(file, done, size);
+        }
+        Ok(())
     }
 
     /// Checks the length of a file and, where the hub knows it, the SHA-256.
     fn check(&self, file: &str, path: &Path, metadata: &Metadata) -> Result<(), HubError> {
-        let damaged = |what, found: String, expected: String| HubError::Damaged {
-            repository: self.repository.to_string(),
-            file: file.into(),
-            what,
-            found,
-            expected,
-        };
-        let (length, expected) = (bytes_of(path), metadata.size() as u64);
-        if length != expected {
-            return Err(damaged("length", length.to_string(), expected.to_string()));
+        let Metadata { etag, size } = metadata;
+        let length = bytes_of(path);
+        if length != *size {
+            return Err(self.damaged(file, "length", length, size));
         }
         // The tag of a large file. That of a small one is another hash.
-        let tag = metadata.etag();
-        if tag.len() == 64 && tag.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        if etag.len() == 64 && etag.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             let hash = sha256(path).map_err(|source| HubError::io(path, source))?;
-            if !hash.eq_ignore_ascii_case(tag) {
-                return Err(damaged("SHA-256", hash, tag.into()));
+            if !hash.eq_ignore_ascii_case(etag) {
+                return Err(self.damaged(file, "SHA-256", hash, etag));
             }
         }
         Ok(())
     }
 
-    /// The meaning of an error of `hf_hub`. `part` is the place of what has arrived of the file, and
-    /// the number of bytes that it is to have.
-    fn error(&self, error: ApiError, file: &str, part: Option<(&PathBuf, u64)>) -> HubError {
-        let endpoint = self.hub.endpoint.clone();
-        let repository = self.repository.to_string();
-        let file = file.to_owned();
-        match error {
-            ApiError::RequestError(error) => match *error {
-                ureq::Error::StatusCode(401 | 403) => HubError::Refused {
-                    endpoint,
-                    repository,
-                },
-                ureq::Error::StatusCode(status) => self.hub.status(status, self.repository),
-                error => self.broken(error.into(), file, part),
-            },
-            ApiError::IoError(error) if is_of_connection(error.kind()) => {
-                self.broken(error.into(), file, part)
-            }
-            ApiError::IoError(source) => HubError::io(&self.hub.cache, source),
-            ApiError::LockAcquisition(_) => HubError::InUse { repository, file },
-            error => self.hub.not_a_hub(error),
+    fn damaged(
+        &self,
+        file: &str,
+        what: &'static str,
+        found: impl ToString,
+        expected: impl ToString,
+    ) -> HubError {
+        HubError::Damaged {
+            repository: self.repository.to_string(),
+            file: file.into(),
+            what,
+            found: found.to_string(),
+            expected: expected.to_string(),
         }
     }
 
-    fn broken(
-        &self,
-        source: Box<dyn std::error::Error + Send + Sync>,
-        file: String,
-        part: Option<(&PathBuf, u64)>,
-    ) -> HubError {
-        match part {
-            Some((part, total)) => HubError::Dropped {
+    /// The answer for a file, unless it is an error.
+    fn accepted(&self, answer: Response<Body>) -> Result<Response<Body>, HubError> {
+        match answer.status().as_u16() {
+            200..=399 => Ok(answer),
+            401 | 403 => Err(HubError::Refused {
                 endpoint: self.hub.endpoint.clone(),
                 repository: self.repository.to_string(),
-                file,
-                tries: self.hub.tries,
-                kept: bytes_of(part),
-                total,
-                source,
-            },
-            None => self.hub.unreachable(source),
+            }),
+            status => Err(self.hub.status(status, self.repository)),
         }
+    }
+
+    /// Address of a file at the commit, not at the branch, so that all files belong together.
+    fn url(&self, file: &str) -> String {
+        let (endpoint, name) = (&self.hub.endpoint, &self.repository.name);
+        let [commit, file] = [self.commit, file].map(encoded);
+        format!("{endpoint}/{name}/resolve/{commit}/{file}")
     }
 }
 
-/// Whether an error while a file is copied is one of the connection, not of the file.
-fn is_of_connection(kind: ErrorKind) -> bool {
-    use ErrorKind::*;
-    matches!(
-        kind,
-        UnexpectedEof | ConnectionReset | ConnectionAborted | TimedOut | InvalidData | Other
-    )
+/// Whether an answer has a part of a file that starts at a byte.
+fn starts_at(answer: &Response<Body>, start: u64) -> bool {
+    let range = answer.headers().get(CONTENT_RANGE);
+    let range = range.and_then(|range| range.to_str().ok());
+    range.is_some_and(|range| range.starts_with(&format!("bytes {start}-")))
 }
 
-/// Length of a file, 0 where there is none.
-fn bytes_of(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+/// A name as a part of an address.
+fn encoded(name: &str) -> String {
+    let encode = |byte| match byte {
+        b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    name.bytes().map(encode).collect()
 }
 
-/// Gives a file a second name, and returns whether that worked: not every file system can.
-fn link(file: &Path, name: &Path) -> bool {
-    let folder = name.parent().map(std::fs::create_dir_all);
-    folder.is_some_and(|made| made.is_ok()) && std::fs::hard_link(file, name).is_ok()
-}
-
-fn remove(path: &Path) -> Result<(), HubError> {
-    std::fs::remove_file(path).map_err(|source| HubError::io(path, source))
-}
-
-fn sha256(path: &Path) -> std::io::Result<String> {
+fn sha256(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
+    io::copy(&mut File::open(path)?, &mut hasher)?;
     Ok((hasher.finalize().iter())
         .map(|byte| format!("{byte:02x}"))
         .collect())
-}
-
-/// Tells how far a file is.
-struct Forward<'a> {
-    file: &'a str,
-    done: u64,
-    total: u64,
-    progress: &'a mut dyn FnMut(&str, u64, u64),
-}
-
-impl Progress for Forward<'_> {
-    fn init(&mut self, _size: usize, _filename: &str) {
-        self.done = 0;
-    }
-
-    fn update(&mut self, bytes: usize) {
-        self.done += bytes as u64;
-        (self.progress)(self.file, self.done, self.total);
-    }
-
-    fn finish(&mut self) {}
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::{ENDPOINT, MAX_CONFIG};
+
 /// Reason why weights could not be fetched. Every message is one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,6 +17,18 @@ pub enum HubError {
         /// Name that was given.
         id: String,
     },
+    /// The address of the hub is not one.
+    #[error(
+        "`{}` is not the address of a hub, expected one such as {ENDPOINT}",
+        endpoint.escape_debug()
+    )]
+    Endpoint {
+        /// Address that was given.
+        endpoint: String,
+    },
+    /// The token has a control character, such as a line break, in the middle.
+    #[error("the token for the hub has a control character, expected one line of text in HF_TOKEN")]
+    Token,
     /// The environment names no folder for the files.
     #[error("no folder for downloads is known: set HF_HOME to one")]
     NoCache,
@@ -96,7 +110,7 @@ pub enum HubError {
         /// What is wrong with the answer.
         reason: String,
     },
-    /// The connection broke in the middle of a file, in every attempt.
+    /// The connection broke or stalled in the middle of a file, in every attempt.
     #[error(
         "the connection to {endpoint} broke {tries} times during {file} of {repository}: {source}; \
          {kept} of {total} bytes are kept, and the next attempt resumes there"
@@ -131,14 +145,6 @@ pub enum HubError {
         /// Value that the hub announced.
         expected: String,
     },
-    /// Another process downloads the same file.
-    #[error("another process downloads {file} of {repository}: wait until it has finished")]
-    InUse {
-        /// Name that was given.
-        repository: String,
-        /// Name of the file.
-        file: String,
-    },
     /// A file of the cache cannot be read or written.
     #[error("cannot use the cache at {}: {source}", path.display())]
     Io {
@@ -154,6 +160,14 @@ pub enum HubError {
         path: PathBuf,
         /// The mistake and its line.
         source: serde_json::Error,
+    },
+    /// The file that describes the weights is too long to be one.
+    #[error("{}: {length} bytes, expected at most {MAX_CONFIG}", path.display())]
+    LongConfig {
+        /// Path of the file.
+        path: PathBuf,
+        /// Number of its bytes.
+        length: u64,
     },
 }
 

@@ -51,14 +51,9 @@ impl fmt::Display for Repository {
 }
 
 impl Repository {
-    /// The repository as `hf_hub` knows it, at its own revision.
+    /// The repository as `hf_hub` knows it.
     pub fn repo(&self) -> Repo {
-        self.at(&self.revision)
-    }
-
-    /// The repository as `hf_hub` knows it, at another revision.
-    pub fn at(&self, revision: &str) -> Repo {
-        Repo::with_revision(self.name.clone(), RepoType::Model, revision.into())
+        Repo::with_revision(self.name.clone(), RepoType::Model, self.revision.clone())
     }
 
     /// The one of `files` that has the weights. Files in folders are not looked at.
