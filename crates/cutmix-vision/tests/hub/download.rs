@@ -243,3 +243,14 @@ fn a_deleted_file_of_the_cache_is_downloaded_again() {
     assert_fetches(&hub(&server, &cache));
     assert!(blob(&cache).exists());
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_file_that_is_gone_is_replaced() {
+    let (server, cache) = (server(), cache());
+    let files = fetch(&hub(&server, &cache), ID).unwrap();
+    std::fs::remove_file(&files.weights).unwrap();
+    std::os::unix::fs::symlink(cache.path().join("gone"), &files.weights).unwrap();
+    assert_fetches(&hub(&server, &cache));
+    assert!(blob(&cache).exists());
+}

@@ -61,7 +61,7 @@ pub(super) fn link(blob: &Path, path: &Path) -> Result<(), HubError> {
             return Ok(());
         }
         if path.is_symlink() {
-            // The blob that it led to has been deleted.
+            // What it led to has been deleted.
             std::fs::remove_file(path)?;
         }
         // Not every file system has links.
