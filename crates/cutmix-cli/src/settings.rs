@@ -25,7 +25,7 @@ pub use algorithm::{AlgorithmSpec, check_together, in_order};
 use augment::help as augment_help;
 pub use bytes::Bytes;
 pub use color::Color;
-use parse::{library, multiple, network_parser, parse_depth, part};
+use parse::{library, network_parser, parse_depth};
 pub use parse::{parse_algorithm, parse_augment};
 pub use parts::{FrozenPart, Multiple};
 pub use recipe::RecipeName;
@@ -148,7 +148,7 @@ pub struct Settings {
     /// [default: none]
     ///
     /// Batch normalisation uses and keeps its running statistics there, and dropout is off.
-    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
     pub freeze: Vec<FrozenPart>,
     /// What to train: all of the network, or its head on features of the images that are computed once,
     /// in seconds where they are few
@@ -164,7 +164,7 @@ pub struct Settings {
     pub train: Train,
     /// Learning rate of the head, as a multiple of --learning-rate: 10x is usual where only the head
     /// is new
-    #[arg(long, value_name = "MULTIPLE", default_value = "1x", value_parser = multiple)]
+    #[arg(long, value_name = "MULTIPLE", default_value = "1x")]
     pub head_rate: Multiple,
     /// Learning rate of each layer relative to that of the layer behind it, up to the head, above 0
     /// and up to 1: 0.75 is usual for transformers with trained weights

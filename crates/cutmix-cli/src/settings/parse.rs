@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use cutmix_vision::models::architectures;
 use cutmix_vision::{Augment, DataError, Depth};
 
-use super::{AlgorithmSpec, FrozenPart, Multiple};
+use super::AlgorithmSpec;
 use crate::error::Error;
 
 /// The networks, as the help lists them.
@@ -35,14 +35,6 @@ fn accepted(error: DataError) -> String {
 /// Parses a list of augmentations.
 pub fn parse_augment(text: &str) -> Result<Augment, String> {
     text.parse().map_err(|error: DataError| error.to_string())
-}
-
-pub fn part(text: &str) -> Result<FrozenPart, String> {
-    text.parse()
-}
-
-pub fn multiple(text: &str) -> Result<Multiple, String> {
-    text.parse()
 }
 
 pub fn parse_depth(text: &str) -> Result<Depth, String> {
