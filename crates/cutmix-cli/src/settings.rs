@@ -141,6 +141,9 @@ pub struct Settings {
     pub blur_pool: bool,
     /// Settings that were published together, for those that are not given; they are written out into
     /// the config.toml of the run [default: those of this program]
+    ///
+    /// With --weights the network of a recipe is left out, and with --train head everything in it that
+    /// changes images.
     #[arg(long, value_name = "NAME")]
     pub recipe: Option<RecipeName>,
     /// Parts of the network that are not trained, separated by commas: backbone (all but the head),
@@ -154,7 +157,7 @@ pub struct Settings {
     /// in seconds where they are few
     ///
     /// The head is trained without random changes to images: --augment is none, and so is --algorithm
-    /// unless it is given.
+    /// unless it is given, or a recipe has some that do not change images.
     #[arg(
         long,
         value_name = "all|head",

@@ -7,7 +7,8 @@ use clap::parser::ValueSource;
 use config::Config;
 use toml::Table;
 
-use super::{RecipeName, Settings};
+use super::Settings;
+use super::recipe::{RECIPE, RecipeName, trains_head};
 use crate::error::Error;
 
 impl Settings {
@@ -15,11 +16,18 @@ impl Settings {
     /// the command line in their place. A recipe that either of them names has the settings that
     /// neither has. `self` are the parsed options and `matches` their sources.
     pub fn layer(&self, matches: &ArgMatches, file: Option<&Path>) -> Result<Self, Error> {
-        let given = self.given(matches);
-        match file {
-            Some(path) => layered(path, read(path)?, given),
-            None => layered(Path::new("the command line"), Table::new(), given),
+        let given = self.all_given(matches, file)?;
+        if let (Some(path), Some(recipe)) = (file, RecipeName::of(&given))
+            && Self::written_by(path).is_some()
+        {
+            let expected = format!(
+                "none with --config {}, which has all settings of a run; leave one of them out, or list \
+                 only what differs from the recipe in a file of your own",
+                path.display()
+            );
+            return Err(Error::option(RECIPE, recipe, expected));
         }
+        layered(file.unwrap_or(Path::new("the command line")), given)
     }
 
     /// The settings that were given on the command line.
@@ -46,7 +54,7 @@ impl Settings {
 
     /// Reads a configuration file.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        layered(path, read(path)?, Table::new())
+        layered(path, read(path)?)
     }
 
     /// The text of a configuration file. A recipe is named in a comment, as its settings are in the
@@ -57,7 +65,7 @@ impl Settings {
         settings.remove(RECIPE);
         let recipe = self.recipe.map_or_else(String::new, |recipe| {
             let source = recipe.source();
-            format!("# Settings that were not given are those of the recipe {recipe}: {source}.\n")
+            format!("# With the recipe {recipe}: {source}.\n")
         });
         format!(
             "{WRITTEN_BY}{version}. `cutmix train --config FILE` repeats the run.\n\
@@ -80,8 +88,6 @@ impl Settings {
 
 /// The start of a configuration file, in front of the version.
 const WRITTEN_BY: &str = "# Written by cutmix ";
-const RECIPE: &str = "recipe";
-const TRAIN: &str = "train";
 
 /// Reads the table in a configuration file.
 fn read(path: &Path) -> Result<Table, Error> {
@@ -94,23 +100,18 @@ fn read(path: &Path) -> Result<Table, Error> {
     })
 }
 
-/// Puts the settings of the command line in the place of those of a file, and those of a recipe where
-/// neither has any.
-fn layered(path: &Path, file: Table, given: Table) -> Result<Settings, Error> {
-    let named = given.get(RECIPE).or(file.get(RECIPE));
-    let recipe = named.and_then(|name| name.clone().try_into::<RecipeName>().ok());
-    let recipe = recipe.map_or_else(Table::new, RecipeName::settings);
-    // Nothing changes images whose features are computed once.
-    let train = given.get(TRAIN).or(file.get(TRAIN));
-    let trains_head = train.and_then(toml::Value::as_str) == Some("head");
+/// Fills in what was not given: for a run of the head, that nothing changes images whose features are
+/// computed once; the settings of a recipe; the defaults. `path` is where the settings were given.
+fn layered(path: &Path, given: Table) -> Result<Settings, Error> {
     let mut of_head = Table::new();
-    if trains_head {
+    if trains_head(&given) {
         of_head.insert("augment".into(), "none".into());
         of_head.insert("algorithm".into(), vec!["none"].into());
     }
+    let of_recipe =
+        RecipeName::of(&given).map_or_else(Table::new, |recipe| recipe.settings_for(&given));
     let layered = || -> Result<Table, config::ConfigError> {
-        let layers = [&recipe, &of_head, &file, &given];
-        let all = layers
+        let all = [&of_head, &of_recipe, &given]
             .into_iter()
             .try_fold(Config::builder(), |all, layer| {
                 Ok::<_, config::ConfigError>(all.add_source(Config::try_from(layer)?))

@@ -4,7 +4,12 @@ use std::fmt;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use toml::Table;
+use toml::{Table, Value};
+
+use super::{AlgorithmSpec, Settings};
+
+/// The key under which settings name their recipe.
+pub(super) const RECIPE: &str = "recipe";
 
 /// Settings that were published together. Each is a file in `recipes/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -35,9 +40,33 @@ impl RecipeName {
         }
     }
 
-    /// The settings.
-    pub fn settings(self) -> Table {
+    /// The recipe that these settings name.
+    pub fn of(given: &Table) -> Option<Self> {
+        given.get(RECIPE)?.clone().try_into().ok()
+    }
+
+    /// All settings of the recipe.
+    fn published(self) -> Table {
         toml::from_str(self.text()).expect("the tests read every recipe")
+    }
+
+    /// The settings of the recipe for a run of which these were given, as its config.toml has them.
+    /// Where there are weights, the network is theirs. Where the features of images are computed once,
+    /// nothing that changes images is left.
+    pub fn settings_for(self, given: &Table) -> Table {
+        let mut settings = self.published();
+        if given.contains_key("weights") {
+            settings.remove("model");
+            settings.remove("blur-pool");
+        }
+        if trains_head(given) {
+            settings.remove("augment");
+            settings = without_mixing(settings);
+        }
+        let all: Settings = (settings.clone().try_into()).expect("the tests read every recipe");
+        let mut all = all.to_table();
+        all.retain(|key, _| settings.contains_key(key));
+        all
     }
 
     /// What the settings are from.
@@ -52,6 +81,27 @@ impl RecipeName {
             }
         }
     }
+}
+
+/// The settings without the algorithms that change images.
+fn without_mixing(mut settings: Table) -> Table {
+    let Some(Value::Array(algorithms)) = settings.get_mut("algorithm") else {
+        return settings;
+    };
+    let changes_images = |algorithm: &Value| {
+        let algorithm = algorithm.clone().try_into::<AlgorithmSpec>();
+        algorithm.is_ok_and(|algorithm| algorithm.changes_images())
+    };
+    algorithms.retain(|algorithm| !changes_images(algorithm));
+    if algorithms.is_empty() {
+        settings.remove("algorithm");
+    }
+    settings
+}
+
+/// Whether these settings are for a run that trains the head alone.
+pub(super) fn trains_head(given: &Table) -> bool {
+    given.get("train").and_then(Value::as_str) == Some("head")
 }
 
 impl fmt::Display for RecipeName {

@@ -19,6 +19,7 @@ mod parts;
 mod photos;
 mod pictures;
 mod predict;
+mod recipes;
 mod report;
 mod runs;
 mod signals;

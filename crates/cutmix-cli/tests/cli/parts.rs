@@ -1,4 +1,4 @@
-//! Parts of a network that are trained in their own way, and recipes.
+//! Parts of a network that are trained in their own way.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,7 +35,8 @@ fn trained(
     tensors(&folder.join(name))
 }
 
-fn config(run: &Path) -> toml::Table {
+/// The settings in the config.toml of a run.
+pub fn config(run: &Path) -> toml::Table {
     let text = fs::read_to_string(run.join("config.toml")).unwrap();
     toml::from_str(&text).unwrap()
 }
@@ -140,54 +141,4 @@ fn a_run_of_the_head_is_extended_by_resuming_it() {
     let after = metrics(&path.join("run"));
     assert_eq!(after[..before.len()], before);
     assert_eq!(after.last().unwrap()[1], "9");
-}
-
-#[test]
-fn a_recipe_has_the_settings_that_are_not_given() {
-    let folder = scratch();
-    let path = folder.path();
-    fs::write(
-        path.join("own.toml"),
-        "recipe = \"cifar\"\nmodel = \"resnet8\"\nlearning-rate = 0.05\nweight-decay = 0.001\n",
-    )
-    .unwrap();
-    let own = ["--config", "own.toml", "--weight-decay", "0.002"];
-    let options = [
-        &own[..],
-        &["--limit", "64", "--duration", "2ba", "--output", "run"],
-    ]
-    .concat();
-    output(
-        path,
-        &[
-            &["train", "--batch-size", "16", "--device", "cpu"],
-            &options[..],
-        ]
-        .concat(),
-    );
-    let config = config(&path.join("run"));
-    for (key, value) in [
-        ("weight-decay", "0.002"),
-        ("learning-rate", "0.05"),
-        ("schedule", "\"step:every=60ep,factor=0.2\""),
-        ("duration", "\"2ba\""),
-        ("batch-size", "16"),
-        ("seed", "0"),
-    ] {
-        assert_eq!(config[key].to_string(), value, "{key}");
-    }
-    let algorithm = config["algorithm"].to_string();
-    assert!(algorithm.contains("probability=0.5"), "{algorithm}");
-    let text = fs::read_to_string(path.join("run/config.toml")).unwrap();
-    let source = text.lines().nth(1).unwrap();
-    assert!(
-        source.starts_with('#') && source.contains("arXiv:1605.07146"),
-        "{source}"
-    );
-    assert!(!config.contains_key("recipe"));
-
-    let again = ["train", "--config", "run/config.toml", "--output", "again"];
-    output(path, &again);
-    assert_eq!(metrics(&path.join("again")), metrics(&path.join("run")));
-    assert_eq!(config, self::config(&path.join("again")));
 }

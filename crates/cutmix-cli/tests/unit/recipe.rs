@@ -14,7 +14,7 @@ use crate::settings::Settings;
 #[test]
 fn every_recipe_is_of_settings_that_are_accepted() {
     for recipe in RecipeName::value_variants() {
-        let settings: Settings = recipe.settings().try_into().unwrap();
+        let settings: Settings = recipe.published().try_into().unwrap();
         settings.check().unwrap();
     }
 }
@@ -30,7 +30,7 @@ fn recipes_name_their_sources() {
 
 /// Checks the keys and values of a recipe, numbers with three digits.
 fn check(recipe: RecipeName, expected: Table) {
-    let found = recipe.settings();
+    let found = recipe.published();
     assert!(found.keys().eq(expected.keys()), "{recipe}: {found}");
     for (key, expected) in &expected {
         match (expected, &found[key]) {
@@ -141,7 +141,7 @@ fn finetune_has_the_values_of_its_authors() {
 
 #[test]
 fn finetune_crops_squares_of_480_of_512_pixels_from_images_of_any_shape() {
-    let recipe = RecipeName::Finetune.settings();
+    let recipe = RecipeName::Finetune.published();
     let augment: Augment = recipe["augment"].as_str().unwrap().parse().unwrap();
     let side = 512;
     for size in [
@@ -175,4 +175,24 @@ fn finetune_crops_squares_of_480_of_512_pixels_from_images_of_any_shape() {
             assert!(places.max() > Some(24), "{size}: {corners:?}");
         }
     }
+}
+
+#[test]
+fn weights_and_a_run_of_the_head_leave_parts_of_a_recipe_out() {
+    let plain = RecipeName::Medium.settings_for(&Table::new());
+    assert!(plain.keys().eq(RecipeName::Medium.published().keys()));
+    // Written out, as config.toml has them.
+    assert!(plain["augment"].as_str().unwrap().contains("scale=0.08..1"));
+
+    let with = |text: &str| RecipeName::Medium.settings_for(&text.parse().unwrap());
+    let gone = |settings: &Table| {
+        let gone = plain.keys().filter(|key| !settings.contains_key(*key));
+        gone.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(gone(&with("weights = \"p1\"")), ["blur-pool", "model"]);
+    let head = with("train = \"head\"");
+    assert_eq!(gone(&head), ["augment"]);
+    let kept = head["algorithm"].as_array().unwrap().len();
+    assert_eq!((kept, plain["algorithm"].as_array().unwrap().len()), (3, 5));
+    assert_eq!(gone(&with("train = \"all\"")), [""; 0]);
 }
