@@ -33,6 +33,9 @@ pub fn print_header(header: &Header) {
         settings, resolved, ..
     } = header;
     print_data(settings, header.splits);
+    if let Some(recipe) = settings.recipe {
+        line(format!("recipe     {recipe}: {}", recipe.source()));
+    }
     let parameters = grouped(header.parameters);
     line(format!(
         "model      {}, {parameters} parameters",

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::parts::config;
+use crate::report::{report, section};
 use crate::runs::metrics;
 use crate::{error, output, scratch, tiny, trained};
 
@@ -108,4 +109,67 @@ fn weights_decide_the_network_where_a_recipe_has_another_one() {
     assert_eq!(config["model"], "resnet8".into());
     assert_eq!(config["blur-pool"], false.into());
     assert_eq!(config["weight-decay"], 2.44e-5.into());
+}
+
+#[test]
+fn header_and_report_tell_what_a_run_has_from_a_recipe() {
+    let folder = scratch();
+    let path = folder.path();
+    let text = output(path, &tiny(&["--recipe", "cifar", "--output", "run"]));
+    let named =
+        "recipe     cifar: Wide Residual Networks, Zagoruyko and Komodakis, arXiv:1605.07146";
+    assert!(text.contains(named), "{text}");
+    let groups = || {
+        let report = report(&path.join("run"));
+        let settings = section(&report, "Settings");
+        let groups = settings.split("<h3>").skip(1);
+        groups.map(String::from).collect::<Vec<_>>()
+    };
+    let [given, of_recipe, filled] = &groups()[..] else {
+        panic!("{:?}", groups());
+    };
+    assert!(given.starts_with("Given on the command line or in a configuration file"));
+    assert!(of_recipe.starts_with("From the recipe cifar: Wide Residual Networks"));
+    assert!(filled.starts_with("Filled in"));
+    // The recipe has a model and a size of batches, too.
+    for (group, settings) in [
+        (given, ["model</dt><dd>resnet8", "batch-size</dt><dd>16"]),
+        (
+            of_recipe,
+            ["learning-rate</dt><dd>0.1", "algorithm</dt><dd>cutmix:"],
+        ),
+        (filled, ["seed</dt><dd>0", "crop-share</dt><dd>1"]),
+    ] {
+        for setting in settings {
+            assert!(group.contains(&format!("<dt>{setting}")), "{group}");
+            let everywhere = groups().concat();
+            let name = setting.split("</dt>").next().unwrap();
+            assert_eq!(everywhere.matches(&format!("<dt>{name}<")).count(), 1);
+        }
+    }
+
+    // A run that is extended is still one of the recipe.
+    let comment = || {
+        let text = fs::read_to_string(path.join("run/config.toml")).unwrap();
+        text.lines().nth(1).unwrap().to_string()
+    };
+    let before = comment();
+    assert!(before.starts_with("# With the recipe cifar"), "{before}");
+    let text = output(path, &["train", "--resume", "run", "--duration", "8ba"]);
+    assert!(text.contains(named), "{text}");
+    assert_eq!(comment(), before);
+    assert_eq!(groups()[1], *of_recipe);
+}
+
+#[test]
+fn a_setting_of_a_recipe_that_the_data_change_is_filled_in() {
+    let folder = scratch();
+    let path = folder.path();
+    let train = "train --recipe finetune --limit 40 --duration 2ba --model resnet8 --device cpu --output run";
+    let train: Vec<_> = train.split(' ').collect();
+    assert!(crate::cutmix(path, &train).status.success());
+    let report = report(&path.join("run"));
+    let settings = section(&report, "Settings");
+    let (_, filled) = settings.split_once("Filled in").unwrap();
+    assert!(filled.contains("<dt>batch-size</dt><dd>40"), "{filled}");
 }

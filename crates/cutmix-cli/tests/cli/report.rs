@@ -6,12 +6,12 @@ use std::path::Path;
 use crate::runs::column;
 use crate::{cutmix, images, output, scratch, tiny, trained};
 
-fn report(run: &Path) -> String {
+pub fn report(run: &Path) -> String {
     fs::read_to_string(run.join("report.html")).unwrap()
 }
 
 /// A part of a report, from its heading to the next one of a section.
-fn section<'a>(report: &'a str, heading: &str) -> &'a str {
+pub fn section<'a>(report: &'a str, heading: &str) -> &'a str {
     let start = report.find(&format!("<h2>{heading}")).unwrap();
     let rest = &report[start + 4..];
     &rest[..rest.find("<h2>").unwrap_or(rest.len())]

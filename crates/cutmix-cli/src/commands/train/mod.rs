@@ -32,7 +32,7 @@ use crate::progress::{Progress, counted, patiently};
 use crate::report::batches::BatchNumbers;
 use crate::report::{curves, html, summary};
 use crate::run_folder::{ModelCard, RunFolder, write_whole};
-use crate::settings::{Log, Resolved, Settings, Train, in_order};
+use crate::settings::{Log, RecipeName, Resolved, Settings, Train, in_order};
 use crate::signals::{STOPPED, stop_on_signals};
 use crate::terminal::{Warnings, line, quoted, warning};
 
@@ -130,6 +130,8 @@ fn resume(
     }
     let folder = RunFolder::resume(run)?;
     let mut settings = options.layer(matches, Some(&folder.config()))?;
+    let given_before = folder.read_given();
+    settings.recipe = given_before.as_ref().and_then(RecipeName::of);
     settings.check()?;
     let device = device::choose(&settings.device)?;
     folder.remove_temporary();
@@ -156,9 +158,9 @@ fn resume(
             data: now.data.clone(),
             on_bad_image: now.on_bad_image,
             decode_memory: now.decode_memory,
+            recipe: now.recipe,
             ..stored
         };
-        let given_before = folder.read_given();
         let given_now = given
             .into_iter()
             .filter(|(name, _)| KEPT.contains(&name.as_str()));

@@ -1,35 +1,43 @@
 //! The settings of a run, and how to repeat it.
 
 use maud::{Markup, html};
+use toml::Table;
 
 use super::run::Run;
+use crate::settings::RecipeName;
 use crate::terminal::quoted;
 
-/// Two lists: what was given, and what was filled in.
+/// Three lists: what was given, what is from a recipe, and what was filled in.
 pub fn section(run: &Run) -> Markup {
     let all = run.settings.to_table();
-    let is_given = |key: &str| {
-        run.given
-            .as_ref()
-            .is_some_and(|given| given.contains_key(key))
+    let Some(given) = &run.given else {
+        return html! { section { h2 { "Settings" } (list(&all.iter().collect::<Vec<_>>())) } };
     };
-    let (given, filled): (Vec<_>, Vec<_>) = all.iter().partition(|(key, _)| is_given(key));
+    let recipe = RecipeName::of(given);
+    let of_recipe = recipe.map_or_else(Table::new, |recipe| recipe.settings_for(given));
+    let (given, others): (Vec<_>, Vec<_>) =
+        all.iter().partition(|(key, _)| given.contains_key(*key));
+    // What the data have changed, such as the size of batches, is not of the recipe any more.
+    let (of_recipe, filled): (Vec<_>, Vec<_>) =
+        (others.into_iter()).partition(|(key, value)| of_recipe.get(*key) == Some(*value));
     html! {
         section {
             h2 { "Settings" }
-            @if run.given.is_some() {
-                h3 { "Given" }
-                (list(&given, "None: the run has the settings of the program."))
-                h3 { "Filled in: defaults, and what follows from data and network" }
+            h3 { "Given on the command line or in a configuration file" }
+            (list(&given))
+            @if let Some(recipe) = recipe {
+                h3 { "From the recipe " (recipe) ": " (recipe.source()) }
+                (list(&of_recipe))
             }
-            (list(&filled, "None."))
+            h3 { "Filled in: defaults, and what follows from data and network" }
+            (list(&filled))
         }
     }
 }
 
-fn list(settings: &[(&String, &toml::Value)], nothing: &str) -> Markup {
+fn list(settings: &[(&String, &toml::Value)]) -> Markup {
     if settings.is_empty() {
-        return html! { p.faint { (nothing) } };
+        return html! { p.faint { "None." } };
     }
     html! {
         dl.settings {
