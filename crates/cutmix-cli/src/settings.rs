@@ -123,8 +123,8 @@ pub struct Settings {
     /// program), the folder of a run, or a repository of the Hugging Face Hub such as
     /// timm/resnet50.a1_in1k [default: random weights]
     ///
-    /// They decide the network, unless --model names it, the normalisation of the images, and the size
-    /// of photographs, unless --size is given. A head for other classes is replaced by a new one.
+    /// They decide the network (unless --model names it), the size of photographs (unless --size is
+    /// given) and the normalisation of images. A head for other classes is replaced by a new one.
     #[arg(long, value_name = "WEIGHTS")]
     pub weights: Option<String>,
     /// Leave out the last residual block for a random share of the training images, and the blocks

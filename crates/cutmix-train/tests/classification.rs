@@ -235,3 +235,64 @@ fn confused_pairs_come_most_often_first() {
     }
     assert_eq!(matrix.confused(), [(2, 1, 2), (0, 2, 1), (1, 0, 1)]);
 }
+
+#[test]
+fn counts_that_are_no_square_are_refused() {
+    let matrix: ConfusionMatrix = serde_json::from_str("[[1,2],[3,4]]").unwrap();
+    assert_eq!(matrix.row(1), [3, 4]);
+    assert_eq!(serde_json::to_string(&matrix).unwrap(), "[[1,2],[3,4]]");
+    let error = serde_json::from_str::<ConfusionMatrix>("[[1,2],[3]]").unwrap_err();
+    assert!(
+        error.to_string().starts_with("`counts` is 1 in row 1;"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_confidence_out_of_range_counts_as_the_nearest_one_in_it() {
+    let mut calibration = Calibration::new();
+    for (confidence, is_right) in [(2.5, true), (-1.0, false)] {
+        calibration.add(confidence, is_right);
+    }
+    assert_eq!(calibration.expected_error(), 0.0);
+    assert_eq!(calibration.mean_confidence(), 0.5);
+}
+
+/// The mean of three equal probabilities of 0.1 is rounded up.
+#[test]
+fn a_class_that_all_samples_find_equally_probable_can_be_likely() {
+    let logits = [0.1f32, 0.7, 0.2].map(f32::ln);
+    let of_first = || Prediction::new(0, &logits).unwrap();
+    // Of class 1 there is one sample, which finds class 0 as probable as those do.
+    let swapped = [0.1f32, 0.05, 0.85].map(f32::ln);
+    let predictions = [
+        of_first(),
+        of_first(),
+        of_first(),
+        Prediction::new(1, &swapped).unwrap(),
+    ];
+    let found = label_errors(&predictions);
+    let likely: Vec<_> = found
+        .iter()
+        .map(|error| (error.index, error.likely))
+        .collect();
+    assert!(likely.contains(&(3, 0)), "{likely:?}");
+}
+
+#[test]
+fn a_target_that_is_no_class_is_named() {
+    let device = Device::default();
+    let outputs = |target: i64, classes| Outputs {
+        logits: Tensor::zeros([1, classes], &device),
+        targets: Tensor::<1, Int>::from_data([target], &device).into(),
+        loss: Tensor::zeros([1], &device),
+    };
+    for (target, classes, expected) in [
+        (-1, 3, "`label` is -1; accepted: a class, below 3"),
+        (3, 3, "`label` is 3; accepted: a class, below 3"),
+        (0, 0, "`label` is 0; accepted: a class, below 0"),
+    ] {
+        let error = Prediction::of_batch(&outputs(target, classes)).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}

@@ -1,5 +1,7 @@
 //! Features that are computed once: the same samples, orders and scores as with images.
 
+use std::path::Path;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use cutmix::Targets;
@@ -7,9 +9,10 @@ use cutmix::loss::CrossEntropy;
 use cutmix_train::{Evaluator, Loader};
 use cutmix_vision::models::HeadOnly;
 use cutmix_vision::{
-    AnyNetwork, Classifier, Dataset, FeatureLoader, ImageLoader, LoaderConfig, ModelConfig,
-    Normalize, Sampler,
+    AnyNetwork, Classifier, DataConfig, Dataset, FeatureLoader, ImageLoader, LoaderConfig,
+    ModelConfig, Normalize, OnBadImage, Sampler, open,
 };
+use image::GrayImage;
 
 const BATCH: usize = 7;
 const SEED: u64 = 5;
@@ -63,6 +66,55 @@ fn features_come_in_the_order_of_the_images() {
             let found = batches(&features, epoch, skip);
             assert_eq!(found.len(), 5 - skip);
             assert_eq!(found, batches(&images, epoch, skip), "{sampler:?} {epoch}");
+        }
+    }
+}
+
+/// Images of 4 x 4 of two classes, 12 and 6, of which every fifth file is damaged.
+fn with_bad_images(folder: &Path) -> Dataset {
+    for (class, count) in [("a", 12), ("b", 6)] {
+        std::fs::create_dir(folder.join(class)).unwrap();
+        for index in 0..count {
+            let path = folder.join(class).join(format!("{index:02}.png"));
+            if index % 5 == 1 {
+                std::fs::write(path, "no image").unwrap();
+            } else {
+                let level = 20 * index + if class == "a" { 3 } else { 9 };
+                let image = GrayImage::from_pixel(4, 4, [level].into());
+                image.save(path).unwrap();
+            }
+        }
+    }
+    let config = DataConfig::new().with_val_fraction(None);
+    open(folder, &config).unwrap().train
+}
+
+#[test]
+fn bad_images_are_left_out_of_every_epoch() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let set = with_bad_images(folder.path());
+    assert_eq!(set.len(), 18);
+    let config = config().with_on_bad_image(OnBadImage::Skip);
+    let images = ImageLoader::eval(set, config).unwrap();
+    let features = || images.features(&Device::default(), flat, |_| ()).unwrap();
+    // Three files of the first class and two of the second one are damaged.
+    let good = 13;
+    assert_eq!(features().num_samples(), good);
+    let whole = batches(&features(), 0, 0);
+    let known: Vec<f32> = whole.into_iter().flat_map(|(values, _)| values).collect();
+    for sampler in [Sampler::Shuffled, Sampler::Balanced] {
+        let shuffled = features().shuffled(good, sampler, SEED).unwrap();
+        for epoch in 0..4 {
+            let found = batches(&shuffled, epoch, 0);
+            assert_eq!(found.len(), 1);
+            let (values, classes) = &found[0];
+            assert_eq!(classes.len(), good, "{sampler:?}");
+            assert!(values.iter().all(|value| known.contains(value)));
+            let of_second = classes.iter().filter(|class| **class == 1).count();
+            match sampler {
+                Sampler::Shuffled => assert_eq!(of_second, 4),
+                Sampler::Balanced => assert!((6..=7).contains(&of_second), "{of_second}"),
+            }
         }
     }
 }

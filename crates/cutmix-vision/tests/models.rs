@@ -303,6 +303,10 @@ fn numbers_of_0_are_errors() {
     assert_eq!(argument(config.with_width(0)), "width");
     assert_eq!(argument(ResNetConfig::new(10, vec![])), "blocks");
     assert_eq!(argument(ResNetConfig::new(10, vec![1, 0])), "blocks");
+    let resnet18 = ResNetConfig::resnet18(10);
+    assert_eq!(argument(resnet18.clone().with_groups(32)), "groups");
+    assert_eq!(argument(resnet18.clone().with_widening(2)), "widening");
+    assert_eq!(argument(resnet18.with_width(usize::MAX)), "width");
 }
 
 #[test]
@@ -329,6 +333,7 @@ fn numbers_of_transformers_that_cannot_be_are_errors() {
     );
     assert_eq!(convnext(ConvNeXtConfig::new(10, vec![])), "blocks");
     assert_eq!(convnext(ConvNeXtConfig::new(10, vec![1, 0])), "blocks");
+    assert_eq!(convnext(ConvNeXtConfig::new(10, vec![1; 70])), "blocks");
 }
 
 #[test]

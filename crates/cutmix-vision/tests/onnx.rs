@@ -1,18 +1,20 @@
-//! ONNX models, as far as their bytes tell. What they compute is checked with ONNX Runtime by
-//! `scripts/check_onnx.py`.
+//! ONNX models: what their bytes tell, and what ONNX Runtime computes with them.
 
-use burn::module::{Module, Param};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::{gelu, silu, softmax};
 use burn::tensor::module::{adaptive_avg_pool2d, attention, avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AttentionModuleOptions, AvgPoolOptions, MaxPoolOptions, PadMode};
-use burn::tensor::{Device, Tensor, s};
+use burn::tensor::{Device, Distribution, Tensor, s};
 use cutmix_train::{Network, WithForward};
-use cutmix_vision::ModelConfig;
 use cutmix_vision::models::{architectures, multiplies};
 use cutmix_vision::weights::onnx::proto::{GraphProto, ModelProto, ValueInfoProto};
 use cutmix_vision::weights::onnx::{OnnxConfig, OnnxError};
+use cutmix_vision::{AnyNetwork, ModelConfig};
 use prost::Message;
 
 const IMAGE: [usize; 3] = [3, 16, 24];
@@ -247,4 +249,92 @@ fn multiplies_count_groups_once_and_attention_twice() {
     let linear = tokens * 8 * 8 + 8 * 5;
     let expected = (convolutions + products + linear) as u64;
     assert_eq!(multiplies(&parts, IMAGE), expected);
+}
+
+/// Gives vectors other values than those of the start, which are all 0 or all 1: the parameters of
+/// normalisations, their statistics, and biases.
+struct OtherVectors;
+
+impl ModuleMapper for OtherVectors {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if D > 1 {
+            return param;
+        }
+        param.map(|values| {
+            let like = |low, high| values.random_like(Distribution::Uniform(low, high));
+            like(0.7, 1.3) * values.clone() + like(-0.2, 0.2)
+        })
+    }
+}
+
+/// Runs a model on images `[N, C, H, W]` in ONNX Runtime, and compares its logits `[N, K]` with these.
+const COMPARE: &str = "
+import sys, numpy, onnx, onnxruntime
+folder = sys.argv[1]
+onnx.checker.check_model(folder + '/model.onnx', full_check=True)
+session = onnxruntime.InferenceSession(folder + '/model.onnx', providers=['CPUExecutionProvider'])
+shape = [int(size) for size in sys.argv[2:]]
+images = numpy.fromfile(folder + '/images', numpy.float32).reshape(shape)
+(found,) = session.run(['logits'], {'images': images})
+expected = numpy.fromfile(folder + '/logits', numpy.float32).reshape(found.shape)
+worst = abs(found - expected).max() / abs(expected).max()
+print(worst)
+assert worst < 1e-4, (found, expected)
+";
+
+/// What Python says of the model of a network at this size of images.
+fn compare(network: &AnyNetwork, [height, width]: [usize; 2], folder: &Path) -> Output {
+    let shape = [3, 3, height, width];
+    let images = Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::default());
+    let write = |name: &str, values: Tensor<1>| {
+        let data = values.into_data();
+        let values = data.iter::<f32>().flat_map(f32::to_le_bytes);
+        std::fs::write(folder.join(name), values.collect::<Vec<_>>()).unwrap();
+    };
+    write("images", images.clone().flatten(0, 3));
+    write("logits", network.forward(images).flatten(0, 1));
+    let model = OnnxConfig::new("net", [3, height, width]).encode(network);
+    std::fs::write(folder.join("model.onnx"), model.unwrap()).unwrap();
+    let python = std::env::var("PYTHON").unwrap_or("python3".into());
+    Command::new(python)
+        .args(["-c", COMPARE])
+        .arg(folder)
+        .args(shape.map(|size| size.to_string()))
+        .output()
+        .unwrap()
+}
+
+/// Needs Python with the packages of `scripts/requirements-onnx.txt`: that of the environment variable
+/// `PYTHON`, or `python3`. `CUTMIX_REQUIRE_ONNX` makes its absence a failure.
+#[test]
+fn onnx_runtime_computes_the_logits_of_every_network() {
+    let python = std::env::var("PYTHON").unwrap_or("python3".into());
+    let probe = Command::new(python)
+        .args(["-c", "import onnx, onnxruntime"])
+        .output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        assert!(
+            std::env::var_os("CUTMIX_REQUIRE_ONNX").is_none(),
+            "no ONNX Runtime"
+        );
+        println!("SKIPPED: no Python with onnxruntime here");
+        return;
+    }
+    let device = Device::default();
+    let folder = tempfile::tempdir().unwrap();
+    let plain = architectures().map(|architecture| (architecture, false));
+    let blurred = architectures().filter(|architecture| architecture.name == "resnet18");
+    for (architecture, blur_pool) in plain.chain(blurred.map(|one| (one, true))) {
+        let name = architecture.name;
+        let config = ModelConfig::new(name, 7).with_blur_pool(blur_pool);
+        let network = config.init(&device).unwrap().map(&mut OtherVectors);
+        let size = [45, 67].map(|side| architecture.sizes.near(side)[0]);
+        let output = compare(&network, size, folder.path());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}, {size:?}: {error}");
+        print!(
+            "{name}, {size:?}: {}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
 }

@@ -262,6 +262,109 @@ fn a_missing_tensor_of_the_backbone_is_an_error_that_names_it() {
     assert!(owner(&path).is_none());
 }
 
+/// A training checkpoint of timm has the state of the optimizer, which is larger than the network, and a
+/// moving average of the weights.
+#[test]
+fn of_a_training_checkpoint_the_moving_average_is_used() {
+    let folder = TempDir::new().unwrap();
+    let averaged = network("resnet8", 5, 3, 1);
+    let average = tensors(&file_of(&averaged, folder.path()));
+    let trained = network("resnet8", 5, 3, 3);
+    let own = tensors(&file_of(&trained, folder.path()));
+    let state = (0..own.len()).flat_map(|index| {
+        let state = |name: &str| format!("optimizer.state.{index}.{name}");
+        let numbers = ["step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "mu"];
+        numbers.map(|name| (state(name), vec![1], vec![0; 4]))
+    });
+    let under = |prefix: &str, tensors: &[(String, Vec<usize>, Vec<u8>)]| {
+        let mut tensors = tensors.to_vec();
+        tensors
+            .iter_mut()
+            .for_each(|(name, ..)| *name = format!("{prefix}{name}"));
+        tensors
+    };
+    let path = folder.path().join("last.safetensors");
+    let own = under("state_dict.", &own);
+    let both = [own.clone(), under("state_dict_ema.", &average)].concat();
+    for (parts, expected, prefix) in [
+        (both, &averaged, "state_dict_ema."),
+        (own, &trained, "state_dict."),
+    ] {
+        let all: Vec<_> = parts.into_iter().chain(state.clone()).collect();
+        write(&path, &all);
+        let mut fresh = network("resnet8", 5, 3, 2);
+        let loaded = load(&path, "resnet8", &mut fresh).unwrap();
+        assert_eq!(loaded.prefix, prefix);
+        assert_eq!(loaded.unused, [""; 0]);
+        assert_eq!(logits(&fresh, 3), logits(expected, 3));
+        assert_eq!(owner(&path).unwrap().name, "resnet8");
+    }
+}
+
+#[test]
+fn a_tensor_without_good_values_is_an_error_and_the_network_stays_as_it_was() {
+    let folder = TempDir::new().unwrap();
+    let own = tensors(&file_of(&network("resnet8", 5, 3, 1), folder.path()));
+    let path = folder.path().join("bad.safetensors");
+    let last = own
+        .iter()
+        .rposition(|(name, ..)| name.ends_with("running_var"));
+    for value in [f32::NAN, f32::INFINITY] {
+        let mut bad = own.clone();
+        bad[last.unwrap()].2[..4].copy_from_slice(&value.to_le_bytes());
+        write(&path, &bad);
+        let mut fresh = network("resnet8", 5, 3, 2);
+        let before = logits(&fresh, 3);
+        let error = load(&path, "resnet8", &mut fresh).unwrap_err().to_string();
+        assert!(
+            error.contains("running_var` has a number that is not finite"),
+            "{error}"
+        );
+        assert_eq!(logits(&fresh, 3), before);
+    }
+}
+
+#[test]
+fn a_head_without_its_bias_is_replaced() {
+    let folder = TempDir::new().unwrap();
+    let mut own = tensors(&file_of(&network("resnet8", 5, 3, 1), folder.path()));
+    own.retain(|(name, ..)| name != "fc.bias");
+    let path = folder.path().join("less.safetensors");
+    write(&path, &own);
+    let loaded = load(&path, "resnet8", &mut network("resnet8", 5, 3, 2)).unwrap();
+    assert_eq!(loaded.head, Head::Missing);
+}
+
+#[test]
+fn a_convolution_without_channels_does_not_fit() {
+    let folder = TempDir::new().unwrap();
+    let mut own = tensors(&file_of(&network("resnet8", 5, 1, 1), folder.path()));
+    let first = own.iter_mut().find(|(name, ..)| name == "conv1.weight");
+    let (_, shape, bytes) = first.unwrap();
+    (*shape, *bytes) = (vec![16, 0, 3, 3], Vec::new());
+    let path = folder.path().join("none.safetensors");
+    write(&path, &own);
+    let error = load(&path, "resnet8", &mut network("resnet8", 5, 1, 2)).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("[16, 0, 3, 3], expected [16, 1, 3, 3]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn weights_for_other_images_are_not_called_those_of_the_same_network() {
+    let folder = TempDir::new().unwrap();
+    let path = file_of(&network("resnet8", 5, 3, 1), folder.path());
+    let error = load(&path, "resnet8", &mut network("resnet8", 5, 4, 2)).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.ends_with("[16, 3, 3, 3], expected [16, 4, 3, 3]"),
+        "{text}"
+    );
+}
+
 /// A checkpoint that `scripts/make_checkpoints.py` has written.
 fn checkpoint(name: &str) -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");

@@ -192,7 +192,7 @@ impl Settings {
         }
         let is_frozen = |name: &String| frozen.iter().any(|part| is_part_of(name, part));
         if names.iter().all(is_frozen) {
-            let expected = "parts beside which something is trained from the start";
+            let expected = "parts that leave something to train from the start";
             return Err(Error::option("freeze", self.freeze_text(), expected));
         }
         Ok(algorithms)

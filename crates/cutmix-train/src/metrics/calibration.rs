@@ -65,14 +65,10 @@ impl Calibration {
     }
 
     /// Adds a sample that was predicted with a confidence in 0..=1. A confidence beyond is taken for the
-    /// nearest end, and NaN for 0.
+    /// nearest end. NaN is counted in the first bin and makes its means NaN.
     pub fn add(&mut self, confidence: f64, is_right: bool) {
-        let is_nan = confidence.is_nan();
-        let confidence = if is_nan {
-            0.0
-        } else {
-            confidence.clamp(0.0, 1.0)
-        };
+        let confidence = confidence.clamp(0.0, 1.0);
+        // NaN becomes 0.
         let bin = (confidence * Self::BINS as f64).ceil() as usize;
         let bin = &mut self.bins[bin.clamp(1, Self::BINS) - 1];
         bin.samples += 1;

@@ -32,8 +32,8 @@ fn expanded(path: PathBuf) -> Vec<ImageFile> {
     }
 }
 
-/// The files of the paths on standard input, one path a line. Empty lines are none. Where a line cannot be
-/// read, there are no more.
+/// The files of the paths on standard input, one path a line. Empty lines are left out. The list ends with the
+/// first line that cannot be read.
 fn listed() -> impl Iterator<Item = ImageFile> + Send {
     let mut is_broken = false;
     let lines = BufReader::new(std::io::stdin()).split(b'\n');

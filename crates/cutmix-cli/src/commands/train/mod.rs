@@ -1,38 +1,34 @@
 //! `cutmix train`.
 
+mod features;
+mod prepared;
+mod start;
 mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use burn::module::Module;
 use clap::ArgMatches;
-use cutmix_train::algorithms::{Freeze, When};
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
 use cutmix_train::{Checkpoint, Checkpoints, Event, Fit, Loader, Network, State, Stop, Trainer};
 use cutmix_vision::models::HeadOnly;
-use cutmix_vision::{
-    AnyNetwork, Classifier, Dataset, FeatureLoader, ImageLoader, LoaderConfig, Manifest, Normalize,
-    SkippedImage, Split, Splits,
-};
+use cutmix_vision::{AnyNetwork, ImageLoader, SkippedImage, Split, Splits};
 
+use self::prepared::Prepared;
 use self::view::View;
 use super::eval::measure::evaluator;
 use super::eval::{Evaluated, Subject};
-use crate::class_weights::class_weights;
 #[cfg(feature = "dashboard")]
 use crate::dashboard::Dashboard;
-use crate::data::{eval_batch_size, own_splits};
-use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::picture::FirstBatch;
-use crate::pretrained::Pretrained;
-use crate::progress::{Progress, counted, patiently};
+use crate::progress::Progress;
 use crate::report::batches::BatchNumbers;
 use crate::report::{curves, html, summary};
 use crate::run_folder::{ModelCard, RunFolder, write_whole};
-use crate::settings::{Log, RecipeName, Resolved, Settings, Train, in_order};
+use crate::settings::{Log, Settings, Train, in_order};
 use crate::signals::{STOPPED, stop_on_signals};
 use crate::terminal::{Warnings, line, quoted, warning};
 
@@ -76,121 +72,9 @@ pub struct TrainArgs {
 pub fn run(mut args: TrainArgs, matches: &ArgMatches) -> Result<ExitCode, Error> {
     let view = View::choose(args.dashboard)?;
     match args.resume.take() {
-        Some(run) => resume(&args.settings, matches, &run, view),
-        None => start(args, matches, view),
+        Some(run) => start::resume(&args.settings, matches, &run, view),
+        None => start::start(args, matches, view),
     }
-}
-
-fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, Error> {
-    let mut settings = args.settings.layer(matches, args.config.as_deref())?;
-    let given = args.settings.all_given(matches, args.config.as_deref())?;
-    settings.check()?;
-    settings.make_paths_absolute();
-    let device = device::choose(&settings.device)?;
-    RunFolder::check(args.output.as_deref())?;
-    settings.precision.set(&device)?;
-    let pretrained = settings.pretrained()?;
-    let splits = settings.open_data(pretrained.as_ref().map(|pretrained| pretrained.size))?;
-    settings.device = device.name.clone();
-    let colours = pretrained
-        .as_ref()
-        .map(|pretrained| pretrained.normalize(splits.train.shape()[0]));
-    let prepared = Prepared::new(settings, splits, device, pretrained.as_ref(), colours)?;
-    let folder = RunFolder::create(args.output.as_deref())?;
-    folder.start(&prepared.settings, &given, &Manifest::of(&prepared.splits))?;
-    prepared.train(folder, None, view)
-}
-
-/// Options that can be given with `--resume`.
-const WITH_RESUME: [&str; 7] = [
-    "duration",
-    "data",
-    "on-bad-image",
-    "cache",
-    "decode-memory",
-    "device",
-    "on-nan",
-];
-
-/// Those of them that later commands need as well.
-const KEPT: [&str; 4] = ["duration", "data", "on-bad-image", "decode-memory"];
-
-fn resume(
-    options: &Settings,
-    matches: &ArgMatches,
-    run: &Path,
-    view: View,
-) -> Result<ExitCode, Error> {
-    let given = options.given(matches);
-    if let Some(other) = given
-        .keys()
-        .find(|key| !WITH_RESUME.contains(&key.as_str()))
-    {
-        return Err(Error::ResumeSetting(other.clone()));
-    }
-    let folder = RunFolder::resume(run)?;
-    let mut settings = options.layer(matches, Some(&folder.config()))?;
-    let given_before = folder.read_given();
-    settings.recipe = given_before.as_ref().and_then(RecipeName::of);
-    settings.check()?;
-    let device = device::choose(&settings.device)?;
-    folder.remove_temporary();
-    let checkpoint = folder.latest_checkpoint()?;
-    let instead = if given.contains_key("data") {
-        "give --data the place where those of the run are now"
-    } else {
-        "start a new run"
-    };
-    let splits = own_splits(&mut settings, &folder.read_manifest()?, instead)?;
-    settings.precision.set(&device)?;
-    let pretrained = match checkpoint {
-        Some(_) => None,
-        None => settings.pretrained()?,
-    };
-    // Those of the start, which came from the weights or from the data as they were.
-    let colours = folder.read_card()?.map(|card| card.normalize);
-    let mut prepared = Prepared::new(settings, splits, device, pretrained.as_ref(), colours)?;
-    if KEPT.iter().any(|setting| given.contains_key(*setting)) {
-        let stored = Settings::read(&folder.config())?;
-        let now = &prepared.settings;
-        let settings = Settings {
-            duration: now.duration,
-            data: now.data.clone(),
-            on_bad_image: now.on_bad_image,
-            decode_memory: now.decode_memory,
-            recipe: now.recipe,
-            ..stored
-        };
-        let given_now = given
-            .into_iter()
-            .filter(|(name, _)| KEPT.contains(&name.as_str()));
-        let given = given_before.map(|before| before.into_iter().chain(given_now).collect());
-        prepared.to_store = Some((settings, given));
-    }
-    prepared.train(folder, checkpoint, view)
-}
-
-/// The part of the memory for images that a set may take, by its number of images.
-fn cache_share(settings: &Settings, splits: &Splits, set: &Dataset) -> u64 {
-    let all: usize = splits.sets().map(Dataset::len).sum();
-    (u128::from(settings.cache.0) * set.len() as u128 / all.max(1) as u128) as u64
-}
-
-/// Everything that a run needs besides its folder.
-struct Prepared {
-    settings: Settings,
-    resolved: Resolved,
-    splits: Splits,
-    device: Chosen,
-    card: ModelCard,
-    train: ImageLoader,
-    val: Option<ImageLoader>,
-    model: AnyNetwork,
-    freezing: Vec<When<Freeze>>,
-    /// The weights that the run starts from, in lines.
-    loaded: Option<Vec<String>>,
-    /// Settings, and those of them that were given, which are written once the run has started.
-    to_store: Option<(Settings, Option<toml::Table>)>,
 }
 
 /// What a trainer trains and validates on.
@@ -209,87 +93,6 @@ impl Loaders {
 }
 
 impl Prepared {
-    fn new(
-        mut settings: Settings,
-        splits: Splits,
-        device: Chosen,
-        pretrained: Option<&Pretrained>,
-        colours: Option<Normalize>,
-    ) -> Result<Self, Error> {
-        let resolved = settings.resolve(&splits.train)?;
-        let classes = splits.train.classes().to_vec();
-        let is_multi_label = splits.train.is_multi_label();
-        (settings.metric.iter())
-            .try_for_each(|metric| metric.check(classes.len(), is_multi_label))?;
-        let normalize = match colours {
-            Some(normalize) => normalize,
-            None => patiently("measuring the colours", || Normalize::of(&splits.train))?,
-        };
-        let card = ModelCard {
-            model: resolved.architecture.name.into(),
-            blur_pool: settings.blur_pool,
-            classes,
-            view: settings.eval_view(&splits.train),
-            normalize: normalize.clone(),
-            decoding: settings.decoding(),
-            is_multi_label,
-            class_weights: (settings.class_weights.as_ref())
-                .map(|weights| class_weights(weights, &splits.train))
-                .transpose()?,
-        };
-        // Batch normalisation learns nothing good from a last batch of a few.
-        let config = |batch_size| {
-            LoaderConfig::new(batch_size, normalize.clone())
-                .with_on_bad_image(settings.on_bad_image)
-        };
-        let set = splits.train.clone();
-        let train = match settings.train {
-            Train::All => {
-                let config = config(settings.batch_size / settings.accumulate)
-                    .with_seed(settings.seed)
-                    .with_augment(settings.augment.clone().unwrap_or_default())
-                    .with_sampler(settings.sampler)
-                    .with_drop_last(true)
-                    .with_cache(cache_share(&settings, &splits, &set));
-                ImageLoader::train(set, config)?
-            }
-            // Each image is read once.
-            Train::Head => ImageLoader::eval(set.clone(), config(eval_batch_size(&set)))?,
-        };
-        let eval = |set: &Option<Dataset>| {
-            let loader = set.clone().map(|set| {
-                let set = set.with_view(card.view)?;
-                let cache = cache_share(&settings, &splits, &set);
-                let config = config(eval_batch_size(&set)).with_cache(cache);
-                ImageLoader::eval(set, config)
-            });
-            loader.transpose()
-        };
-        let drawn_on = device.for_new_weights(settings.precision);
-        drawn_on.seed(settings.seed);
-        let network = card
-            .config()
-            .with_stochastic_depth(settings.stochastic_depth);
-        let mut model = network.init(&drawn_on.autodiff())?;
-        let loaded = pretrained
-            .map(|pretrained| pretrained.load(&mut model, &card.classes))
-            .transpose()?;
-        Ok(Self {
-            val: eval(&splits.val)?,
-            train,
-            loaded: (pretrained.zip(loaded))
-                .map(|(pretrained, loaded)| pretrained.describe(&loaded, &card.classes)),
-            freezing: settings.freezing(&resolved, &model)?,
-            model,
-            settings,
-            resolved,
-            splits,
-            device,
-            card,
-            to_store: None,
-        })
-    }
-
     fn train(
         self,
         folder: RunFolder,
@@ -452,37 +255,6 @@ impl Prepared {
             trainer = trainer.callback(store(files.collect()));
         }
         trainer
-    }
-
-    /// The features of the training images, in the order of training.
-    fn train_features(&self) -> Result<FeatureLoader, cutmix_train::Error> {
-        let settings = &self.settings;
-        let features = self.features("train", &self.train)?;
-        let size = settings.batch_size / settings.accumulate;
-        let shuffled = features.shuffled(size, settings.sampler, settings.seed);
-        shuffled.map_err(|source| cutmix_train::Error::Data {
-            set: "train".into(),
-            source: source.into(),
-        })
-    }
-
-    /// The features of a set of images, which a bar counts on a terminal.
-    fn features(
-        &self,
-        set: &str,
-        images: &ImageLoader,
-    ) -> Result<FeatureLoader, cutmix_train::Error> {
-        let device = self.device.device.clone().without_autodiff();
-        let backbone = self.model.valid().to_device(&device);
-        let things = format!("images, computing the features of {set}");
-        let compute = |images| backbone.pool(backbone.features(images));
-        let features = counted(&things, images.num_samples(), |progress| {
-            images.features(&device, compute, progress)
-        });
-        features.map_err(|source| cutmix_train::Error::Data {
-            set: set.into(),
-            source,
-        })
     }
 }
 

@@ -70,8 +70,9 @@ pub fn repeat(run: &Run) -> Markup {
                 dt { "Digest of the data" } dd { code { (run.manifest.digest()) } }
             }
             p.faint {
-                "The digest is that of manifest.json: the names, sizes, labels and sets of all images. On the same \
-                machine and device the run gives the same weights."
+                "The digest covers what manifest.json lists: the names, sizes, labels and sets of all images. On the \
+                CPU of the same machine, the run ends with the same weights, unless it was extended or its duration \
+                is a time."
             }
         }
     }

@@ -1,0 +1,105 @@
+//! A new run, and one that continues.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use cutmix_vision::Manifest;
+
+use super::TrainArgs;
+use super::prepared::Prepared;
+use super::view::View;
+use crate::data::own_splits;
+use crate::device;
+use crate::error::Error;
+use crate::run_folder::RunFolder;
+use crate::settings::{RecipeName, Settings};
+
+pub(super) fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, Error> {
+    let mut settings = args.settings.layer(matches, args.config.as_deref())?;
+    let given = args.settings.all_given(matches, args.config.as_deref())?;
+    settings.check()?;
+    settings.make_paths_absolute();
+    let device = device::choose(&settings.device)?;
+    RunFolder::check(args.output.as_deref())?;
+    settings.precision.set(&device)?;
+    let pretrained = settings.pretrained()?;
+    let splits = settings.open_data(pretrained.as_ref().map(|pretrained| pretrained.size))?;
+    settings.device = device.name.clone();
+    let colours = pretrained
+        .as_ref()
+        .map(|pretrained| pretrained.normalize(splits.train.shape()[0]));
+    let prepared = Prepared::new(settings, splits, device, pretrained.as_ref(), colours)?;
+    let folder = RunFolder::create(args.output.as_deref())?;
+    folder.start(&prepared.settings, &given, &Manifest::of(&prepared.splits))?;
+    prepared.train(folder, None, view)
+}
+
+/// Options that can be given with `--resume`.
+const WITH_RESUME: [&str; 7] = [
+    "duration",
+    "data",
+    "on-bad-image",
+    "cache",
+    "decode-memory",
+    "device",
+    "on-nan",
+];
+
+/// Those of them that later commands need as well.
+const KEPT: [&str; 4] = ["duration", "data", "on-bad-image", "decode-memory"];
+
+pub(super) fn resume(
+    options: &Settings,
+    matches: &ArgMatches,
+    run: &Path,
+    view: View,
+) -> Result<ExitCode, Error> {
+    let given = options.given(matches);
+    if let Some(other) = given
+        .keys()
+        .find(|key| !WITH_RESUME.contains(&key.as_str()))
+    {
+        return Err(Error::ResumeSetting(other.clone()));
+    }
+    let folder = RunFolder::resume(run)?;
+    let mut settings = options.layer(matches, Some(&folder.config()))?;
+    let given_before = folder.read_given();
+    settings.recipe = given_before.as_ref().and_then(RecipeName::of);
+    settings.check()?;
+    let device = device::choose(&settings.device)?;
+    folder.remove_temporary();
+    let checkpoint = folder.latest_checkpoint()?;
+    let instead = if given.contains_key("data") {
+        "give --data the place where those of the run are now"
+    } else {
+        "start a new run"
+    };
+    let splits = own_splits(&mut settings, &folder.read_manifest()?, instead)?;
+    settings.precision.set(&device)?;
+    let pretrained = match checkpoint {
+        Some(_) => None,
+        None => settings.pretrained()?,
+    };
+    // Those of the start, which came from the weights or from the data as they were.
+    let colours = folder.read_card()?.map(|card| card.normalize);
+    let mut prepared = Prepared::new(settings, splits, device, pretrained.as_ref(), colours)?;
+    if KEPT.iter().any(|setting| given.contains_key(*setting)) {
+        let stored = Settings::read(&folder.config())?;
+        let now = &prepared.settings;
+        let settings = Settings {
+            duration: now.duration,
+            data: now.data.clone(),
+            on_bad_image: now.on_bad_image,
+            decode_memory: now.decode_memory,
+            recipe: now.recipe,
+            ..stored
+        };
+        let given_now = given
+            .into_iter()
+            .filter(|(name, _)| KEPT.contains(&name.as_str()));
+        let given = given_before.map(|before| before.into_iter().chain(given_now).collect());
+        prepared.to_store = Some((settings, given));
+    }
+    prepared.train(folder, checkpoint, view)
+}
