@@ -100,7 +100,7 @@ impl Pretrained {
 
     /// What was done, in lines.
     pub fn describe(&self, loaded: &Loaded, classes: &[String]) -> Vec<String> {
-        let number = count(classes.len(), "class");
+        let number = format!("{} classes", classes.len());
         let head = match loaded.head {
             Head::Taken if self.classes.is_some() => "with its head".into(),
             Head::Taken => format!("with its head, which is for {number} too"),

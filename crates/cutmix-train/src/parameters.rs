@@ -1,6 +1,6 @@
 //! Arithmetic on all parameters of a module, and on their gradients.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
@@ -9,29 +9,41 @@ use crate::Error;
 /// The names of the parameters of a module, in order, such as `blocks.0.conv.weight`; those of running
 /// statistics are among them.
 pub fn parameter_names<M: Module>(module: &M) -> Vec<String> {
-    #[derive(Default)]
-    struct Names {
-        path: Vec<String>,
-        all: Vec<String>,
-    }
-
-    impl ModuleVisitor for Names {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.into());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
-            self.all.push(self.path.join("."));
-        }
-    }
-
     let mut names = Names::default();
     module.visit(&mut names);
-    names.all
+    names.parameters
+}
+
+/// The names of the parameters of a module, and of the flags of its normalisations and dropout.
+pub(crate) fn all_names<M: Module>(module: &M) -> Vec<String> {
+    let mut names = Names::default();
+    module.visit(&mut names);
+    names.parameters.into_iter().chain(names.flags).collect()
+}
+
+#[derive(Default)]
+struct Names {
+    path: Vec<String>,
+    parameters: Vec<String>,
+    flags: Vec<String>,
+}
+
+impl ModuleVisitor for Names {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
+        self.parameters.push(self.path.join("."));
+    }
+
+    fn visit_flag(&mut self, _flag: &Param<Flag>) {
+        self.flags.push(self.path.join("."));
+    }
 }
 
 /// Whether the parameter of this name is in the module of this name, or is it: `blocks.0.conv.weight` is

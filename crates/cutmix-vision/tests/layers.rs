@@ -42,6 +42,8 @@ fn the_backbone_is_all_but_the_head() {
             assert_ne!(is_backbone, is_part_of(&name, architecture.head), "{name}");
         }
         assert!(parts.len() <= 12, "{parts:?}");
+        // In front of the head, whose features it drops.
+        assert!(!parts.contains(&"dropout".into()), "{parts:?}");
     }
 }
 

@@ -128,7 +128,7 @@ impl Settings {
         }
     }
 
-    /// Checks that nothing would change images whose features are computed once.
+    /// Checks that nothing would change images whose features are computed once, or layers other than the head.
     pub fn check_head(&self) -> Result<(), Error> {
         if self.train == Train::All {
             return Ok(());
@@ -152,6 +152,12 @@ impl Settings {
         }
         if !self.freeze.is_empty() {
             return refused("freeze", self.freeze_text(), "nothing");
+        }
+        if self.stochastic_depth != 0.0 {
+            return refused("stochastic-depth", self.stochastic_depth.to_string(), "0");
+        }
+        if self.layer_decay != 1.0 {
+            return refused("layer-decay", self.layer_decay.to_string(), "1");
         }
         Ok(())
     }

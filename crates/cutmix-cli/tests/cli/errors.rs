@@ -140,6 +140,8 @@ fn settings(messages: &mut Messages) {
         &["--train", "head", "--augment", "light"],
         &["--train", "head", "--algorithm", "cutmix"],
         &["--train", "head", "--freeze", "layer1"],
+        &["--train", "head", "--stochastic-depth", "0.5"],
+        &["--train", "head", "--layer-decay", "0.5"],
     ];
     let refused = refused.map(|options| error(folder.path(), &train(options)));
     messages.section("settings", refused);
@@ -264,7 +266,7 @@ fn runs(messages: &mut Messages) {
         refused.push(error(path, &["eval", "run"]));
     }
     fs::write(path.join("run/model.safetensors"), &model).unwrap();
-    let export = ["export", "run", "--format", "safetensors"];
+    let export = ["export", "run", "--output", "run/model.safetensors"];
     refused.push(error(path, &export));
     fs::write(path.join("run/manifest.json"), "{}").unwrap();
     refused.push(error(path, &["eval", "run"]));

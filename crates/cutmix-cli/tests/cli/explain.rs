@@ -84,6 +84,21 @@ fn maps_are_drawn_for_the_most_likely_classes_or_for_those_that_are_named() {
         ],
     );
     assert!(shown.starts_with("a.png  Bag "), "{shown}");
+    let map = |class: &str| {
+        output(
+            path,
+            &[
+                "explain", run, "a.png", "--class", class, "--output", "maps",
+            ],
+        );
+        let picture = image::open(path.join("maps/a.map.png"))
+            .unwrap()
+            .into_rgb8();
+        // Below the caption, which names the class.
+        image::imageops::crop_imm(&picture, 20 + tile, 60, 280, 240).to_image()
+    };
+    assert_eq!(map("Bag"), map("Bag"));
+    assert_ne!(map("Bag"), map("Coat"));
     let message = error(path, &["explain", run, "a.png", "--class", "Bagg"]);
     assert!(
         message.starts_with("unknown class `Bagg` (did you mean `Bag`?)"),

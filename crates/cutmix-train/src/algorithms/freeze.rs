@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::Module;
 
 use super::Algorithm;
-use crate::parameters::{is_part_of, parameter_names};
+use crate::parameters::{all_names, is_part_of};
 use crate::{Error, Event, State};
 
 /// Leaves parts of a network as they are, while the rest is trained.
@@ -60,7 +60,7 @@ impl Freeze {
 
     /// Checks that each name is one of the network.
     fn check_names<M: Module>(&self, model: &M) -> Result<(), Error> {
-        let all = parameter_names(model);
+        let all = all_names(model);
         let is_there = |name: &&String| all.iter().any(|known| is_part_of(known, name));
         match self.names.iter().find(|name| !is_there(name)) {
             Some(unknown) => {

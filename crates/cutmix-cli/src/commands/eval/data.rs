@@ -42,7 +42,7 @@ impl Opened {
         found.iter().find(is_chosen).copied().ok_or_else(|| {
             let names: Vec<_> = found.iter().map(|(split, _)| split.to_string()).collect();
             let names = alternatives(names.iter().map(String::as_str));
-            let expected = format!("{names}, the sets of the data");
+            let expected = format!("{names}, as the data are divided");
             Error::option("split", asked.unwrap_or_default(), expected)
         })
     }
