@@ -7,6 +7,7 @@ mod dashboard;
 mod data;
 mod device;
 mod error;
+mod evaluate;
 mod metrics;
 mod outputs;
 mod picture;

@@ -6,7 +6,7 @@ use burn::tensor::activation::{sigmoid, softmax};
 use crate::error::Error;
 use crate::run_folder::ModelCard;
 
-/// The numbers of a tensor, in order.
+/// The numbers of a tensor, in order, on the host.
 pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error> {
     let data = tensor.try_into_data().map_err(cutmix_train::Error::other)?;
     Ok(data.iter::<f32>().collect())

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use clap::value_parser;
-use cutmix_vision::models::{Classifier, Features, class_activation_map};
-use cutmix_vision::{AnyNetwork, Image, Size, load_image, to_tensor};
+use cutmix_vision::models::Classifier;
+use cutmix_vision::{AnyNetwork, Image, load_image, to_tensor};
 
 use crate::device;
 use crate::error::Error;
-use crate::outputs::{most_likely, probabilities, read};
-use crate::picture::{Explanation, Heat};
+use crate::outputs::{most_likely, probabilities};
+use crate::picture::{Explanation, heat_maps};
 use crate::precision::Precision;
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::Bytes;
@@ -148,20 +148,6 @@ impl Explainer {
         }
         most_likely(probabilities, self.top)
     }
-}
-
-/// The class activation maps of images with these features for a class each.
-pub fn heat_maps(
-    model: &AnyNetwork,
-    features: Features,
-    classes: &[usize],
-) -> Result<Vec<Heat>, Error> {
-    let maps = class_activation_map(model, features, classes)?;
-    let [_, height, width] = maps.dims();
-    let size = Size::new(height, width);
-    let values = read(maps)?;
-    let maps = values.chunks_exact(size.area());
-    Ok(maps.map(|map| Heat::new(size, map.to_vec())).collect())
 }
 
 /// Names of pictures, each given once, also where a file system does not tell cases apart.

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::Tensor;
 use clap::value_parser;
 use cutmix::plan::Stream;
 use cutmix_train::algorithms::ALGORITHMS;
@@ -13,6 +12,7 @@ use cutmix_vision::{
 };
 
 use crate::error::Error;
+use crate::outputs::read;
 use crate::picture::{Grid, Row, Tile, tiles};
 use crate::settings::{AlgorithmSpec, Bytes, Settings, parse_algorithm, parse_augment};
 use crate::terminal::{alternatives, line};
@@ -189,7 +189,7 @@ fn changes(
     let images = to_tensor(images, normalize, &device)?;
     let labels: Vec<_> = samples.labels().collect();
     let targets = to_targets(&labels, classes, samples.is_multi_label(), &device);
-    let original = values(&images)?;
+    let original = read(images.clone())?;
     for position in 0..BATCHES {
         let batch = Batch {
             images: images.clone(),
@@ -197,7 +197,7 @@ fn changes(
         };
         let mut state = State::preview(model.clone(), batch, classes, seed, position);
         running.apply(Event::BeforeForward, &mut state)?;
-        if !is_changed(&original, &values(state.images()?)?, samples.len()) {
+        if !is_changed(&original, &read(state.images()?.clone())?, samples.len()) {
             continue;
         }
         let label = way(&state);
@@ -242,14 +242,6 @@ fn is_changed(before: &[f32], after: &[f32], samples: usize) -> bool {
     let size = before.len() / samples;
     let pairs = before.chunks(size).zip(after.chunks(size));
     2 * pairs.filter(|(before, after)| before != after).count() >= samples
-}
-
-fn values(images: &Tensor<4>) -> Result<Vec<f32>, Error> {
-    let data = images
-        .clone()
-        .try_into_data()
-        .map_err(cutmix_train::Error::other)?;
-    Ok(data.iter::<f32>().collect())
 }
 
 /// Samples of as many classes as possible, drawn with the seed.

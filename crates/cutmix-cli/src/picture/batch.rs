@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use cutmix::Targets;
-use cutmix_train::{Callback, Error, Event, State};
+use cutmix_train::{Callback, Event, State};
 use cutmix_vision::{Normalize, Size};
 
 use super::{Grid, Row, Tile, denormalized};
+use crate::error::Error;
+use crate::outputs::read;
 use crate::terminal::Warnings;
 
 /// The number of images in `batch.png`, and of those in one row of it.
@@ -25,7 +27,7 @@ pub struct FirstBatch {
 }
 
 impl<M> Callback<M> for FirstBatch {
-    fn on(&mut self, event: Event, state: &State<M>) -> Result<(), Error> {
+    fn on(&mut self, event: Event, state: &State<M>) -> Result<(), cutmix_train::Error> {
         if event != Event::BeforeForward || state.part() > 0 {
             return Ok(());
         }
@@ -63,11 +65,11 @@ pub fn tiles<M>(
     let [batch, channels, height, width] = state.images()?.dims();
     let count = batch.min(count);
     let images = state.images()?.clone().slice_dim(0, 0..count);
-    let values = read(images.try_into_data())?;
+    let values = read(images)?;
     let images = values.chunks_exact(channels * height * width);
     let size = Size::new(height, width);
     let tile = |(values, caption)| {
-        let image = denormalized(values, size, normalize).map_err(Error::other)?;
+        let image = denormalized(values, size, normalize)?;
         Ok(Tile { image, caption })
     };
     let captions = captions(state, classes, count)?;
@@ -107,12 +109,5 @@ fn captions<M>(
 
 fn dense(targets: &Targets, classes: usize, count: usize) -> Result<Vec<f32>, Error> {
     let dense: Tensor<2> = targets.clone().into_dense(classes)?;
-    read(dense.slice_dim(0, 0..count).try_into_data())
-}
-
-fn read<E>(data: Result<TensorData, E>) -> Result<Vec<f32>, Error>
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    Ok(data.map_err(Error::other)?.iter::<f32>().collect())
+    read(dense.slice_dim(0, 0..count))
 }

@@ -1,8 +1,11 @@
 //! Maps of numbers over images, as colours.
 
-use cutmix_vision::{Image, Size};
+use cutmix_vision::models::{Features, class_activation_map};
+use cutmix_vision::{AnyNetwork, Image, Size};
 
 use super::rgb;
+use crate::error::Error;
+use crate::outputs::read;
 
 /// The map "inferno" of matplotlib, at equal distances. Equal steps look equal, and it is read by
 /// lightness alone as well, so also by people who do not tell red from green.
@@ -38,6 +41,20 @@ pub fn color(share: f32) -> [u8; 3] {
         let [low, high] = [below, below + 1].map(|index| f32::from(COLORS[index][channel]));
         (low + (high - low) * rest).round() as u8
     })
+}
+
+/// The class activation maps of images with these features for a class each.
+pub fn heat_maps(
+    model: &AnyNetwork,
+    features: Features,
+    classes: &[usize],
+) -> Result<Vec<Heat>, Error> {
+    let maps = class_activation_map(model, features, classes)?;
+    let [_, height, width] = maps.dims();
+    let size = Size::new(height, width);
+    let values = read(maps)?;
+    let maps = values.chunks_exact(size.area());
+    Ok(maps.map(|map| Heat::new(size, map.to_vec())).collect())
 }
 
 /// A map of numbers that covers an image, with fewer places than the image has pixels.

@@ -16,7 +16,7 @@ use plotters::prelude::{BitMapBackend, RGBColor};
 pub use batch::{FirstBatch, tiles};
 pub use explanation::{Explanation, shown};
 pub use grid::{Grid, Row, Tile};
-pub use heat::{Heat, color};
+pub use heat::{Heat, color, heat_maps};
 
 /// DejaVu Sans, which has the letters of many scripts, for class names.
 pub static FONT_FILE: &[u8] = include_bytes!("../../assets/DejaVuSans.ttf");

@@ -2,13 +2,15 @@ use cutmix_train::Prediction;
 use cutmix_vision::{Label, Manifest, SkippedImage, Split};
 
 use super::page;
-use super::run::{Evaluated, Metrics, Run};
+use super::run::{Metrics, Run};
 use crate::report::batches::BatchNumber;
-use crate::report::evaluation::{Evaluation, ImagePrediction, Outcome, SingleLabel};
+use crate::report::evaluation::{
+    Evaluation, ImagePrediction, Outcome, SingleLabel, StoredEvaluation,
+};
 use crate::settings::Settings;
 
 /// An evaluation of images of which class `c` is predicted as class `c / 2`.
-fn evaluated(classes: &[String]) -> Evaluated {
+fn evaluated(classes: &[String]) -> StoredEvaluation {
     let predictions = (0..classes.len()).map(|class| {
         let mut logits = vec![0.0; classes.len()];
         logits[class / 2] = 3.0;
@@ -34,7 +36,7 @@ fn evaluated(classes: &[String]) -> Evaluated {
         name: "<i>".into(),
         reason: "bad image <i>".into(),
     };
-    Evaluated {
+    StoredEvaluation {
         name: "test".into(),
         evaluation: Evaluation {
             data: "pets & <others>".into(),

@@ -7,6 +7,7 @@ use cutmix_vision::{Change, Changes, DataError, Dataset, Manifest, Split, Splits
 use super::EvalArgs;
 use crate::data::own_splits;
 use crate::error::Error;
+use crate::evaluate::is_numbered;
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::Settings;
 use crate::terminal::alternatives;
@@ -102,28 +103,4 @@ fn moved(settings: &Settings, manifest: &Manifest, data: &Path) -> Option<Splits
     };
     let (splits, changes) = manifest.apply(&settings.open_whole_data().ok()?);
     changes.is_empty().then_some(splits)
-}
-
-/// The model's class for each class of the data: by name, or by number where the data have only
-/// numbers, as IDX files do.
-pub fn matching_classes(data: &Dataset, card: &ModelCard) -> Result<Vec<usize>, Error> {
-    let is_known = |name: &String| card.classes.contains(name);
-    let by_number = is_numbered(data)
-        && data.classes().len() <= card.classes.len()
-        && !data.classes().iter().any(is_known);
-    if by_number {
-        return Ok((0..data.classes().len()).collect());
-    }
-    let find = |name: &String| {
-        let known = || card.classes.iter().map(String::as_str);
-        let at = known().position(|class| class == name);
-        at.ok_or_else(|| Error::unknown("class of the data", name, known()))
-    };
-    data.classes().iter().map(find).collect()
-}
-
-/// Whether the classes are called `0`, `1` and so on.
-fn is_numbered(data: &Dataset) -> bool {
-    let mut names = data.classes().iter().enumerate();
-    names.all(|(at, name)| *name == at.to_string())
 }

@@ -1,27 +1,21 @@
 //! `cutmix eval`.
 
 mod data;
-pub mod measure;
 
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::Device;
-use cutmix_train::{LabelScores, Outputs, Prediction, Score};
-use cutmix_vision::{AnyNetwork, Dataset, ImageLoader, LoaderConfig, OnBadImage, Split, Splits};
+use cutmix_vision::{OnBadImage, Split};
 
-use self::data::{matching_classes, open_data};
-use self::measure::{evaluator, measure};
+use self::data::open_data;
 use super::Format;
-use crate::data::{eval_batch_size, name};
+use crate::data::name;
 use crate::device;
 use crate::error::Error;
+use crate::evaluate::Subject;
 use crate::precision::Precision;
-use crate::report::evaluation::{
-    Evaluation, ImagePrediction, MultiLabel, Outcome, SingleLabel, by_metric, named,
-};
 use crate::report::html;
-use crate::run_folder::{ModelCard, RunFolder};
+use crate::run_folder::RunFolder;
 use crate::settings::{Bytes, Settings};
 use crate::terminal::{json, line, warning};
 
@@ -105,22 +99,22 @@ pub struct EvalArgs {
 /// Measures a trained network, prints the result and writes it to the folder of the run.
 pub fn run(args: EvalArgs) -> Result<(), Error> {
     let folder = RunFolder::open(&args.run)?;
-    let mut subject = Subject::open(&args, &folder)?;
+    let mut subject = open_subject(&args, &folder)?;
     let opened = open_data(&args, &mut subject.settings, &folder, &subject.card)?;
     let (set, data) = opened.choose_set(args.split.as_deref())?;
     let data_name = name(args.data.as_deref().or(subject.settings.data.as_deref()));
     subject.check_labels(&data_name, data)?;
-    let mut evaluated = subject.evaluate(set, data, &opened.splits, data_name)?;
-    let evaluation = &mut evaluated.evaluation;
+    let mut measured = subject.measure(set, data, &opened.splits, data_name)?;
+    let evaluation = &mut measured.evaluation;
     evaluation.is_trained_on = opened.is_of_run && set == Split::Train;
     evaluation.changes = opened.changes.as_ref().map(ToString::to_string);
     match args.format {
-        Format::Text => evaluation.print(&evaluated.scores),
+        Format::Text => evaluation.print(&measured.scores),
         Format::Json => json(evaluation),
     }
     let other = args.data.as_deref().filter(|_| !opened.is_of_run);
     let place = folder.evaluation(&folder_name(set, other));
-    let files = subject.write(&evaluated, &place);
+    let files = subject.write(&measured, &place);
     html::write(&folder, subject.model.num_params());
     if args.format == Format::Text && !files.is_empty() {
         line("");
@@ -141,200 +135,33 @@ fn folder_name(set: Split, other: Option<&Path>) -> String {
     format!("{name}-{set}")
 }
 
-/// The network that is measured.
-pub struct Subject {
-    pub settings: Settings,
-    pub card: ModelCard,
-    pub model: AnyNetwork,
-    pub device: Device,
-}
-
-/// What was found out about a network on a set.
-pub struct Evaluated {
-    pub scores: Vec<Score>,
-    pub evaluation: Evaluation,
-    loader: ImageLoader,
-    images: Vec<ImagePrediction>,
-}
-
-/// What was measured, with the loader of the images.
-struct Measured {
-    scores: Vec<Score>,
-    loader: ImageLoader,
-    /// What the network says of each image; none where images have several classes.
-    images: Vec<ImagePrediction>,
-    outcome: Outcome,
-}
-
-impl Subject {
-    fn open(args: &EvalArgs, folder: &RunFolder) -> Result<Self, Error> {
-        let chosen = device::choose(&args.device)?;
-        let mut settings = Settings::read(&folder.config())?;
-        if let Some(what) = args.on_bad_image {
-            settings.on_bad_image = what;
-        }
-        if let Some(memory) = args.decode_memory {
-            settings.decode_memory = memory;
-        }
-        // Scores are those of the training only in its own type.
-        let precision = settings.precision;
-        if precision.is_supported(&chosen) {
-            precision.set(&chosen)?;
-        } else {
-            let name = &chosen.name;
-            warning(format!(
-                "device {name} does not have {precision}, the type of the run; f32 is used"
-            ));
-            settings.precision = Precision::F32;
-        }
-        let device = chosen.device;
-        let (card, model) = folder.load_model(&device, settings.precision)?;
-        Ok(Self {
-            settings,
-            card,
-            model,
-            device,
-        })
+/// Reads the network of a run.
+fn open_subject(args: &EvalArgs, folder: &RunFolder) -> Result<Subject, Error> {
+    let chosen = device::choose(&args.device)?;
+    let mut settings = Settings::read(&folder.config())?;
+    if let Some(what) = args.on_bad_image {
+        settings.on_bad_image = what;
     }
-
-    /// Measures the network on a set of the data of this name.
-    pub fn evaluate(
-        &self,
-        set: Split,
-        data: &Dataset,
-        splits: &Splits,
-        name: String,
-    ) -> Result<Evaluated, Error> {
-        let measured = if self.card.is_multi_label {
-            let val = splits.val.as_ref().filter(|val| !val.is_empty());
-            self.measure_labels(set, data, val)?
-        } else {
-            self.measure_classes(set, data)?
-        };
-        let skipped = measured.loader.skipped();
-        Ok(Evaluated {
-            evaluation: Evaluation {
-                data: name,
-                set,
-                images: measured.loader.dataset().len() - skipped.len(),
-                skipped,
-                is_trained_on: false,
-                changes: None,
-                scores: by_metric(&measured.scores),
-                result: measured.outcome,
-            },
-            scores: measured.scores,
-            loader: measured.loader,
-            images: measured.images,
-        })
+    if let Some(memory) = args.decode_memory {
+        settings.decode_memory = memory;
     }
-
-    /// Writes what was found out to files in `folder`, which is made. Returns the names of the files. What
-    /// cannot be written is a warning.
-    pub fn write(&self, evaluated: &Evaluated, folder: &Path) -> Vec<&'static str> {
-        let evaluation = &evaluated.evaluation;
-        let mut files = evaluation.write(folder, &evaluated.images);
-        if let Outcome::SingleLabel(result) = &evaluation.result
-            && !files.is_empty()
-        {
-            let data = evaluated.loader.dataset();
-            let network = (&self.card, &self.model);
-            match html::write_pictures(folder, &result.mistakes, data, network, &self.device) {
-                Ok(()) if result.mistakes.is_empty() => {}
-                Ok(()) => files.push("mistakes/"),
-                Err(error) => warning(error.without_advice()),
-            }
-        }
-        files
+    // Scores are those of the training only in its own type.
+    let precision = settings.precision;
+    if precision.is_supported(&chosen) {
+        precision.set(&chosen)?;
+    } else {
+        let name = &chosen.name;
+        warning(format!(
+            "device {name} does not have {precision}, the type of the run; f32 is used"
+        ));
+        settings.precision = Precision::F32;
     }
-
-    /// Checks that the images have one class each, or several, as those of the training.
-    fn check_labels(&self, name: &str, data: &Dataset) -> Result<(), Error> {
-        let [found, expected] = [data.is_multi_label(), self.card.is_multi_label];
-        if found == expected || data.is_empty() {
-            return Ok(());
-        }
-        let kinds = ["one class each", "any number of classes"];
-        let value = format!("{name} with images of {}", kinds[usize::from(found)]);
-        let expected = format!("images of {}", kinds[usize::from(expected)]);
-        Err(Error::option("data", value, expected))
-    }
-
-    /// The loader of a set under the classes of the model.
-    fn loader(&self, data: &Dataset) -> Result<ImageLoader, Error> {
-        let Self { settings, card, .. } = self;
-        let data = data.clone().with_view(card.view)?;
-        let data = data.with_classes(card.classes.clone(), matching_classes(&data, card)?)?;
-        let config = LoaderConfig::new(eval_batch_size(&data), card.normalize.clone())
-            .with_on_bad_image(settings.on_bad_image);
-        Ok(ImageLoader::eval(data, config)?)
-    }
-
-    /// The scores on a set; `observe` is given the outputs of each batch.
-    fn measure(
-        &self,
-        set: Split,
-        loader: &ImageLoader,
-        observe: impl FnMut(&Outputs) -> Result<(), cutmix_train::Error>,
-    ) -> Result<Vec<Score>, Error> {
-        let evaluator = evaluator(&self.settings, &self.card, &self.device);
-        let set = set.to_string();
-        Ok(measure(
-            &evaluator,
-            &set,
-            &self.model,
-            loader,
-            &self.device,
-            observe,
-        )?)
-    }
-
-    fn measure_classes(&self, set: Split, data: &Dataset) -> Result<Measured, Error> {
-        let loader = self.loader(data)?;
-        let mut predictions = Vec::with_capacity(data.len());
-        let scores = self.measure(set, &loader, |outputs| {
-            predictions.extend(Prediction::of_batch(outputs)?);
-            Ok(())
-        })?;
-        let classes = &self.card.classes;
-        let images = named(&loader, &predictions, classes);
-        let outcome = SingleLabel::new(classes, &predictions, &images);
-        Ok(Measured {
-            scores,
-            loader,
-            images,
-            outcome: Outcome::SingleLabel(outcome),
-        })
-    }
-
-    /// The thresholds are chosen on the validation set, where there is another one.
-    fn measure_labels(
-        &self,
-        set: Split,
-        data: &Dataset,
-        val: Option<&Dataset>,
-    ) -> Result<Measured, Error> {
-        let measure = |set, data| -> Result<_, Error> {
-            let loader = self.loader(data)?;
-            let mut labels = LabelScores::new(self.card.classes.len());
-            let scores = self.measure(set, &loader, |outputs| {
-                labels.add(outputs).map_err(cutmix_train::Error::other)
-            })?;
-            Ok((scores, loader, labels))
-        };
-        let (scores, loader, labels) = measure(set, data)?;
-        let val = val.filter(|_| set != Split::Val);
-        let chosen = val.map(|val| measure(Split::Val, val)).transpose()?;
-        let chosen_on = match &chosen {
-            Some((.., labels)) => (Split::Val, labels),
-            None => (set, &labels),
-        };
-        let outcome = MultiLabel::new(&self.card.classes, &labels, chosen_on);
-        Ok(Measured {
-            scores,
-            loader,
-            images: Vec::new(),
-            outcome: Outcome::MultiLabel(outcome),
-        })
-    }
+    let device = chosen.device;
+    let (card, model) = folder.load_model(&device, settings.precision)?;
+    Ok(Subject {
+        settings,
+        card,
+        model,
+        device,
+    })
 }

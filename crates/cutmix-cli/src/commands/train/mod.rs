@@ -18,11 +18,10 @@ use cutmix_vision::{AnyNetwork, ImageLoader, SkippedImage, Split, Splits};
 
 use self::prepared::Prepared;
 use self::view::View;
-use super::eval::measure::evaluator;
-use super::eval::{Evaluated, Subject};
 #[cfg(feature = "dashboard")]
 use crate::dashboard::Dashboard;
 use crate::error::Error;
+use crate::evaluate::{Measured, Subject, evaluator};
 use crate::picture::FirstBatch;
 use crate::progress::Progress;
 use crate::report::batches::BatchNumbers;
@@ -134,7 +133,7 @@ impl Prepared {
             model: fit.model,
             device: device.without_autodiff(),
         };
-        let evaluated = evaluate(&subject, &splits).map_err(|error| {
+        let measured = evaluate(&subject, &splits).map_err(|error| {
             html::write(&folder, parameters);
             let run = quoted(folder.path());
             error.with_advice(format!(
@@ -144,12 +143,12 @@ impl Prepared {
         let skipped = loaders.iter().flatten().flat_map(ImageLoader::skipped);
         let mut skipped: Vec<SkippedImage> = skipped.collect();
         let mut scores = &[][..];
-        if let Some(evaluated) = &evaluated {
-            let set = evaluated.evaluation.set;
-            subject.write(evaluated, &folder.evaluation(&set.to_string()));
+        if let Some(measured) = &measured {
+            let set = measured.evaluation.set;
+            subject.write(measured, &folder.evaluation(&set.to_string()));
             if set == Split::Test {
-                skipped.extend(evaluated.evaluation.skipped.iter().cloned());
-                scores = &evaluated.scores;
+                skipped.extend(measured.evaluation.skipped.iter().cloned());
+                scores = &measured.scores;
             }
         }
         html::write(&folder, parameters);
@@ -260,14 +259,14 @@ impl Prepared {
 
 /// Measures the network of a finished run on its test set. Where it has none, this is done on its
 /// validation set, if it has one, for the report alone, so that an error is a warning.
-fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<Evaluated>, Error> {
+fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<Measured>, Error> {
     let set = |split| splits.set(split).filter(|set| !set.is_empty());
     let name = subject.settings.data_name();
     if let Some(test) = set(Split::Test) {
-        return subject.evaluate(Split::Test, test, splits, name).map(Some);
+        return subject.measure(Split::Test, test, splits, name).map(Some);
     }
-    let evaluated = set(Split::Val).map(|val| subject.evaluate(Split::Val, val, splits, name));
-    Ok(evaluated.and_then(|evaluated| evaluated.map_err(warning).ok()))
+    let measured = set(Split::Val).map(|val| subject.measure(Split::Val, val, splits, name));
+    Ok(measured.and_then(|measured| measured.map_err(warning).ok()))
 }
 
 /// Removes the model and the evaluations of a run that continues, once the trainer has accepted it: the

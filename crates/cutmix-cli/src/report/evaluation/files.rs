@@ -1,14 +1,39 @@
-//! The files of an evaluation.
+//! The folder of an evaluation.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::mistakes::read_mistakes;
 use super::{Evaluation, ImagePrediction, Outcome, SingleLabel};
 use crate::error::Error;
 use crate::report::{calibration, confusion};
 use crate::run_folder::write_whole;
 use crate::terminal::warning;
+
+/// The file with all of an evaluation but pictures.
+const JSON: &str = "evaluation.json";
+
+/// An evaluation as its folder has it.
+pub struct StoredEvaluation {
+    /// The name of the folder, such as `test`.
+    pub name: String,
+    pub evaluation: Evaluation,
+    /// Pictures of the first mistakes, JPEG files.
+    pub mistakes: Vec<Vec<u8>>,
+}
+
+impl StoredEvaluation {
+    /// Reads the folder of an evaluation; `None` where it has none that can be read.
+    pub fn read(folder: &Path) -> Option<Self> {
+        let json = fs::read(folder.join(JSON)).ok()?;
+        Some(Self {
+            name: folder.file_name()?.to_string_lossy().into_owned(),
+            evaluation: serde_json::from_slice(&json).ok()?,
+            mistakes: read_mistakes(folder),
+        })
+    }
+}
 
 /// The bytes of a file, or the reason why there are none.
 type Content = Result<Vec<u8>, String>;
@@ -35,7 +60,7 @@ impl Evaluation {
 
     fn files(&self, images: &[ImagePrediction]) -> Vec<(&'static str, Content)> {
         let json = serde_json::to_vec(self).map_err(|error| error.to_string());
-        let mut files = vec![("evaluation.json", json)];
+        let mut files = vec![(JSON, json)];
         if let Outcome::SingleLabel(result) = &self.result {
             let title = self.heading();
             files.extend([

@@ -2,6 +2,7 @@
 
 mod files;
 mod labels;
+mod mistakes;
 mod text;
 
 use std::collections::{BTreeMap, HashSet};
@@ -15,7 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::terminal::count;
 
+pub use files::StoredEvaluation;
 pub use labels::MultiLabel;
+pub use mistakes::{MISTAKES, write_mistakes};
 
 /// All that is known of how well a network does on a set: what `cutmix eval` prints, writes and
 /// draws. Shares and probabilities are in 0..=1. The keys of its JSON are described in the help of

@@ -6,12 +6,12 @@ use cutmix_train::{CalibrationBin, ClassScores, ConfusionMatrix};
 use cutmix_vision::Split;
 use maud::{Markup, html};
 
-use super::run::Evaluated;
 use super::svg::{Axis, frame};
 use super::{data_uri, mistakes, percent};
 use crate::report::confusion;
 use crate::report::evaluation::{
-    CalibrationSummary, ClassRow, Evaluation, MultiLabel, Outcome, SingleLabel, set_name,
+    CalibrationSummary, ClassRow, Evaluation, MultiLabel, Outcome, SingleLabel, StoredEvaluation,
+    set_name,
 };
 use crate::terminal::{count, grouped};
 
@@ -25,8 +25,8 @@ const PAIRS: usize = 10;
 const LABELS: usize = 20;
 
 /// All of an evaluation.
-pub fn section(evaluated: &Evaluated) -> Markup {
-    let Evaluated {
+pub fn section(evaluated: &StoredEvaluation) -> Markup {
+    let StoredEvaluation {
         name, evaluation, ..
     } = evaluated;
     let set = set_name(evaluation.set);
@@ -55,7 +55,7 @@ fn capital(text: &str) -> String {
     first.unwrap_or_default() + letters.as_str()
 }
 
-fn single_label(evaluated: &Evaluated, result: &SingleLabel, name: &str) -> Markup {
+fn single_label(evaluated: &StoredEvaluation, result: &SingleLabel, name: &str) -> Markup {
     let evaluation = &evaluated.evaluation;
     html! {
         dl {

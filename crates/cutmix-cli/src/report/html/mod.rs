@@ -16,11 +16,6 @@ use crate::terminal::warning;
 
 use run::Run;
 
-pub use mistakes::write_pictures;
-
-/// The largest number of mistakes that are shown of an evaluation.
-pub const MISTAKES: usize = 24;
-
 const STYLE: &str = include_str!("style.css");
 
 /// Writes the report of a run from the files in its folder. Its network has so many parameters. A

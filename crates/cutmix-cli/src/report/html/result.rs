@@ -4,8 +4,8 @@ use cutmix_vision::Split;
 use maud::{Markup, html};
 
 use super::percent;
-use super::run::{Evaluated, Run};
-use crate::report::evaluation::{Evaluation, Outcome, set_name};
+use super::run::Run;
+use crate::report::evaluation::{Evaluation, Outcome, StoredEvaluation, set_name};
 use crate::settings::in_order;
 use crate::terminal::{clock, grouped, quoted};
 use cutmix_train::Event;
@@ -73,7 +73,7 @@ fn count_epochs(epochs: f64) -> String {
 
 /// The first score of the evaluation that counts, and what it is.
 fn headline(run: &Run) -> (String, String) {
-    if let Some(Evaluated { evaluation, .. }) = run.main_evaluation() {
+    if let Some(StoredEvaluation { evaluation, .. }) = run.main_evaluation() {
         let set = set_name(evaluation.set);
         return match score(evaluation) {
             Some((value, name)) => (value, format!("{name} on the {set}")),
@@ -112,7 +112,7 @@ pub fn evaluations(run: &Run) -> Markup {
                 table {
                     thead { tr { th { "Data" } th { "Set" } th.n { "Images" } th { "Score" } th.n { "Loss" } } }
                     tbody {
-                        @for Evaluated { evaluation, .. } in &run.evaluations {
+                        @for StoredEvaluation { evaluation, .. } in &run.evaluations {
                             tr {
                                 th scope="row" { (evaluation.data) }
                                 td { (set_name(evaluation.set)) }

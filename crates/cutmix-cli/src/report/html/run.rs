@@ -7,7 +7,7 @@ use cutmix_vision::{Manifest, Split};
 
 use crate::error::Error;
 use crate::report::batches::{self, BatchNumber};
-use crate::report::evaluation::Evaluation;
+use crate::report::evaluation::StoredEvaluation;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 
@@ -28,16 +28,7 @@ pub struct Run {
     /// The picture of the first training batch, a PNG file.
     pub first_batch: Option<Vec<u8>>,
     /// The evaluations, first those of the run's own sets.
-    pub evaluations: Vec<Evaluated>,
-}
-
-/// An evaluation with its folder.
-pub struct Evaluated {
-    /// The name of the folder, such as `test`.
-    pub name: String,
-    pub evaluation: Evaluation,
-    /// Pictures of the first mistakes, JPEG files.
-    pub mistakes: Vec<Vec<u8>>,
+    pub evaluations: Vec<StoredEvaluation>,
 }
 
 impl Run {
@@ -60,7 +51,7 @@ impl Run {
     }
 
     /// The evaluation by which the run is judged: of its test set, or else of its validation set.
-    pub fn main_evaluation(&self) -> Option<&Evaluated> {
+    pub fn main_evaluation(&self) -> Option<&StoredEvaluation> {
         let of_set = |set: Split| {
             let mut all = self.evaluations.iter();
             all.find(move |one| one.name == set.to_string())
@@ -69,37 +60,18 @@ impl Run {
     }
 }
 
-fn evaluations(folder: &Path) -> Vec<Evaluated> {
+fn evaluations(folder: &Path) -> Vec<StoredEvaluation> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries
-        .filter_map(|entry| Evaluated::read(&entry.path()))
+        .filter_map(|entry| StoredEvaluation::read(&entry.path()))
         .collect();
     let order = ["test", "val", "train"];
-    let place = |one: &Evaluated| {
+    let place = |one: &StoredEvaluation| {
         let own = order.iter().position(|name| *name == one.name);
         (own.unwrap_or(order.len()), one.name.clone())
     };
     found.sort_by_key(place);
     found
-}
-
-impl Evaluated {
-    fn read(folder: &Path) -> Option<Self> {
-        let json = fs::read(folder.join("evaluation.json")).ok()?;
-        let evaluation = serde_json::from_slice(&json).ok()?;
-        let pictures = mistake_pictures(folder).map_while(|path| fs::read(path).ok());
-        Some(Self {
-            name: folder.file_name()?.to_string_lossy().into_owned(),
-            evaluation,
-            mistakes: pictures.collect(),
-        })
-    }
-}
-
-/// The files of the pictures of the first mistakes, in order, in the folder of an evaluation.
-pub fn mistake_pictures(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let folder = folder.join("mistakes");
-    (1..=super::MISTAKES).map(move |number| folder.join(format!("{number:02}.jpg")))
 }
 
 /// The table metrics.csv.

@@ -1,11 +1,9 @@
-//! The scores of a model on a set.
+//! What measures a model.
 
 use burn::tensor::{Device, Tensor};
 use cutmix::loss::{BinaryCrossEntropy, CrossEntropy};
-use cutmix_train::{Evaluator, Loader, Outputs, Score};
-use cutmix_vision::{AnyNetwork, ImageLoader};
+use cutmix_train::Evaluator;
 
-use crate::progress::counted;
 use crate::run_folder::ModelCard;
 use crate::settings::Settings;
 
@@ -28,23 +26,4 @@ pub fn evaluator(settings: &Settings, card: &ModelCard, device: &Device) -> Eval
         })
     };
     (settings.metric.iter()).fold(evaluator, |evaluator, metric| metric.add_to(evaluator))
-}
-
-/// The scores of a model on a set. A terminal shows how far it is.
-pub fn measure(
-    evaluator: &Evaluator,
-    set: &str,
-    model: &AnyNetwork,
-    loader: &ImageLoader,
-    device: &Device,
-    mut observe: impl FnMut(&Outputs) -> Result<(), cutmix_train::Error>,
-) -> Result<Vec<Score>, cutmix_train::Error> {
-    let things = format!("images, evaluating {set}");
-    counted(&things, loader.num_samples(), |progress| {
-        evaluator.run_observed(set, model, loader, device, |outputs| {
-            observe(outputs)?;
-            progress(outputs.logits.dims()[0]);
-            Ok(())
-        })
-    })
 }
