@@ -72,3 +72,40 @@ impl fmt::Display for MetricName {
         f.write_str(value.as_ref().map_or("", |value| value.get_name()))
     }
 }
+
+/// The loss, which every evaluation measures. All other metrics are in percent.
+const LOSS: &str = "loss";
+
+/// The words for a metric of this name.
+pub fn label(name: &str) -> &str {
+    match name {
+        LOSS => "Loss",
+        "accuracy" => "Accuracy",
+        "top5" => "Top-5 accuracy",
+        "f-score" => "F1 score",
+        "auroc" => "Area under the ROC curve",
+        "precision" => "Precision",
+        "recall" => "Recall",
+        "mean-average-precision" => "Mean average precision",
+        other => other,
+    }
+}
+
+/// The words for a metric of this name, with its unit.
+pub fn title(name: &str) -> String {
+    let label = label(name);
+    if name == LOSS {
+        label.into()
+    } else {
+        format!("{label} (%)")
+    }
+}
+
+/// The value of a metric of this name, with its unit.
+pub fn text(name: &str, value: f64) -> String {
+    if name == LOSS {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.2} %")
+    }
+}

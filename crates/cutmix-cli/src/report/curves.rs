@@ -7,6 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::chart::{self, GRID, style};
+use crate::metrics;
 use crate::picture::{FAINT, Page, Result, text_width};
 
 const WIDTH: usize = 1200;
@@ -119,11 +120,7 @@ fn panel(
         count => 0.5 * (last - first) / (count - 1) as f64,
     };
 
-    let title = match metric {
-        "loss" => "Loss",
-        "accuracy" => "Accuracy (%)",
-        metric => metric,
-    };
+    let title = &metrics::title(metric);
     let fail = |error: DrawingAreaErrorKind<_>| format!("{error}");
     let mut chart = ChartBuilder::on(area)
         .margin(20)

@@ -7,6 +7,7 @@ use cutmix_vision::models::LayerRates;
 use cutmix_vision::{Augment, Dataset, Fit, SkippedImage, Splits};
 
 use crate::error::with_option;
+use crate::metrics;
 use crate::settings::{Resolved, Settings, Train, in_order};
 use crate::terminal::{clock, count, grouped, line, quoted, warning};
 
@@ -261,7 +262,9 @@ fn print_validation(settings: &Settings, history: &History, last: &Report) {
         None => ("val/accuracy", "best"),
     };
     let best = history.best(name).and_then(|report| {
-        let (value, place) = (report.score(name)?.text(), report.place());
+        let score = report.score(name)?;
+        let value = metrics::text(score.set_and_metric().1, score.value);
+        let place = report.place();
         Some(format!(" ({verb}: {name} {value} at {place})"))
     });
     let scores = named_scores(scores.into_iter());
@@ -270,6 +273,9 @@ fn print_validation(settings: &Settings, history: &History, last: &Report) {
 
 /// Scores without the name of their set: `loss 0.3412, accuracy 87.31 %`.
 pub fn named_scores<'a>(scores: impl Iterator<Item = &'a Score>) -> String {
-    let scores = scores.map(|score| format!("{} {}", score.set_and_metric().1, score.text()));
+    let scores = scores.map(|score| {
+        let (_, metric) = score.set_and_metric();
+        format!("{metric} {}", metrics::text(metric, score.value))
+    });
     scores.collect::<Vec<_>>().join(", ")
 }

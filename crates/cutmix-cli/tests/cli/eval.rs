@@ -44,8 +44,9 @@ fn eval_repeats_the_last_evaluation_of_the_training_in_every_precision() {
         let [loss, accuracy, top5, auroc] = scores[..] else {
             panic!("{scores:?}");
         };
-        let expected =
-            format!("loss {loss:.4}, accuracy {accuracy:.2} %, top5 {top5:.4}, auroc {auroc:.4}");
+        let expected = format!(
+            "loss {loss:.4}, accuracy {accuracy:.2} %, top5 {top5:.2} %, auroc {auroc:.2} %"
+        );
         assert_eq!(lines[1], expected, "{precision}");
         assert!(lines[4].starts_with("T-shirt/top"));
         assert!(lines[14].starts_with("macro average"), "{shown}");

@@ -40,11 +40,23 @@ fn a_run_has_a_report_with_the_numbers_of_its_files() {
             } else {
                 label
             };
-            format!("{label} from {} to {}", values[0], values[1])
+            (label, values)
         });
-        let words = format!("{title} over the epochs: {}.", ends.join("; "));
-        assert!(curves.contains(&words), "{words}: {curves}");
+        let start = format!("aria-label=\"{title} over the epochs: ");
+        let words = curves.split(&start).nth(1).unwrap();
+        let words = words.split(".\"").next().unwrap();
+        for (words, (label, values)) in words.split("; ").zip(ends) {
+            let ends = words.strip_prefix(&format!("{label} from ")).unwrap();
+            for (shown, value) in ends.split(" to ").zip(values) {
+                let digits = shown.chars().filter(char::is_ascii_digit).count();
+                let distance = shown.parse::<f64>().unwrap() - value;
+                assert!(digits <= 4 && distance.abs() <= 0.006 * value, "{words}");
+            }
+        }
+        assert_eq!(words.split("; ").count(), 2);
     }
+    // What the title says is not said again.
+    assert!(curves.contains("aria-label=\"Learning rate over the epochs: from 0."));
     let algorithms = section(&report, "What the algorithms did");
     assert!(algorithms.contains("cutmix/lambda") && algorithms.contains("data:image/png;base64,"));
 

@@ -172,6 +172,38 @@ fn names_from_elsewhere_are_text_and_never_marks() {
 }
 
 #[test]
+fn metrics_have_their_unit_and_are_there_once() {
+    let mut run = run((0..6).map(|class| format!("class {class}")).collect());
+    let scores = &mut run.evaluations[0].evaluation.scores;
+    for (name, value) in [("top5", 83.3333), ("f-score", 5.9852), ("auroc", 52.7344)] {
+        scores.insert(name.into(), Some(value));
+    }
+    let page = page(&run).into_string();
+    assert!(page.contains("<dt>Loss</dt><dd>1.2500</dd>"));
+    assert!(page.contains("<dt>Area under the ROC curve</dt><dd>52.73 %</dd>"));
+    assert_eq!(page.matches("Top-5 accuracy").count(), 1);
+    assert!(!page.contains("5.98") && !page.contains("F-score"));
+}
+
+#[test]
+fn numbers_in_sentences_have_three_digits() {
+    let numbers = [
+        0.09969653386589748,
+        0.0018865999,
+        87.31,
+        1234.5,
+        3e-6,
+        0.0,
+        -2.5,
+    ];
+    let texts = numbers.map(super::short);
+    assert_eq!(
+        texts,
+        ["0.0997", "0.00189", "87.3", "1234", "3.00e-6", "0", "-2.50"]
+    );
+}
+
+#[test]
 fn a_confusion_matrix_has_counts_in_a_table_or_is_a_picture() {
     for (classes, cells, pictures) in [(2, 4, 2), (10, 100, 4), (100, 0, 5)] {
         let names = (0..classes).map(|class| format!("class {class}")).collect();

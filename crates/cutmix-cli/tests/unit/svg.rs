@@ -24,6 +24,44 @@ fn numbers_at_an_axis_are_round_and_cover_the_values() {
 }
 
 #[test]
+fn a_long_curve_is_drawn_with_its_ends_and_extremes() {
+    // One peak and one hole among 10,000 points.
+    let value = |at: usize| match at {
+        4_321 => 9.0,
+        6_789 => -9.0,
+        at => (at % 7) as f64 / 7.0,
+    };
+    let of_length = |length: usize| Series {
+        label: "training".into(),
+        shape: Shape::Line,
+        points: (0..length).map(|at| [at as f64, value(at)]).collect(),
+    };
+    let long = of_length(10_000);
+    let drawn = long.drawn();
+    assert!((500..=520).contains(&drawn.len()), "{}", drawn.len());
+    for at in [0, 4_321, 6_789, 9_999] {
+        assert!(drawn.contains(&[at as f64, value(at)]), "{at}");
+    }
+    assert!(drawn.is_sorted_by(|a, b| a[0] < b[0]));
+    let text = |series: Series| {
+        let chart = Chart {
+            title: "Loss",
+            description: "Loss over the epochs".into(),
+            x_label: "epoch",
+            y_range: None,
+            series: vec![series],
+        };
+        chart.figure().into_string()
+    };
+    let words = format!("<figcaption>{} of 10,000 points are drawn", drawn.len());
+    assert!(text(long).contains(&words));
+    let short = text(of_length(512));
+    assert!(!short.contains("figcaption"));
+    let line = short.split("class=\"line s0\" d=\"").nth(1).unwrap();
+    assert_eq!(line.split('"').next().unwrap().matches('L').count(), 511);
+}
+
+#[test]
 fn a_chart_draws_finite_points_inside_its_frame() {
     let chart = Chart {
         title: "Loss",

@@ -29,12 +29,12 @@ Files in RUN/eval/SET/, or RUN/eval/NAME-SET/ for other data with --data:
   mistakes/        pictures of the most confident mistakes, each with its class activation map
 Where images have several classes, there is evaluation.json alone. RUN/report.html is written anew.
 
-Keys of the JSON document (shares and probabilities are in 0 to 1):
+Keys of the JSON document (shares and probabilities are in 0 to 1, those in scores in percent):
   data, set, images  what was measured; set is test, val or train
   skipped            bad images that were left out: name, reason
   is-trained-on      whether the network was trained on these images
   changes            how the data differ from those of the run, or null
-  scores             the metrics of the run as in its metrics.csv, accuracy in percent
+  scores             the metrics of the run as in its metrics.csv: loss, and all others in percent
   task               single-label or multi-label
 
   single-label:

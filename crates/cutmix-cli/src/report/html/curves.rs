@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::data_uri;
 use super::run::{Metrics, Run};
 use super::svg::{Chart, Series, Shape};
+use super::{data_uri, short};
+use crate::metrics;
 use crate::report::batches::BatchNumber;
 use crate::report::curves::EXPLANATION;
 
@@ -42,11 +43,7 @@ fn metric_names(metrics: &Metrics) -> Vec<&str> {
 }
 
 fn scores(metrics: &Metrics, metric: &str, mixes: bool) -> Markup {
-    let title = match metric {
-        "loss" => "Loss",
-        "accuracy" => "Accuracy (%)",
-        other => other,
-    };
+    let title = &metrics::title(metric);
     let columns = metrics.columns.iter().filter_map(|column| {
         let (set, name) = column.split_once('/')?;
         (name == metric).then_some((set, column))
@@ -99,7 +96,12 @@ fn learning_rate(run: &Run) -> Markup {
 fn description(title: &str, series: &[Series]) -> String {
     let ends = series.iter().filter_map(|one| {
         let ([_, first], [_, last]) = (one.points.first()?, one.points.last()?);
-        Some(format!("{} from {first} to {last}", one.label))
+        let ends = format!("from {} to {}", short(*first), short(*last));
+        Some(if one.label == title {
+            ends
+        } else {
+            format!("{} {ends}", one.label)
+        })
     });
     let ends: Vec<_> = ends.collect();
     format!("{title} over the epochs: {}.", ends.join("; "))
@@ -149,7 +151,10 @@ fn logged_number(name: &str, points: Vec<[f64; 2]>) -> Markup {
     let average = moving_average(&points);
     Chart {
         title: name,
-        description: format!("{name} of single batches over the epochs; its mean is {mean:.4}."),
+        description: format!(
+            "{name} of single batches over the epochs; its mean is {}.",
+            short(mean)
+        ),
         x_label: "epoch",
         y_range: is_share.then_some([0.0, 1.0]),
         series: vec![
@@ -159,7 +164,7 @@ fn logged_number(name: &str, points: Vec<[f64; 2]>) -> Markup {
                 points: average,
             },
             Series {
-                label: format!("batches, mean {mean:.3}"),
+                label: format!("batches, mean {}", short(mean)),
                 shape: Shape::Dots,
                 points,
             },

@@ -1,13 +1,12 @@
 //! An evaluation: classes, confusion, calibration and mistakes.
 
-use std::fmt::Display;
-
 use cutmix_train::{CalibrationBin, ClassScores, ConfusionMatrix};
 use cutmix_vision::Split;
 use maud::{Markup, html};
 
-use super::svg::{Axis, frame};
+use super::svg::{Axis, X_ENDS, Y_ENDS, drawing};
 use super::{data_uri, mistakes, percent};
+use crate::metrics;
 use crate::report::confusion;
 use crate::report::evaluation::{
     CalibrationSummary, ClassRow, Evaluation, MultiLabel, Outcome, SingleLabel, StoredEvaluation,
@@ -82,14 +81,23 @@ fn single_label(evaluated: &StoredEvaluation, result: &SingleLabel, name: &str) 
 
 /// The metrics of the run, but for those that the result has.
 fn scores(evaluation: &Evaluation) -> Markup {
-    let others = evaluation
-        .scores
-        .iter()
-        .filter(|(name, _)| *name != "accuracy");
+    let is_known = |name: &str| match &evaluation.result {
+        Outcome::SingleLabel(result) => match name {
+            "accuracy" | "precision" | "recall" | "f-score" => true,
+            "top5" => result.top5_accuracy.is_some(),
+            _ => false,
+        },
+        Outcome::MultiLabel(result) => match name {
+            "accuracy" => true,
+            "mean-average-precision" => result.mean_average_precision.is_some(),
+            _ => false,
+        },
+    };
+    let others = (evaluation.scores.iter()).filter(|(name, _)| !is_known(name));
     html! {
         @for (name, value) in others {
-            dt { (capital(name)) }
-            dd { @if let Some(value) = value { (format!("{value:.4}")) } @else { "not finite" } }
+            dt { (metrics::label(name)) }
+            dd { @if let Some(value) = value { (metrics::text(name, *value)) } @else { "not finite" } }
         }
     }
 }
@@ -112,7 +120,12 @@ fn classes(rows: &[ClassRow], name: &str) -> Markup {
                         "/evaluation.json has all."
                     }
                 }
-                thead { tr { th { "Class" } th.n { "Images" } th.n { "Precision" } th.n { "Recall" } th.n { "F1 score" } } }
+                thead {
+                    tr {
+                        th scope="col" { "Class" }
+                        @for head in ["Images", "Precision", "Recall", "F1 score"] { th.n scope="col" { (head) } }
+                    }
+                }
                 tbody {
                     @for row in shown {
                         tr { th scope="row" { (row.class) } td.n { (grouped(row.images)) } (class_scores(&row.scores)) }
@@ -235,26 +248,22 @@ fn swatch(class: &str) -> Markup {
     html! { svg.box viewBox="0 0 14 14" aria-hidden="true" { rect class=(class) width="14" height="14" {} } }
 }
 
-const X_ENDS: [f64; 2] = [52.0, 390.0];
-const Y_ENDS: [f64; 2] = [206.0, 10.0];
 const CONFIDENCE: &str = "confidence: probability of the predicted class (%)";
 
-fn diagram(summary: &CalibrationSummary, description: &dyn Display) -> Markup {
+fn diagram(summary: &CalibrationSummary, description: &str) -> Markup {
     let [x, y] = [X_ENDS, Y_ENDS].map(|ends| Axis::new([0.0, 100.0].into_iter(), None, ends, 5));
     let bar = |bin: &CalibrationBin, class: &str, from: f64, to: f64| {
         html! { @if to > from { (rect(&x, &y, bin, class, [from, to])) } }
     };
-    html! {
-        svg viewBox="0 0 400 250" role="img" aria-label=(description) {
-            (frame(&x, &y, CONFIDENCE))
-            @for bin in summary.bins.iter().filter(|bin| bin.samples > 0) {
-                (bar(bin, "bar", 0.0, bin.accuracy.min(bin.confidence)))
-                (bar(bin, "over", bin.accuracy, bin.confidence))
-                (bar(bin, "under", bin.confidence, bin.accuracy))
-            }
-            path.ideal d=(format!("M{:.1} {:.1}L{:.1} {:.1}", X_ENDS[0], Y_ENDS[0], X_ENDS[1], Y_ENDS[1])) {}
+    let bars = html! {
+        @for bin in summary.bins.iter().filter(|bin| bin.samples > 0) {
+            (bar(bin, "bar", 0.0, bin.accuracy.min(bin.confidence)))
+            (bar(bin, "over", bin.accuracy, bin.confidence))
+            (bar(bin, "under", bin.confidence, bin.accuracy))
         }
-    }
+        path.ideal d=(format!("M{:.1} {:.1}L{:.1} {:.1}", X_ENDS[0], Y_ENDS[0], X_ENDS[1], Y_ENDS[1])) {}
+    };
+    drawing(description, [&x, &y], CONFIDENCE, bars)
 }
 
 fn histogram(summary: &CalibrationSummary) -> Markup {
@@ -268,12 +277,10 @@ fn histogram(summary: &CalibrationSummary) -> Markup {
         "How many images have which confidence; {} are in the highest bin.",
         percent(most)
     );
-    html! {
-        svg viewBox="0 0 400 250" role="img" aria-label=(words) {
-            (frame(&x, &y, CONFIDENCE))
-            @for bin in &summary.bins { (rect(&x, &y, bin, "bar", [0.0, share(bin)])) }
-        }
-    }
+    let bars = html! {
+        @for bin in &summary.bins { (rect(&x, &y, bin, "bar", [0.0, share(bin)])) }
+    };
+    drawing(&words, [&x, &y], CONFIDENCE, bars)
 }
 
 /// A bar over a bin, between two shares.
@@ -298,7 +305,12 @@ fn labels(result: &SingleLabel) -> Markup {
             }
             div.scroll tabindex="0" role="region" aria-label="Labels that may be wrong" {
                 table.names {
-                    thead { tr { th { "Image" } th { "Label" } th { "Likely" } th.n { "Probability of the label" } } }
+                    thead {
+                        tr {
+                            @for head in ["Image", "Label", "Likely"] { th scope="col" { (head) } }
+                            th.n scope="col" { "Probability of the label" }
+                        }
+                    }
                     tbody {
                         @for image in errors.iter().take(LABELS) {
                             tr {
@@ -332,8 +344,10 @@ fn multi_label(evaluation: &Evaluation, result: &MultiLabel) -> Markup {
             table {
                 thead {
                     tr {
-                        th { "Class" } th.n { "Images" } th.n { "Average precision" } th.n { "Threshold" }
-                        th.n { "Precision" } th.n { "Recall" } th.n { "F1 score" }
+                        th scope="col" { "Class" }
+                        @for head in ["Images", "Average precision", "Threshold", "Precision", "Recall", "F1 score"] {
+                            th.n scope="col" { (head) }
+                        }
                     }
                 }
                 tbody {

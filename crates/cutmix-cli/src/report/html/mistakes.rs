@@ -20,7 +20,10 @@ pub fn section(evaluated: &StoredEvaluation, result: &SingleLabel) -> Markup {
             (shown) " of " (all) ", each with its class activation map: bright places spoke for the class that was \
             predicted."
         }
-        p.key { "little" i style=(format!("background:linear-gradient(to right,{})", gradient())) {} "much" }
+        p.key {
+            "little" i style=(format!("background:linear-gradient(to right,{})", gradient())) {} "much, on a scale \
+            of its own for each picture"
+        }
         ul.mistakes {
             @for (mistake, picture) in result.mistakes.iter().zip(pictures) {
                 li { (figure(mistake, picture)) }

@@ -70,6 +70,19 @@ fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
+/// A number with three digits that count, for sentences.
+fn short(value: f64) -> String {
+    let magnitude = value.abs().log10().floor();
+    if value == 0.0 || !value.is_finite() {
+        value.to_string()
+    } else if magnitude < -4.0 {
+        format!("{value:.2e}")
+    } else {
+        let places = (2.0 - magnitude).max(0.0) as usize;
+        format!("{value:.places$}")
+    }
+}
+
 #[cfg(test)]
 #[path = "../../../tests/unit/report.rs"]
 mod tests;

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::percent;
 use super::run::Run;
+use crate::metrics;
 use crate::report::evaluation::{Evaluation, Outcome, StoredEvaluation, set_name};
 use crate::settings::in_order;
 use crate::terminal::{clock, grouped, quoted};
@@ -82,7 +83,7 @@ fn headline(run: &Run) -> (String, String) {
     }
     match run.metrics.last("val/accuracy") {
         Some(accuracy) => (
-            format!("{accuracy:.2} %"),
+            metrics::text("accuracy", accuracy),
             "accuracy on the validation set, in the last evaluation of the training".into(),
         ),
         None => ("–".into(), "not evaluated".into()),
@@ -110,7 +111,12 @@ pub fn evaluations(run: &Run) -> Markup {
             h2 { "Evaluations" }
             div.scroll tabindex="0" role="region" aria-label="Evaluations" {
                 table {
-                    thead { tr { th { "Data" } th { "Set" } th.n { "Images" } th { "Score" } th.n { "Loss" } } }
+                    thead {
+                        tr {
+                            th scope="col" { "Data" } th scope="col" { "Set" } th.n scope="col" { "Images" }
+                            th scope="col" { "Score" } th.n scope="col" { "Loss" }
+                        }
+                    }
                     tbody {
                         @for StoredEvaluation { evaluation, .. } in &run.evaluations {
                             tr {
@@ -121,7 +127,7 @@ pub fn evaluations(run: &Run) -> Markup {
                                     @if let Some((value, name)) = score(evaluation) { (value) " " (name) }
                                 }
                                 td.n {
-                                    @if let Some(Some(loss)) = evaluation.scores.get("loss") { (format!("{loss:.4}")) }
+                                    @if let Some(Some(loss)) = evaluation.scores.get("loss") { (metrics::text("loss", *loss)) }
                                 }
                             }
                         }

@@ -2,16 +2,18 @@
 
 use maud::{Markup, html};
 
+use crate::terminal::grouped;
+
 /// The size of a chart, in units that are about a pixel of a telephone.
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 250.0;
-/// The corners of the plotted area.
-const LEFT: f64 = 52.0;
-const RIGHT: f64 = 390.0;
-const TOP: f64 = 10.0;
-const BOTTOM: f64 = 206.0;
+/// The ends of the plotted area: left and right, bottom and top.
+pub const X_ENDS: [f64; 2] = [52.0, 390.0];
+pub const Y_ENDS: [f64; 2] = [206.0, 10.0];
 /// Points up to which a line has a dot at each.
 const DOTTED: usize = 30;
+/// The number of parts of a long curve. Of each the lowest and the highest point are drawn.
+const PARTS: usize = 256;
 
 /// A chart of numbers over an axis.
 pub struct Chart<'a> {
@@ -41,6 +43,18 @@ pub enum Shape {
 impl Chart<'_> {
     /// The chart with its title and its legend.
     pub fn figure(&self) -> Markup {
+        let drawn: Vec<_> = self.series.iter().map(Series::drawn).collect();
+        let lengths = self.series.iter().zip(&drawn);
+        let longest = lengths
+            .filter(|(series, drawn)| drawn.len() < series.finite().count())
+            .max_by_key(|(series, _)| series.points.len());
+        let thinned = longest.map(|(series, drawn)| {
+            format!(
+                "{} of {} points are drawn, the lowest and the highest ones among them.",
+                grouped(drawn.len()),
+                grouped(series.finite().count())
+            )
+        });
         html! {
             figure {
                 h3 { (self.title) }
@@ -51,44 +65,67 @@ impl Chart<'_> {
                         }
                     }
                 }
-                (self.svg())
+                (self.svg(&drawn))
+                @if let Some(thinned) = thinned { figcaption { (thinned) } }
             }
         }
     }
 
-    fn svg(&self) -> Markup {
-        let finite = |point: &&[f64; 2]| point.iter().all(|value| value.is_finite());
-        let points = || {
-            self.series
-                .iter()
-                .flat_map(|one| &one.points)
-                .filter(finite)
-        };
-        let x = Axis::new(points().map(|point| point[0]), None, [LEFT, RIGHT], 6);
-        let y = Axis::new(
-            points().map(|point| point[1]),
-            self.y_range,
-            [BOTTOM, TOP],
-            5,
-        );
-        html! {
-            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(self.description) {
-                (frame(&x, &y, self.x_label))
-                @for (index, series) in self.series.iter().enumerate() {
-                    @let places: Vec<_> = series.points.iter().filter(finite)
-                        .map(|[right, up]| (x.place(*right), y.place(*up))).collect();
-                    @if series.shape == Shape::Dots {
-                        path class={ "sample s" (index % 4) } d=(dots(&places)) {}
-                    } @else {
-                        @if places.len() > 1 {
-                            path class={ "line s" (index % 4) } d=(line(&places)) {}
-                        }
-                        @if places.len() <= DOTTED {
-                            path class={ "dots s" (index % 4) } d=(dots(&places)) {}
-                        }
+    fn svg(&self, drawn: &[Vec<[f64; 2]>]) -> Markup {
+        let points = || drawn.iter().flatten();
+        let x = Axis::new(points().map(|point| point[0]), None, X_ENDS, 6);
+        let y = Axis::new(points().map(|point| point[1]), self.y_range, Y_ENDS, 5);
+        let curves = html! {
+            @for (index, (series, points)) in self.series.iter().zip(drawn).enumerate() {
+                @let places: Vec<_> = points.iter().map(|[right, up]| (x.place(*right), y.place(*up))).collect();
+                @if series.shape == Shape::Dots {
+                    path class={ "sample s" (index % 4) } d=(dots(&places)) {}
+                } @else {
+                    @if places.len() > 1 {
+                        path class={ "line s" (index % 4) } d=(line(&places)) {}
+                    }
+                    @if places.len() <= DOTTED {
+                        path class={ "dots s" (index % 4) } d=(dots(&places)) {}
                     }
                 }
             }
+        };
+        drawing(&self.description, [&x, &y], self.x_label, curves)
+    }
+}
+
+impl Series {
+    fn finite(&self) -> impl Iterator<Item = [f64; 2]> {
+        let points = self.points.iter().copied();
+        points.filter(|point| point.iter().all(|value| value.is_finite()))
+    }
+
+    /// The points that are drawn: of a long series its ends, and the lowest and the highest point of
+    /// each of its parts.
+    fn drawn(&self) -> Vec<[f64; 2]> {
+        let points: Vec<_> = self.finite().collect();
+        if points.len() <= 2 * PARTS {
+            return points;
+        }
+        let mut kept = vec![0, points.len() - 1];
+        for part in 0..PARTS {
+            let [start, end] = [part, part + 1].map(|part| part * points.len() / PARTS);
+            let by_height = |a: &usize, b: &usize| points[*a][1].total_cmp(&points[*b][1]);
+            kept.extend((start..end).min_by(by_height));
+            kept.extend((start..end).max_by(by_height));
+        }
+        kept.sort_unstable();
+        kept.dedup();
+        kept.into_iter().map(|at| points[at]).collect()
+    }
+}
+
+/// A drawing over two axes, with a sentence for those who do not see it.
+pub fn drawing(description: &str, axes: [&Axis; 2], x_label: &str, drawn: Markup) -> Markup {
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(description) {
+            (frame(axes, x_label))
+            (drawn)
         }
     }
 }
@@ -105,9 +142,9 @@ fn key(shape: Shape, index: usize) -> Markup {
 }
 
 /// The grid, the axes and their numbers.
-pub fn frame(x: &Axis, y: &Axis, x_label: &str) -> Markup {
+fn frame([x, y]: [&Axis; 2], x_label: &str) -> Markup {
     let [left, right] = x.ends;
-    let [bottom, top] = y.ends;
+    let [bottom, _] = y.ends;
     html! {
         @for tick in y.ticks() {
             @let at = y.place(tick);
@@ -121,7 +158,6 @@ pub fn frame(x: &Axis, y: &Axis, x_label: &str) -> Markup {
             text x=(format!("{at:.1}")) y=(format!("{:.1}", bottom + 18.0)) text-anchor="middle" { (x.label(tick)) }
         }
         text x=(format!("{:.1}", (left + right) / 2.0)) y=(format!("{:.1}", bottom + 38.0)) text-anchor="middle" { (x_label) }
-        @let _ = top;
     }
 }
 
