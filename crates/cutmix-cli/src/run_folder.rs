@@ -166,6 +166,18 @@ impl RunFolder {
         }
     }
 
+    /// Whether no other process writes to the folder, as far as that can be known.
+    pub fn is_free(&self) -> bool {
+        if self._lock.is_some() {
+            return true;
+        }
+        match fs::File::open(self.path.join(LOCK)) {
+            // Shared for a moment, so that two processes that look do not see each other.
+            Ok(file) => file.try_lock_shared().is_ok(),
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

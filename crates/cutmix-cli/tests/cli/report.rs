@@ -136,6 +136,37 @@ fn eval_adds_its_evaluation_to_the_report() {
 }
 
 #[test]
+fn a_run_in_progress_is_not_called_stopped() {
+    let folder = scratch();
+    let path = folder.path();
+    output(path, &tiny(&["--output", "run"]));
+    // As a run that has not ended.
+    fs::remove_file(path.join("run/model.safetensors")).unwrap();
+    let training = || {
+        assert!(
+            cutmix(path, &["eval", "run", "--device", "cpu"])
+                .status
+                .success()
+        );
+        let report = report(&path.join("run"));
+        let training = report.split("<dt>Training</dt><dd>").nth(1).unwrap();
+        training.split("</dd>").next().unwrap().to_string()
+    };
+    let lock = cutmix_train::FolderLock::acquire(&path.join("run")).unwrap();
+    assert_eq!(
+        training(),
+        "1.5 epochs with batches of 16, not finished; its end is at 6ba"
+    );
+    drop(lock);
+    let stopped = "1.5 epochs with batches of 16, stopped before its end of 6ba; resume it with \
+                   <code>cutmix train --resume run</code>";
+    assert_eq!(training(), stopped);
+    // Without the file of the lock, nobody has it.
+    fs::remove_file(path.join("run/.lock")).unwrap();
+    assert_eq!(training(), stopped);
+}
+
+#[test]
 fn names_of_classes_and_files_are_text_in_a_report() {
     let folder = scratch();
     let path = folder.path();

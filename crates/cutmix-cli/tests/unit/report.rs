@@ -2,7 +2,7 @@ use cutmix_train::Prediction;
 use cutmix_vision::{Label, Manifest, SkippedImage, Split};
 
 use super::page;
-use super::run::{Metrics, Run};
+use super::run::{Metrics, Run, Status};
 use crate::report::batches::BatchNumber;
 use crate::report::evaluation::{
     Evaluation, ImagePrediction, Outcome, SingleLabel, StoredEvaluation,
@@ -67,7 +67,7 @@ fn run(classes: Vec<String>) -> Run {
                 .collect(),
         ),
         parameters: 12_345,
-        is_finished: true,
+        status: Status::Finished,
         metrics: Metrics::default(),
         batches: vec![BatchNumber {
             batch: 0,
@@ -201,6 +201,19 @@ fn numbers_in_sentences_have_three_digits() {
         texts,
         ["0.0997", "0.00189", "87.3", "1234", "3.00e-6", "0", "-2.50"]
     );
+}
+
+#[test]
+fn a_run_is_said_to_be_stopped_only_where_that_is_known() {
+    let words = |status| {
+        let mut run = run(vec!["a".into(), "b".into()]);
+        run.status = status;
+        let page = page(&run).into_string();
+        ["stopped before its end", "not finished"].map(|words| page.contains(words))
+    };
+    assert_eq!(words(Status::Finished), [false, false]);
+    assert_eq!(words(Status::Stopped), [true, false]);
+    assert_eq!(words(Status::InProgress), [false, true]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use cutmix_vision::Split;
 use maud::{Markup, html};
 
 use super::percent;
-use super::run::Run;
+use super::run::{Run, Status};
 use crate::metrics;
 use crate::report::evaluation::{Evaluation, Outcome, StoredEvaluation, set_name};
 use crate::settings::in_order;
@@ -53,9 +53,13 @@ pub fn summary(run: &Run) -> Markup {
                 dt { "Training" }
                 dd {
                     (count_epochs(epochs)) " with batches of " (settings.batch_size)
-                    @if !run.is_finished {
-                        ", stopped before its end of " (settings.duration.to_string()) "; resume it with "
-                        code { "cutmix train --resume " (quoted(&run.path)) }
+                    @match run.status {
+                        Status::Finished => {}
+                        Status::Stopped => {
+                            ", stopped before its end of " (settings.duration.to_string()) "; resume it with "
+                            code { "cutmix train --resume " (quoted(&run.path)) }
+                        }
+                        Status::InProgress => { ", not finished; its end is at " (settings.duration.to_string()) }
                     }
                 }
                 @if let Some(seconds) = metrics.last("seconds") {

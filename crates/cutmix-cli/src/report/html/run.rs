@@ -22,13 +22,35 @@ pub struct Run {
     pub manifest: Manifest,
     /// Number of parameters that are trained.
     pub parameters: usize,
-    pub is_finished: bool,
+    pub status: Status,
     pub metrics: Metrics,
     pub batches: Vec<BatchNumber>,
     /// The picture of the first training batch, a PNG file.
     pub first_batch: Option<Vec<u8>>,
     /// The evaluations, first those of the run's own sets.
     pub evaluations: Vec<StoredEvaluation>,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Finished,
+    /// It has ended before its end.
+    Stopped,
+    /// Another process continues it, or that cannot be known.
+    InProgress,
+}
+
+impl Status {
+    fn of(folder: &RunFolder) -> Self {
+        if folder.model().is_file() {
+            Self::Finished
+        } else if folder.is_free() {
+            Self::Stopped
+        } else {
+            Self::InProgress
+        }
+    }
 }
 
 impl Run {
@@ -42,7 +64,7 @@ impl Run {
             given: folder.read_given(),
             manifest: folder.read_manifest()?,
             parameters,
-            is_finished: folder.model().is_file(),
+            status: Status::of(folder),
             metrics: Metrics::read(&folder.metrics()),
             batches: batches::read(&folder.batches()),
             first_batch: fs::read(folder.first_batch()).ok(),
