@@ -1,12 +1,14 @@
 //! Text for people: lines on standard output and standard error.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
+
+use crate::error::Error;
 
 /// Things of a kind that are listed as text; JSON has all.
 const LISTED: usize = 10;
@@ -72,12 +74,29 @@ pub fn error(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "error: {}", escaped(&text.to_string()));
 }
 
-/// Writes a JSON document on standard output, in one line.
-pub fn json(document: &impl Serialize) {
+/// Writes a JSON document on standard output, in one line. It is no error that nobody reads it any more,
+/// as in `cutmix eval runs/001 --format json | head -c 9`.
+pub fn json(document: &impl Serialize) -> Result<(), Error> {
+    match write_result(&json_line(document)) {
+        Err(Error::Write { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// A JSON document in one line, without characters that act on a terminal.
+pub fn json_line(document: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_string(document).expect("texts, numbers and lists are JSON");
     // Such characters are in texts, where JSON has an escape of its own for them.
     let safe = with_escapes(&text, |letter| format!("\\u{:04x}", u32::from(letter)));
-    let _ = writeln!(std::io::stdout(), "{safe}");
+    (safe + "\n").into_bytes()
+}
+
+/// Writes a part of a result for other programs on standard output, where errors count: what is lost is no
+/// result.
+pub fn write_result(bytes: &[u8]) -> Result<(), Error> {
+    let mut output = std::io::stdout().lock();
+    let written = output.write_all(bytes).and_then(|()| output.flush());
+    written.map_err(|error| Error::write("standard output".as_ref(), error))
 }
 
 /// `text` without characters that act on a terminal: control characters, line breaks, and those that

@@ -49,10 +49,9 @@ pub fn run(args: CheckArgs) -> Result<(), Error> {
         image.reason = with_option(&image.reason);
     }
     if args.format == Format::Json {
-        json(&as_json(&found, &splits));
-    } else {
-        print(&settings, &data::name(Some(&args.data)), &found, &splits);
+        return json(&as_json(&found, &splits));
     }
+    print(&settings, &data::name(Some(&args.data)), &found, &splits);
     Ok(())
 }
 

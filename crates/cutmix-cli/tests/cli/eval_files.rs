@@ -195,6 +195,43 @@ fn other_data_have_a_folder_of_their_own() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_in_json_that_cannot_be_written_is_an_error() {
+    use std::process::Command;
+
+    let folder = scratch();
+    let path = folder.path();
+    output(path, &tiny(&["--output", "run"]));
+    pets(path);
+    fs::remove_dir_all(path.join("run/eval")).unwrap();
+    for command in [&["eval", "run"][..], &["check", "pets"]] {
+        let full = fs::File::create("/dev/full").unwrap();
+        let run = |stdout: std::process::Stdio| {
+            Command::new(env!("CARGO_BIN_EXE_cutmix"))
+                .args(command)
+                .args(["--format", "json"])
+                .current_dir(path)
+                .stdout(stdout)
+                .output()
+                .unwrap()
+        };
+        let failed = run(full.into());
+        assert_eq!(failed.status.code(), Some(1));
+        let message = String::from_utf8(failed.stderr).unwrap();
+        assert!(
+            message.starts_with("error: cannot write standard output: "),
+            "{message}"
+        );
+        // That nobody reads it is none.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert!(run(writer.into()).status.success());
+    }
+    // The files have the result.
+    assert!(path.join("run/eval/test/evaluation.json").is_file());
+}
+
 #[test]
 fn skipped_images_have_no_row() {
     let folder = scratch();
@@ -329,8 +366,17 @@ fn json_stays_json_with_characters_that_act_on_a_terminal() {
             "{json}"
         );
     }
-    let arguments = ["eval", "run", "--format", "json"];
-    assert!(!output(path, &arguments).contains('\u{202e}'));
+    let name = "dog\u{202e}.png";
+    fs::copy(path.join("pets/cat/0.png"), path.join(name)).unwrap();
+    for command in [&["eval", "run"][..], &["predict", "run", name]] {
+        let shown = output(path, &[command, &["--format", "json"]].concat());
+        assert!(
+            !shown.contains('\u{202e}') && shown.contains("\\u202e"),
+            "{shown}"
+        );
+    }
+    let row = json(path, &["predict", "run", name]);
+    assert_eq!(row["path"], name);
 }
 
 #[test]

@@ -22,7 +22,9 @@ use crate::terminal::{json, line, warning};
 const JSON_KEYS: &str = "\
 Files in RUN/eval/SET/, or RUN/eval/NAME-SET/ for other data with --data:
   evaluation.json  what --format json prints
-  predictions.csv  a row for each image: its class, what was predicted, and the probabilities
+  predictions.csv  a row for each image: its class, what was predicted, and the probabilities.
+                   Names are written as they are; one that starts with = is a formula to a
+                   spreadsheet
   confusion.csv    how many images of each class (row) were predicted as each class (column)
   confusion.png    the same as a picture
   calibration.png  accuracy over confidence
@@ -108,10 +110,14 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     let evaluation = &mut measured.evaluation;
     evaluation.is_trained_on = opened.is_of_run && set == Split::Train;
     evaluation.changes = opened.changes.as_ref().map(ToString::to_string);
-    match args.format {
-        Format::Text => evaluation.print(&measured.scores),
+    // Files are written as well where the result cannot be.
+    let printed = match args.format {
+        Format::Text => {
+            evaluation.print(&measured.scores);
+            Ok(())
+        }
         Format::Json => json(evaluation),
-    }
+    };
     let other = args.data.as_deref().filter(|_| !opened.is_of_run);
     let place = folder.evaluation(&folder_name(set, other));
     let files = subject.write(&measured, &place);
@@ -120,7 +126,7 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
         line("");
         line(format!("{}/  {}", place.display(), files.join("  ")));
     }
-    Ok(())
+    printed
 }
 
 /// The name of the folder for a set of the run's data, or of other data.

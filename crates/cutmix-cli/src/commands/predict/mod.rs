@@ -43,7 +43,8 @@ pub struct PredictArgs {
     /// Format of the rows
     ///
     /// Each row is written as soon as its image has been predicted, so json is a document for each image
-    /// (JSON Lines) and not one for all. Bytes of a path that are not UTF-8 become U+FFFD.
+    /// (JSON Lines) and not one for all. Bytes of a path that are not UTF-8 become U+FFFD. Otherwise names are
+    /// written as they are: in csv, one that starts with = is a formula to a spreadsheet.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// Number of images that the network takes at once [default: by their size, up to 256]

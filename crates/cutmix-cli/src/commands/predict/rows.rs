@@ -1,13 +1,12 @@
 //! `--format`: the rows of the images, on standard output.
 
-use std::io::Write;
 use std::path::Path;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::terminal::{self, escaped};
+use crate::terminal::{self, escaped, json_line, write_result};
 
 /// What a row looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,7 +56,7 @@ impl Rows {
             let first = ["path", "class", "probability"].map(String::from);
             let others = (2..=top).flat_map(|n| [format!("class_{n}"), format!("probability_{n}")]);
             let names = first.into_iter().chain(others);
-            write(&csv_record(names.chain(["error".into()])))?;
+            write_result(&csv_record(names.chain(["error".into()])))?;
         }
         Ok(Self { format, top })
     }
@@ -76,14 +75,14 @@ impl Rows {
         let path = &*path.to_string_lossy();
         match (self.format, outcome) {
             (Format::Text, Outcome::Predictions(predictions)) => {
-                write(&text_line(path, predictions))
+                write_result(&text_line(path, predictions))
             }
             (Format::Text, Outcome::Error(error)) => {
                 terminal::error(error);
                 Ok(())
             }
-            (Format::Csv, outcome) => write(&csv_record(self.fields(path, outcome))),
-            (Format::Json, outcome) => write(&json_line(&Object { path, outcome })),
+            (Format::Csv, outcome) => write_result(&csv_record(self.fields(path, outcome))),
+            (Format::Json, outcome) => write_result(&json_line(&Object { path, outcome })),
         }
     }
 
@@ -113,17 +112,4 @@ fn csv_record(fields: impl Iterator<Item = String>) -> Vec<u8> {
     let written = writer.write_record(fields);
     written.expect("one record has no other to differ from, and memory can be written");
     writer.into_inner().expect("memory can be written")
-}
-
-fn json_line(object: &Object) -> Vec<u8> {
-    let mut line = serde_json::to_vec(object).expect("texts and numbers are JSON");
-    line.push(b'\n');
-    line
-}
-
-/// Writes on standard output, where errors count: rows that are lost are no result.
-fn write(row: &[u8]) -> Result<(), Error> {
-    let mut output = std::io::stdout().lock();
-    let written = output.write_all(row).and_then(|()| output.flush());
-    written.map_err(|error| Error::write("standard output".as_ref(), error))
 }
