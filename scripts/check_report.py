@@ -4,8 +4,8 @@
     scripts/check_report.py runs/001/report.html [--screenshots DIR] [--chromium PATH]
 
 On a phone (360 pixels) and a desktop (1200 pixels), in light and dark: nothing is wider than the
-window, every section is seen, every picture is there and has a text, headings are in order, and text
-has enough contrast. Nothing is loaded from elsewhere. On paper the page is light, whatever the system
+window, every section is seen, every picture is there and has a text, headings are in order, regions
+have names of their own, heads of tables say of what they are, and text has enough contrast. Nothing is loaded from elsewhere. On paper the page is light, whatever the system
 prefers, and no page is blank. Needs Chromium, and Pillow.
 """
 
@@ -73,6 +73,8 @@ LOOK = """
     sections: document.querySelectorAll("section").length,
     pictures: [...document.images].map((one) => [one.alt, one.naturalWidth]),
     charts: [...document.querySelectorAll("svg[role=img]")].map((one) => one.getAttribute("aria-label")),
+    regions: [...document.querySelectorAll("[role=region]")].map((one) => one.getAttribute("aria-label")),
+    heads: [...document.querySelectorAll("th:not([scope])")].map((one) => one.textContent),
     small: Math.min(...texts.map((one) => {
       const scale = one.getScreenCTM ? one.getScreenCTM().a : 1;
       return parseFloat(getComputedStyle(one).fontSize) * scale;
@@ -177,6 +179,11 @@ def check_window(found, name):
     check(all(after <= before + 1 for before, after in steps), f"{name}: headings leave out a level", levels)
     check(all(alt and width for alt, width in found["pictures"]), f"{name}: a picture without text or content")
     check(found["charts"] and all(found["charts"]), f"{name}: a chart without a description")
+    long = [words for words in found["charts"] if re.search(r"\d\.\d{6}", words)]
+    check(not long, f"{name}: a description with numbers of many digits", *long)
+    regions = found["regions"]
+    check(len(set(regions)) == len(regions), f"{name}: regions of one name", *regions)
+    check(not found["heads"], f"{name}: heads that do not say of what", *found["heads"])
     check(not found["faint"], f"{name}: too little contrast", *found["faint"][:8])
     check(found["small"] >= 9, f"{name}: text of {found['small']:.1f} pixels")
 

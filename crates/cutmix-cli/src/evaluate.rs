@@ -43,11 +43,18 @@ pub struct Measured {
     images: Vec<ImagePrediction>,
 }
 
+impl Measured {
+    /// The images that were measured, and those that were skipped, under the classes of the model.
+    pub fn data(&self) -> &Dataset {
+        self.loader.dataset()
+    }
+}
+
 impl Subject {
-    /// Measures the network on a set of the data of this name.
+    /// Measures the network on a set of the data of this name, or on all of data without sets.
     pub fn measure(
         &self,
-        set: Split,
+        set: Option<Split>,
         data: &Dataset,
         splits: &Splits,
         name: String,
@@ -71,6 +78,7 @@ impl Subject {
                 images: loader.dataset().len() - skipped.len(),
                 skipped,
                 is_trained_on: false,
+                trained_on_images: 0,
                 changes: None,
                 scores: by_metric(&scores),
                 result,
@@ -101,8 +109,7 @@ impl Subject {
         if let Outcome::SingleLabel(result) = &evaluation.result
             && !files.is_empty()
         {
-            let data = measured.loader.dataset();
-            match self.write_mistakes(folder, &result.mistakes, data) {
+            match self.write_mistakes(folder, &result.mistakes, measured.data()) {
                 Ok(()) if result.mistakes.is_empty() => {}
                 Ok(()) => files.push("mistakes/"),
                 Err(error) => warning(error.without_advice()),
@@ -153,12 +160,12 @@ impl Subject {
     /// The scores on a set; `observe` is given the outputs of each batch. A terminal shows how far it is.
     fn scores(
         &self,
-        set: Split,
+        set: Option<Split>,
         loader: &ImageLoader,
         mut observe: impl FnMut(&Outputs) -> Result<(), cutmix_train::Error>,
     ) -> Result<Vec<Score>, Error> {
         let evaluator = evaluator(&self.settings, &self.card, &self.device);
-        let set = set.to_string();
+        let set = set.map_or("data".into(), |set| set.to_string());
         let things = format!("images, evaluating {set}");
         let scores = counted(&things, loader.num_samples(), |progress| {
             evaluator.run_observed(&set, &self.model, loader, &self.device, |outputs| {
@@ -172,7 +179,7 @@ impl Subject {
 
     fn predictions(
         &self,
-        set: Split,
+        set: Option<Split>,
         loader: &ImageLoader,
     ) -> Result<(Vec<Score>, Vec<Prediction>), Error> {
         let mut predictions = Vec::with_capacity(loader.num_samples());
@@ -186,7 +193,7 @@ impl Subject {
     /// The thresholds are chosen on the validation set, where there is another one.
     fn measure_labels(
         &self,
-        set: Split,
+        set: Option<Split>,
         loader: &ImageLoader,
         val: Option<&Dataset>,
     ) -> Result<(Vec<Score>, MultiLabel), Error> {
@@ -198,11 +205,12 @@ impl Subject {
             Ok((scores, labels))
         };
         let (scores, labels) = measure(set, loader)?;
-        let val = val.filter(|_| set != Split::Val);
-        let chosen = val.map(|val| measure(Split::Val, &self.loader(val)?));
+        let own = Some(Split::Val);
+        let val = val.filter(|_| set != own);
+        let chosen = val.map(|val| measure(own, &self.loader(val)?));
         let chosen = chosen.transpose()?;
         let chosen_on = match &chosen {
-            Some((_, labels)) => (Split::Val, labels),
+            Some((_, labels)) => (own, labels),
             None => (set, &labels),
         };
         let result = MultiLabel::new(&self.card.classes, &labels, chosen_on);

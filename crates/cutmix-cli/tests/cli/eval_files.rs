@@ -177,15 +177,16 @@ fn other_data_have_a_folder_of_their_own() {
     output(path, &train.split(' ').collect::<Vec<_>>());
     images(&path.join("others/cat"), 3);
     let shown = output(path, &["eval", "run", "--data", "others"]);
-    assert!(
-        shown.contains("\nrun/eval/others-train/  evaluation.json"),
-        "{shown}"
-    );
+    assert!(shown.starts_with("others: 3 images\n"), "{shown}");
+    assert!(shown.contains(&format!(
+        "\nrun/eval/{}/  evaluation.json",
+        evaluations(path, "others-images-")[0]
+    )));
     // A class without images has a row of zeros, and no effect on the means.
     let json = json(path, &["eval", "run", "--data", "others"]);
     assert_eq!(json["classes"][1]["images"], 0);
     assert_eq!(json["macro-average"], json["weighted-average"]);
-    assert_eq!(json["is-trained-on"], false);
+    assert_eq!(json["set"], Value::Null);
     // The data of the run in another place are still those of the run.
     fs::rename(path.join("pets"), path.join("moved")).unwrap();
     let shown = output(path, &["eval", "run", "--data", "moved"]);
@@ -193,6 +194,125 @@ fn other_data_have_a_folder_of_their_own() {
         shown.contains("\nrun/eval/val/  evaluation.json"),
         "{shown}"
     );
+}
+
+/// The folders of evaluations in `run` whose names start like this.
+fn evaluations(folder: &Path, start: &str) -> Vec<String> {
+    let all = fs::read_dir(folder.join("run/eval")).unwrap();
+    let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with(start)).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn data_of_one_name_in_two_places_are_two_evaluations() {
+    let folder = scratch();
+    let path = folder.path();
+    pets(path);
+    let train =
+        "train --data pets --size 8 --batch-size 8 --duration 2ba --device cpu --output run";
+    output(path, &train.split(' ').collect::<Vec<_>>());
+    for (place, count) in [("old", 3), ("new", 4)] {
+        images(&path.join(place).join("more/cat"), count);
+        let data = format!("{place}/more");
+        // A second time in place of the first.
+        output(path, &["eval", "run", "--data", &data]);
+        output(path, &["eval", "run", "--data", &format!("./{data}/")]);
+    }
+    assert_eq!(evaluations(path, "more-images-").len(), 2);
+    let report = fs::read_to_string(path.join("run/report.html")).unwrap();
+    for heading in [
+        "<h2>./old/more/: 3 images</h2>",
+        "<h2>./new/more/: 4 images</h2>",
+    ] {
+        assert!(report.contains(heading), "{heading}");
+    }
+    // A folder with the name of a set is not that set of the run.
+    images(&path.join("val/cat"), 5);
+    output(path, &["eval", "run", "--data", "val"]);
+    let report = fs::read_to_string(path.join("run/report.html")).unwrap();
+    assert!(report.contains("<h2>val: 5 images</h2>") && report.contains("<h2>Validation set: "));
+}
+
+#[test]
+fn images_of_the_training_are_known_in_other_data() {
+    let folder = scratch();
+    let path = folder.path();
+    // No two images have the same size.
+    for (set, count) in [("train", 12), ("val", 4)] {
+        for class in ["cat", "dog"] {
+            let place = path.join("pets").join(set).join(class);
+            fs::create_dir_all(&place).unwrap();
+            for index in 0..count {
+                let side =
+                    8 + 2 * index + u32::from(class == "dog") + 100 * u32::from(set == "val");
+                let pixel = |x, y| image::Rgb([(x * y) as u8, x as u8, y as u8]);
+                image::RgbImage::from_fn(side, side, pixel)
+                    .save(place.join(format!("{index}.png")))
+                    .unwrap();
+            }
+        }
+    }
+    let train =
+        "train --data pets --size 8 --batch-size 8 --duration 2ba --device cpu --output run";
+    output(path, &train.split(' ').collect::<Vec<_>>());
+    let known = |data: &str| {
+        let json = json(path, &["eval", "run", "--data", data]);
+        assert_eq!(
+            json["is-trained-on"].as_bool(),
+            json["trained-on-images"].as_u64().map(|count| count > 0)
+        );
+        let counts = ["trained-on-images", "images"].map(|key| json[key].as_u64().unwrap());
+        (counts, json["set"].clone())
+    };
+    let nothing = Value::Null;
+    // A copy of the training set elsewhere.
+    fs::create_dir(path.join("copy")).unwrap();
+    for class in ["cat", "dog"] {
+        images(&path.join("copy").join(class), 0);
+        for index in 0..12 {
+            let name = format!("{class}/{index}.png");
+            fs::copy(
+                path.join("pets/train").join(&name),
+                path.join("copy").join(&name),
+            )
+            .unwrap();
+        }
+    }
+    assert_eq!(known("copy"), ([24, 24], nothing.clone()));
+    let sentence = |data: &str| {
+        let shown = output(path, &["eval", "run", "--data", data]);
+        let mut lines = shown.lines();
+        lines
+            .find(|line| line.starts_with("The network was trained on "))
+            .map(String::from)
+    };
+    let all = "The network was trained on these images: it does better on them than on others, and may \
+               know wrong labels by heart.";
+    assert_eq!(sentence("copy").unwrap(), all);
+    // Some of it are gone, and others are there.
+    for index in 0..3 {
+        fs::remove_file(path.join(format!("copy/cat/{index}.png"))).unwrap();
+        fs::copy(
+            path.join(format!("pets/val/dog/{index}.png")),
+            path.join(format!("copy/dog/new-{index}.png")),
+        )
+        .unwrap();
+    }
+    assert_eq!(known("copy"), ([21, 24], nothing.clone()));
+    let some = all.replace("these images:", "21 of these images:");
+    assert_eq!(sentence("copy").unwrap(), some);
+    let report = fs::read_to_string(path.join("run/report.html")).unwrap();
+    assert!(report.contains(&some));
+    // What is not of the training set was not trained on.
+    assert_eq!(known("pets/val"), ([0, 8], nothing));
+    assert_eq!(sentence("pets/val"), None);
+    // The data of the run with one image less are not those of the run.
+    fs::remove_file(path.join("pets/train/cat/0.png")).unwrap();
+    let json = json(path, &["eval", "run", "--data", "pets", "--split", "train"]);
+    assert_eq!(json["trained-on-images"], 23);
+    assert_eq!(json["changes"], "1 image removed (train/cat/0.png)");
 }
 
 #[cfg(target_os = "linux")]
@@ -247,7 +367,8 @@ fn skipped_images_have_no_row() {
     let json = json(path, &options);
     assert_eq!(json["images"], 7);
     assert_eq!(json["skipped"][0]["name"], "cat/1.png");
-    let (_, rows) = table(&path.join("run/eval/others-train/predictions.csv"));
+    let others = &evaluations(path, "others-images-")[0];
+    let (_, rows) = table(&path.join(format!("run/eval/{others}/predictions.csv")));
     let rows: Vec<_> = rows
         .iter()
         .map(|row| format!("{} {} {}", row[0], row[1], row[7]))

@@ -42,13 +42,14 @@ fn mistakes_are_listed_by_their_confidence() {
 fn the_json_of_an_evaluation_can_be_read() {
     let evaluation = Evaluation {
         data: "pets".into(),
-        set: Split::Val,
+        set: Some(Split::Val),
         images: 4,
         skipped: vec![SkippedImage {
             name: "cat/bad.png".into(),
             reason: "not an image".into(),
         }],
         is_trained_on: false,
+        trained_on_images: 0,
         changes: None,
         scores: by_metric(&[Score {
             name: "val/loss".into(),

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use cutmix_train::Prediction;
 use cutmix_vision::{Label, Manifest, SkippedImage, Split};
 
@@ -40,10 +42,11 @@ fn evaluated(classes: &[String]) -> StoredEvaluation {
         name: "test".into(),
         evaluation: Evaluation {
             data: "pets & <others>".into(),
-            set: Split::Test,
+            set: Some(Split::Test),
             images: images.len(),
             skipped: vec![skipped],
             is_trained_on: false,
+            trained_on_images: 0,
             changes: Some("<u>".into()),
             scores: [("loss".into(), Some(1.25)), ("accuracy".into(), None)].into(),
             result: Outcome::SingleLabel(result),
@@ -214,6 +217,51 @@ fn a_run_is_said_to_be_stopped_only_where_that_is_known() {
     assert_eq!(words(Status::Finished), [false, false]);
     assert_eq!(words(Status::Stopped), [true, false]);
     assert_eq!(words(Status::InProgress), [false, true]);
+}
+
+#[test]
+fn regions_of_several_evaluations_have_names_of_their_own() {
+    let classes: Vec<_> = ["a", "b", "c", "d"].map(String::from).into();
+    let mut run = run(classes.clone());
+    for (name, data, set) in [
+        ("val", "pets", Some(Split::Val)),
+        ("more-images-0", "old/more", None),
+        ("more-images-1", "new/more", None),
+        ("more-test-2", "more", Some(Split::Test)),
+    ] {
+        let mut other = evaluated(&classes);
+        other.name = name.into();
+        other.evaluation.data = data.into();
+        other.evaluation.set = set;
+        run.evaluations.push(other);
+    }
+    let page = page(&run).into_string();
+    let labels = page.split("role=\"region\" aria-label=\"").skip(1);
+    let labels: Vec<_> = labels
+        .map(|label| label.split('"').next().unwrap())
+        .collect();
+    let distinct: HashSet<_> = labels.iter().collect();
+    assert_eq!(labels.len(), 2 + 3 * 5);
+    assert_eq!(distinct.len(), labels.len(), "{labels:?}");
+    for subject in ["test set", "old/more", "more, test set"] {
+        let label = format!("Confusion matrix, {subject}");
+        assert!(labels.contains(&label.as_str()), "{labels:?}");
+    }
+    for heading in ["Validation set: 4 images", "old/more: 4 images"] {
+        assert!(page.contains(&format!("<h2>{heading}</h2>")), "{heading}");
+    }
+    // Cells of a head say what they are the head of.
+    let head = page.matches("<thead>").count();
+    let cells = page
+        .split("<thead>")
+        .skip(1)
+        .map(|rest| rest.split("</thead>").next().unwrap());
+    assert!(
+        cells
+            .clone()
+            .all(|cells| cells.matches("<th").count() == cells.matches("scope=\"col\"").count())
+    );
+    assert_eq!(head, 1 + 3 * 5);
 }
 
 #[test]

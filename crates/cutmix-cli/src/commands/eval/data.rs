@@ -5,9 +5,11 @@ use std::path::Path;
 use cutmix_vision::{Change, Changes, DataError, Dataset, Manifest, Split, Splits, open};
 
 use super::EvalArgs;
+use super::trained_on::trained_on;
 use crate::data::own_splits;
 use crate::error::Error;
-use crate::evaluate::is_numbered;
+use crate::evaluate::{Measured, is_numbered};
+use crate::report::evaluation::Evaluation;
 use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::Settings;
 use crate::terminal::alternatives;
@@ -15,6 +17,8 @@ use crate::terminal::alternatives;
 /// The data that are measured.
 pub struct Opened {
     pub splits: Splits,
+    /// The data of the run.
+    run: Manifest,
     /// Whether they are those of the run, in its sets.
     pub is_of_run: bool,
     /// The changes from the data of the run, where most of these are there and some are not.
@@ -22,16 +26,19 @@ pub struct Opened {
 }
 
 impl Opened {
-    fn of_run(splits: Splits) -> Self {
+    fn of_run(splits: Splits, run: Manifest) -> Self {
         Self {
             splits,
+            run,
             is_of_run: true,
             changes: None,
         }
     }
 
     /// The set that was asked for, or the first one that there is of test, validation and training set.
-    pub fn choose_set(&self, asked: Option<&str>) -> Result<(Split, &Dataset), Error> {
+    /// Other data that are not divided into sets are none of them.
+    pub fn choose_set(&self, asked: Option<&str>) -> Result<(Option<Split>, &Dataset), Error> {
+        let has_sets = self.is_of_run || self.splits.val.is_some() || self.splits.test.is_some();
         let found = [Split::Test, Split::Val, Split::Train].into_iter();
         let found = found.filter_map(|split| {
             let set = self.splits.set(split).filter(|set| !set.is_empty())?;
@@ -40,12 +47,29 @@ impl Opened {
         let found: Vec<_> = found.collect();
         let is_chosen =
             |(split, _): &&(Split, _)| asked.is_none_or(|asked| asked == split.to_string());
-        found.iter().find(is_chosen).copied().ok_or_else(|| {
+        let chosen = found.iter().find(is_chosen);
+        let chosen = chosen.map(|&(split, set)| (has_sets.then_some(split), set));
+        chosen.ok_or_else(|| {
             let names: Vec<_> = found.iter().map(|(split, _)| split.to_string()).collect();
             let names = alternatives(names.iter().map(String::as_str));
             let expected = format!("{names}, as the data are divided");
             Error::option("split", asked.unwrap_or_default(), expected)
         })
+    }
+
+    /// The number of images that were measured and are in the training set of the run.
+    pub fn trained_on(&self, measured: &Measured) -> usize {
+        let Evaluation {
+            set,
+            images,
+            skipped,
+            ..
+        } = &measured.evaluation;
+        match set {
+            Some(Split::Train) if self.is_of_run => *images,
+            _ if self.is_of_run => 0,
+            _ => trained_on(&self.run, measured.data(), skipped).min(*images),
+        }
     }
 }
 
@@ -59,10 +83,11 @@ pub fn open_data(
     let manifest = folder.read_manifest()?;
     let Some(data) = &args.data else {
         let instead = "measure the data as they are with --data";
-        return own_splits(settings, &manifest, instead).map(Opened::of_run);
+        let splits = own_splits(settings, &manifest, instead)?;
+        return Ok(Opened::of_run(splits, manifest));
     };
     if let Some(splits) = moved(settings, &manifest, data) {
-        return Ok(Opened::of_run(splits));
+        return Ok(Opened::of_run(splits, manifest));
     }
     // All images count, so there is no validation set unless the data have one.
     let config = settings.data_config().with_multi_label(card.is_multi_label);
@@ -90,6 +115,7 @@ pub fn open_data(
     });
     Ok(Opened {
         splits,
+        run: manifest,
         is_of_run: false,
         changes,
     })

@@ -1,11 +1,13 @@
 //! `cutmix eval`.
 
 mod data;
+mod trained_on;
 
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use cutmix_vision::{OnBadImage, Split};
+use sha2::{Digest, Sha256};
 
 use self::data::open_data;
 use super::Format;
@@ -20,7 +22,8 @@ use crate::settings::{Bytes, Settings};
 use crate::terminal::{json, line, warning};
 
 const JSON_KEYS: &str = "\
-Files in RUN/eval/SET/, or RUN/eval/NAME-SET/ for other data with --data:
+Files in RUN/eval/SET/, or for other data with --data in RUN/eval/NAME-SET-DIGEST/, whose digest is
+that of the path, and whose set is `images` where the data are not divided into sets:
   evaluation.json  what --format json prints
   predictions.csv  a row for each image: its class, what was predicted, and the probabilities.
                    Names are written as they are; one that starts with = is a formula to a
@@ -32,9 +35,13 @@ Files in RUN/eval/SET/, or RUN/eval/NAME-SET/ for other data with --data:
 Where images have several classes, there is evaluation.json alone. RUN/report.html is written anew.
 
 Keys of the JSON document (shares and probabilities are in 0 to 1, those in scores in percent):
-  data, set, images  what was measured; set is test, val or train
+  data, set, images  what was measured; set is test, val or train, or null where the data are not
+                     divided into sets
   skipped            bad images that were left out: name, reason
-  is-trained-on      whether the network was trained on these images
+  is-trained-on      whether the network was trained on any of these images
+  trained-on-images  how many of them: where the data are others, those with the name and the size
+                     in bytes of an image of the training set. Folders in front of the names may
+                     differ. An image that was renamed or edited counts as another one
   changes            how the data differ from those of the run, or null
   scores             the metrics of the run as in its metrics.csv: loss, and all others in percent
   task               single-label or multi-label
@@ -60,7 +67,8 @@ Keys of the JSON document (shares and probabilities are in 0 to 1, those in scor
 
   multi-label:
   mean-average-precision
-  thresholds-of      the set on which the thresholds give the best F1 scores
+  thresholds-of      the set on which the thresholds give the best F1 scores; null where these are
+                     the images themselves, of data without sets
   classes            a row for each class: class, images, average-precision, threshold,
                      precision, recall, f1";
 
@@ -107,8 +115,10 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     let data_name = name(args.data.as_deref().or(subject.settings.data.as_deref()));
     subject.check_labels(&data_name, data)?;
     let mut measured = subject.measure(set, data, &opened.splits, data_name)?;
+    let trained_on = opened.trained_on(&measured);
     let evaluation = &mut measured.evaluation;
-    evaluation.is_trained_on = opened.is_of_run && set == Split::Train;
+    evaluation.is_trained_on = trained_on > 0;
+    evaluation.trained_on_images = trained_on;
     evaluation.changes = opened.changes.as_ref().map(ToString::to_string);
     // Files are written as well where the result cannot be.
     let printed = match args.format {
@@ -129,16 +139,24 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     printed
 }
 
-/// The name of the folder for a set of the run's data, or of other data.
-fn folder_name(set: Split, other: Option<&Path>) -> String {
+/// The name of the folder for a set of the run's data, or of other data, which may have the name of others
+/// in another place.
+fn folder_name(set: Option<Split>, other: Option<&Path>) -> String {
+    let set = set.map_or("images".into(), |set| set.to_string());
     let Some(data) = other else {
-        return set.to_string();
+        return set;
     };
-    // Of `.` or `..` only the absolute path has a name.
-    let absolute = data.canonicalize();
-    let name = absolute.as_deref().unwrap_or(data).file_name();
-    let name = name.unwrap_or("data".as_ref()).to_string_lossy();
-    format!("{name}-{set}")
+    // Of `.` or `..` only the absolute path has a name. Patterns of several files are no path.
+    let path = (data.canonicalize()).or_else(|_| std::path::absolute(data));
+    let path = path.as_deref().unwrap_or(data);
+    let name = path.file_name().unwrap_or("data".as_ref());
+    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    let digest: String = digest
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{}-{set}-{digest}", name.to_string_lossy())
 }
 
 /// Reads the network of a run.

@@ -143,10 +143,9 @@ impl Prepared {
         let skipped = loaders.iter().flatten().flat_map(ImageLoader::skipped);
         let mut skipped: Vec<SkippedImage> = skipped.collect();
         let mut scores = &[][..];
-        if let Some(measured) = &measured {
-            let set = measured.evaluation.set;
+        if let Some((set, measured)) = &measured {
             subject.write(measured, &folder.evaluation(&set.to_string()));
-            if set == Split::Test {
+            if *set == Split::Test {
                 skipped.extend(measured.evaluation.skipped.iter().cloned());
                 scores = &measured.scores;
             }
@@ -259,14 +258,17 @@ impl Prepared {
 
 /// Measures the network of a finished run on its test set. Where it has none, this is done on its
 /// validation set, if it has one, for the report alone, so that an error is a warning.
-fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<Measured>, Error> {
-    let set = |split| splits.set(split).filter(|set| !set.is_empty());
-    let name = subject.settings.data_name();
-    if let Some(test) = set(Split::Test) {
-        return subject.measure(Split::Test, test, splits, name).map(Some);
+fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<(Split, Measured)>, Error> {
+    let measure = |split| {
+        let set = splits.set(split).filter(|set| !set.is_empty())?;
+        let name = subject.settings.data_name();
+        let measured = subject.measure(Some(split), set, splits, name);
+        Some(measured.map(|measured| (split, measured)))
+    };
+    if let Some(test) = measure(Split::Test) {
+        return test.map(Some);
     }
-    let measured = set(Split::Val).map(|val| subject.measure(Split::Val, val, splits, name));
-    Ok(measured.and_then(|measured| measured.map_err(warning).ok()))
+    Ok(measure(Split::Val).and_then(|val| val.map_err(warning).ok()))
 }
 
 /// Removes the model and the evaluations of a run that continues, once the trainer has accepted it: the

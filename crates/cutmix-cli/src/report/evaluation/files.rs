@@ -4,8 +4,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use cutmix_vision::Split;
+
 use super::mistakes::read_mistakes;
-use super::{Evaluation, ImagePrediction, Outcome, SingleLabel};
+use super::{Evaluation, ImagePrediction, Outcome, SingleLabel, set_name};
 use crate::error::Error;
 use crate::report::{calibration, confusion};
 use crate::run_folder::write_whole;
@@ -16,7 +18,7 @@ const JSON: &str = "evaluation.json";
 
 /// An evaluation as its folder has it.
 pub struct StoredEvaluation {
-    /// The name of the folder, such as `test`.
+    /// The name of the folder: that of a set of the run's own data, or a longer one.
     pub name: String,
     pub evaluation: Evaluation,
     /// Pictures of the first mistakes, JPEG files.
@@ -32,6 +34,20 @@ impl StoredEvaluation {
             evaluation: serde_json::from_slice(&json).ok()?,
             mistakes: read_mistakes(folder),
         })
+    }
+
+    /// The set of the run's own data that was measured, if it was one.
+    pub fn own_set(&self) -> Option<Split> {
+        let set = self.evaluation.set?;
+        (self.name == set.to_string()).then_some(set)
+    }
+
+    /// What was measured: a set of the run's own data by its name alone.
+    pub fn subject(&self) -> String {
+        match self.own_set() {
+            None => self.evaluation.subject(),
+            set => set_name(set).into(),
+        }
     }
 }
 

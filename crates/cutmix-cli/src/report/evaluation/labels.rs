@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct MultiLabel {
     /// Mean of the average precisions of the classes that have images; `None` where none has any.
     pub mean_average_precision: Option<f64>,
-    /// Set on which the thresholds are the best ones by the F1 score.
-    pub thresholds_of: Split,
+    /// Set on which the thresholds are the best ones by the F1 score; `None` where these are the images
+    /// that were measured, of data that are not divided into sets.
+    pub thresholds_of: Option<Split>,
     /// Scores of every class, in the order of the classes.
     pub classes: Vec<LabelRow>,
 }
@@ -37,7 +38,7 @@ impl MultiLabel {
     pub fn new(
         classes: &[String],
         scores: &LabelScores,
-        (thresholds_of, chosen_on): (Split, &LabelScores),
+        (thresholds_of, chosen_on): (Option<Split>, &LabelScores),
     ) -> Self {
         let rows = classes.iter().enumerate().map(|(class, name)| {
             // The logit of a probability of one half.

@@ -14,7 +14,7 @@ use cutmix_train::{
 use cutmix_vision::{ImageLoader, SkippedImage, Split};
 use serde::{Deserialize, Serialize};
 
-use crate::terminal::count;
+use crate::terminal::{count, grouped};
 
 pub use files::StoredEvaluation;
 pub use labels::MultiLabel;
@@ -28,14 +28,17 @@ pub use mistakes::{MISTAKES, write_mistakes};
 pub struct Evaluation {
     /// Name of the data.
     pub data: String,
-    /// Set of the data that was measured.
-    pub set: Split,
+    /// Set of the data that was measured; `None` where they are not divided into sets.
+    pub set: Option<Split>,
     /// Number of images that were measured.
     pub images: usize,
     /// Bad images that were left out.
     pub skipped: Vec<SkippedImage>,
-    /// Whether the network was trained on these images.
+    /// Whether the network was trained on any of these images.
     pub is_trained_on: bool,
+    /// Number of these images that the network was trained on.
+    #[serde(default)]
+    pub trained_on_images: usize,
     /// What differs from the data of the run, where most of its images are there and some are not.
     pub changes: Option<String>,
     /// Scores as in the metrics.csv of the run; `None` where one is not finite.
@@ -120,21 +123,41 @@ pub struct ImagePrediction {
 }
 
 impl Evaluation {
+    /// The data and the set.
+    pub fn subject(&self) -> String {
+        match self.set {
+            None => self.data.clone(),
+            set => format!("{}, {}", self.data, set_name(set)),
+        }
+    }
+
     /// The data, the set and the number of images, in a line.
     pub fn heading(&self) -> String {
-        let set = set_name(self.set);
-        let images = count(self.images, "image");
-        format!("{}, {set}: {images}", self.data)
+        format!("{}: {}", self.subject(), count(self.images, "image"))
+    }
+
+    /// A sentence about images that the network was trained on, where there are some.
+    pub fn trained_on(&self) -> Option<String> {
+        let known = match self.trained_on_images {
+            some if 0 < some && some < self.images => format!("{} of these images", grouped(some)),
+            _ => "these images".into(),
+        };
+        self.is_trained_on.then(|| {
+            format!(
+                "The network was trained on {known}: it does better on them than on others, and may know \
+                 wrong labels by heart."
+            )
+        })
     }
 }
 
 /// The name of a set in a sentence.
-pub fn set_name(set: Split) -> &'static str {
+pub fn set_name(set: Option<Split>) -> &'static str {
     match set {
-        Split::Test => "test set",
-        Split::Val => "validation set",
-        Split::Train => "training set",
-        Split::Unused => "images",
+        Some(Split::Test) => "test set",
+        Some(Split::Val) => "validation set",
+        Some(Split::Train) => "training set",
+        Some(Split::Unused) | None => "images",
     }
 }
 

@@ -9,8 +9,6 @@ use crate::terminal::{count, line, list, padded, width};
 const HEAD: &str = "class";
 const MACRO: &str = "macro average";
 const WEIGHTED: &str = "weighted average";
-const TRAINED_ON: &str = "            The network was trained on these images, so it may know wrong labels by \
-                          heart.";
 /// The heads of the columns of scores.
 const SCORES: &str = "precision    recall  F1 score";
 
@@ -23,6 +21,9 @@ impl Evaluation {
                 "these are not the data of the run, though most of its images are among them: {changes}"
             ));
         }
+        if let Some(trained_on) = self.trained_on() {
+            line(trained_on);
+        }
         print_skipped(&self.skipped);
         line(named_scores(scores.iter()));
         line("");
@@ -31,9 +32,6 @@ impl Evaluation {
                 result.print_classes();
                 line("");
                 result.print_findings();
-                if self.is_trained_on && !result.label_errors.is_empty() {
-                    line(TRAINED_ON);
-                }
             }
             Outcome::MultiLabel(result) => {
                 result.print_classes();

@@ -1,7 +1,6 @@
 //! An evaluation: classes, confusion, calibration and mistakes.
 
 use cutmix_train::{CalibrationBin, ClassScores, ConfusionMatrix};
-use cutmix_vision::Split;
 use maud::{Markup, html};
 
 use super::svg::{Axis, X_ENDS, Y_ENDS, drawing};
@@ -25,24 +24,25 @@ const LABELS: usize = 20;
 
 /// All of an evaluation.
 pub fn section(evaluated: &StoredEvaluation) -> Markup {
-    let StoredEvaluation {
-        name, evaluation, ..
-    } = evaluated;
-    let set = set_name(evaluation.set);
+    let evaluation = &evaluated.evaluation;
     html! {
         section {
-            h2 { (capital(set)) ": " (count(evaluation.images, "image")) }
-            p.faint { (evaluation.data) }
+            @if let Some(set) = evaluated.own_set() {
+                h2 { (capital(set_name(Some(set)))) ": " (count(evaluation.images, "image")) }
+                p.faint { (evaluation.data) }
+            } @else {
+                h2 { (evaluation.heading()) }
+            }
             @if let Some(changes) = &evaluation.changes {
                 p { "These are not the data of the run, though most of its images are among them: " (changes) }
             }
-            @if evaluation.is_trained_on { p { "The network was trained on these images." } }
+            @if let Some(trained_on) = evaluation.trained_on() { p { (trained_on) } }
             @if let Some(first) = evaluation.skipped.first() {
                 p { (count(evaluation.skipped.len(), "bad image")) " skipped, the first: " (first.reason) }
             }
             @match &evaluation.result {
-                Outcome::SingleLabel(result) => { (single_label(evaluated, result, name)) }
-                Outcome::MultiLabel(result) => { (multi_label(evaluation, result)) }
+                Outcome::SingleLabel(result) => { (single_label(evaluated, result)) }
+                Outcome::MultiLabel(result) => { (multi_label(evaluated, result)) }
             }
         }
     }
@@ -54,7 +54,7 @@ fn capital(text: &str) -> String {
     first.unwrap_or_default() + letters.as_str()
 }
 
-fn single_label(evaluated: &StoredEvaluation, result: &SingleLabel, name: &str) -> Markup {
+fn single_label(evaluated: &StoredEvaluation, result: &SingleLabel) -> Markup {
     let evaluation = &evaluated.evaluation;
     html! {
         dl {
@@ -69,13 +69,13 @@ fn single_label(evaluated: &StoredEvaluation, result: &SingleLabel, name: &str) 
             dt { "Calibration error" } dd { (percent(result.calibration.expected_error)) }
         }
         div.two {
-            div { h3 { "Classes" } (classes(&result.classes, name)) }
-            div { h3 { "Confusion matrix" } (confusion(evaluation, result)) }
+            div { h3 { "Classes" } (classes(evaluated, &result.classes)) }
+            div { h3 { "Confusion matrix" } (confusion(evaluated, result)) }
         }
         h3 { "Calibration" }
         (calibration(result))
         (mistakes::section(evaluated, result))
-        (labels(result))
+        (labels(evaluated, result))
     }
 }
 
@@ -103,7 +103,7 @@ fn scores(evaluation: &Evaluation) -> Markup {
 }
 
 /// A table with a row for each class, of many classes those with the lowest F1 score.
-fn classes(rows: &[ClassRow], name: &str) -> Markup {
+fn classes(evaluated: &StoredEvaluation, rows: &[ClassRow]) -> Markup {
     let mut shown: Vec<_> = rows.iter().filter(|row| row.images > 0).collect();
     let all = shown.len();
     if all > LISTED {
@@ -111,13 +111,13 @@ fn classes(rows: &[ClassRow], name: &str) -> Markup {
         shown.truncate(LISTED);
     }
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Classes" {
+        div.scroll tabindex="0" role="region" aria-label={ "Classes, " (evaluated.subject()) } {
             table {
                 caption {
                     "Shares in percent."
                     @if all > LISTED {
-                        " The " (LISTED) " of " (grouped(all)) " classes with the lowest F1 score; eval/" (name)
-                        "/evaluation.json has all."
+                        " The " (LISTED) " of " (grouped(all)) " classes with the lowest F1 score; eval/"
+                        (evaluated.name) "/evaluation.json has all."
                     }
                 }
                 thead {
@@ -147,7 +147,7 @@ fn points(share: f64) -> String {
     format!("{:.2}", 100.0 * share)
 }
 
-fn confusion(evaluation: &Evaluation, result: &SingleLabel) -> Markup {
+fn confusion(evaluated: &StoredEvaluation, result: &SingleLabel) -> Markup {
     let names: Vec<_> = result
         .classes
         .iter()
@@ -155,9 +155,9 @@ fn confusion(evaluation: &Evaluation, result: &SingleLabel) -> Markup {
         .collect();
     html! {
         @if names.len() <= COUNTED {
-            (confusion_table(&names, &result.confusion))
-        } @else if let Ok(picture) = confusion::png(&evaluation.heading(), result) {
-            div.scroll tabindex="0" role="region" aria-label="Confusion matrix" {
+            (confusion_table(evaluated, &names, &result.confusion))
+        } @else if let Ok(picture) = confusion::png(&evaluated.evaluation.heading(), result) {
+            div.scroll tabindex="0" role="region" aria-label={ "Confusion matrix, " (evaluated.subject()) } {
                 img.picture.wide src=(data_uri("image/png", &picture))
                     alt="The confusion matrix as a picture: a row for each class, a column for each predicted class.";
             }
@@ -166,14 +166,18 @@ fn confusion(evaluation: &Evaluation, result: &SingleLabel) -> Markup {
     }
 }
 
-fn confusion_table(names: &[&str], matrix: &ConfusionMatrix) -> Markup {
+fn confusion_table(
+    evaluated: &StoredEvaluation,
+    names: &[&str],
+    matrix: &ConfusionMatrix,
+) -> Markup {
     let class = if names.len() > 12 {
         "confusion many"
     } else {
         "confusion"
     };
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Confusion matrix" {
+        div.scroll tabindex="0" role="region" aria-label={ "Confusion matrix, " (evaluated.subject()) } {
             table class=(class) {
                 caption { "Rows: the class of an image. Columns: what was predicted." }
                 thead {
@@ -294,7 +298,7 @@ fn rect(x: &Axis, y: &Axis, bin: &CalibrationBin, class: &str, ends: [f64; 2]) -
 }
 
 /// The images whose labels may be wrong.
-fn labels(result: &SingleLabel) -> Markup {
+fn labels(evaluated: &StoredEvaluation, result: &SingleLabel) -> Markup {
     let errors = &result.label_errors;
     html! {
         @if !errors.is_empty() {
@@ -303,7 +307,7 @@ fn labels(result: &SingleLabel) -> Markup {
                 (count(errors.len(), "image")) " by confident learning, the least probable labels first"
                 @if errors.len() > LABELS { ", of which " (LABELS) " are shown" } "."
             }
-            div.scroll tabindex="0" role="region" aria-label="Labels that may be wrong" {
+            div.scroll tabindex="0" role="region" aria-label={ "Labels that may be wrong, " (evaluated.subject()) } {
                 table.names {
                     thead {
                         tr {
@@ -327,7 +331,8 @@ fn labels(result: &SingleLabel) -> Markup {
     }
 }
 
-fn multi_label(evaluation: &Evaluation, result: &MultiLabel) -> Markup {
+fn multi_label(evaluated: &StoredEvaluation, result: &MultiLabel) -> Markup {
+    let evaluation = &evaluated.evaluation;
     html! {
         dl {
             @if let Some(average) = result.mean_average_precision {
@@ -337,10 +342,11 @@ fn multi_label(evaluation: &Evaluation, result: &MultiLabel) -> Markup {
         }
         h3 { "Classes" }
         p.faint {
-            "Shares in percent. Precision, recall and F1 score are those at the threshold that is best on the " (set_name(result.thresholds_of))
-            @if result.thresholds_of == evaluation.set && evaluation.set != Split::Val { ", these images themselves" } "."
+            "Shares in percent. Precision, recall and F1 score are those at the threshold that is best on "
+            @if result.thresholds_of == evaluation.set { "these images themselves." }
+            @else { "the " (set_name(result.thresholds_of)) "." }
         }
-        div.scroll tabindex="0" role="region" aria-label="Classes" {
+        div.scroll tabindex="0" role="region" aria-label={ "Classes, " (evaluated.subject()) } {
             table {
                 thead {
                     tr {

@@ -76,7 +76,7 @@ impl Run {
     pub fn main_evaluation(&self) -> Option<&StoredEvaluation> {
         let of_set = |set: Split| {
             let mut all = self.evaluations.iter();
-            all.find(move |one| one.name == set.to_string())
+            all.find(move |one| one.own_set() == Some(set))
         };
         of_set(Split::Test).or_else(|| of_set(Split::Val))
     }
@@ -87,9 +87,9 @@ fn evaluations(folder: &Path) -> Vec<StoredEvaluation> {
     let mut found: Vec<_> = entries
         .filter_map(|entry| StoredEvaluation::read(&entry.path()))
         .collect();
-    let order = ["test", "val", "train"];
+    let order = [Split::Test, Split::Val, Split::Train].map(Some);
     let place = |one: &StoredEvaluation| {
-        let own = order.iter().position(|name| *name == one.name);
+        let own = order.iter().position(|set| *set == one.own_set());
         (own.unwrap_or(order.len()), one.name.clone())
     };
     found.sort_by_key(place);
