@@ -107,10 +107,13 @@ impl Pretrained {
             Head::OtherClasses(others) => {
                 format!("a new head for {number} in place of that for {others}")
             }
-            Head::Missing if self.has_other_classes(classes) => {
-                format!("a new head for {number} in place of that for others")
-            }
-            Head::Missing => format!("a new head for {number}"),
+            Head::Missing => match &self.classes {
+                Some(others) if others != classes => {
+                    let others = others.len();
+                    format!("a new head for {number} in place of that for {others} others")
+                }
+                _ => format!("a new head for {number}"),
+            },
         };
         let mut lines = vec![format!(
             "{}, {}, {head}",

@@ -170,7 +170,7 @@ fn a_head_for_other_classes_is_replaced() {
     }
     let text = output(path, &start("cats", &["--data", "pets"]));
     assert!(
-        text.contains("a new head for 2 classes in place of that for others"),
+        text.contains("a new head for 2 classes in place of that for 2 others"),
         "{text}"
     );
 }

@@ -25,7 +25,8 @@ const JSON_KEYS: &str = "\
 Files in RUN/eval/SET/, or for other data with --data in RUN/eval/NAME-SET-DIGEST/, whose digest is
 that of the path, and whose set is `images` where the data are not divided into sets:
   evaluation.json  what --format json prints
-  predictions.csv  a row for each image: its class, what was predicted, and the probabilities.
+  predictions.csv  a row for each image: its class, what was predicted, and both
+                   probabilities.
                    Names are written as they are; one that starts with = is a formula to a
                    spreadsheet
   confusion.csv    how many images of each class (row) were predicted as each class (column)
@@ -58,10 +59,11 @@ Keys of the JSON document (shares and probabilities are in 0 to 1, those in scor
                      images of the distance between accuracy and mean confidence of their bin, in 15
                      bins of equal width (Guo et al., arXiv:1706.04599)
   mistakes           all images of which another class was predicted, the most confident first
-  label-errors       images whose label is likely wrong, the least probable label first, by
-                     confident learning (Northcutt et al., arXiv:1911.00068): the class that is
-                     likely is the most probable one of those whose probability reaches the mean
-                     of their own images
+  label-errors       images whose label is likely wrong, the least probable label first: those of
+                     which another class was predicted, and of whose five most probable classes
+                     one is as probable as on average for its own images. The most probable such
+                     class is the likely one (confident learning, Northcutt et al.,
+                     arXiv:1911.00068)
     each: name, class, predicted, probability, class-probability, margin (probability of the
     class less the highest other one), likely-class (or null), index in the set
 
