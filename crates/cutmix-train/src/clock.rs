@@ -13,6 +13,8 @@ pub(crate) struct Clock {
     /// Samples in an epoch.
     epoch_samples: u64,
     started: Instant,
+    /// The wall-clock time on which the processes of the run agreed, where there are several.
+    agreed: Option<time::Duration>,
     pub counts: Counts,
 }
 
@@ -38,8 +40,19 @@ impl Clock {
             max,
             epoch_samples: epoch_samples as u64,
             started: Instant::now(),
+            agreed: None,
             counts,
         }
+    }
+
+    /// Sets the wall-clock time until the next call.
+    pub fn agree(&mut self, elapsed: time::Duration) {
+        self.agreed = Some(elapsed);
+    }
+
+    /// The wall-clock time by the clock of this process.
+    pub fn own_elapsed(&self) -> time::Duration {
+        self.counts.elapsed + self.started.elapsed()
     }
 
     /// The counts with the wall-clock time up to now.
@@ -56,7 +69,7 @@ impl Clock {
     }
 
     fn elapsed(&self) -> time::Duration {
-        self.counts.elapsed + self.started.elapsed()
+        self.agreed.unwrap_or_else(|| self.own_elapsed())
     }
 
     /// The position of the run now.

@@ -6,6 +6,8 @@ use burn::data::dataloader::DataLoader;
 use burn::tensor::{Device, Tensor};
 use cutmix::Targets;
 
+use crate::Share;
+
 /// One minibatch of `N` samples. `D` is the rank of the images (4 for `[N, C, H, W]`).
 #[derive(Clone, Debug)]
 pub struct Batch<const D: usize = 4> {
@@ -105,6 +107,26 @@ pub trait Loader<const D: usize = 4>: Send + Sync {
     ///
     /// A run is repeated and resumed exactly where this is a function of its arguments alone.
     fn batches<'a>(&'a self, epoch: u64, skip: usize, device: &Device) -> Batches<'a, D>;
+
+    /// The batches of [`batches`](Self::batches) that are in a share. `skip` is a number of whole groups of
+    /// the share.
+    ///
+    /// A loader whose batches cost something makes those alone.
+    fn batches_of<'a>(
+        &'a self,
+        share: &Share,
+        epoch: u64,
+        skip: usize,
+        device: &Device,
+    ) -> Batches<'a, D> {
+        let all = self.batches(epoch, skip, device);
+        if *share == Share::ALL {
+            return all;
+        }
+        let share = share.clone();
+        let own = all.enumerate().filter(move |(batch, _)| share.has(*batch));
+        Box::new(own.map(|(_, batch)| batch))
+    }
 
     /// A digest of the data, by which a resumed run notices that they have changed; `None` where it
     /// is not known.

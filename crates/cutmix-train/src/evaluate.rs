@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor, TensorData, Transaction};
 use burn::train::metric::{Adaptor, Metric, Numeric};
+use cutmix::Targets;
+use serde::{Deserialize, Serialize};
 
 use crate::history::Score;
 use crate::loss::Loss;
 use crate::metrics::{BurnMetric, DynMetric, Evaluation, Outputs};
 use crate::network::Network;
-use crate::{Error, Loader};
+use crate::world::{Alone, Share, World, gather};
+use crate::{Batch, Error, Loader};
 
 /// Measures a model on a set: loss, accuracy, and metrics of Burn's or your own.
 ///
@@ -31,6 +34,7 @@ use crate::{Error, Loader};
 pub struct Evaluator {
     pub(crate) loss: Arc<dyn Loss>,
     metrics: Vec<(String, Box<dyn DynMetric>)>,
+    world: Arc<dyn World>,
 }
 
 impl Evaluator {
@@ -39,7 +43,15 @@ impl Evaluator {
         Self {
             loss: Arc::new(loss),
             metrics: Vec::new(),
+            world: Arc::new(Alone),
         }
+    }
+
+    /// Shares the batches out among the processes of a [`World`], all of which evaluate the same model.
+    /// Each of them is given all outputs and all scores.
+    pub fn world(mut self, world: Arc<dyn World>) -> Self {
+        self.world = world;
+        self
     }
 
     /// Adds a metric under a name; one of the same name is replaced.
@@ -106,25 +118,103 @@ impl Evaluator {
         let model = model.valid().to_device(device);
         let mut evaluation = Evaluation::new(set, self.loss.reduction(), &self.metrics);
         let mut is_empty = true;
-        for batch in loader.batches(0, 0, device) {
+        let share = match self.world.size() {
+            1 => Share::ALL,
+            size => Share::of(self.world.as_ref(), size),
+        };
+        let mut batches = loader.batches_of(&share, 0, 0, device);
+        loop {
+            let batch = batches.next().transpose();
             let batch = batch.map_err(|source| Error::Data {
                 set: set.into(),
                 source,
             })?;
-            let batch = batch.on_device(device);
-            is_empty = false;
-            let logits = model.forward(batch.images);
-            let loss = self.loss.forward(logits.clone(), batch.targets.clone())?;
-            let outputs = Outputs {
-                logits,
-                targets: batch.targets,
-                loss,
+            let outputs = match batch {
+                Some(batch) => Some(self.outputs(&model, batch.on_device(device))?),
+                None => None,
             };
-            observe(&outputs)?;
-            evaluation.add(outputs)?;
+            let all = self.gather(outputs, device)?;
+            if all.is_empty() {
+                break;
+            }
+            is_empty = false;
+            for outputs in all {
+                observe(&outputs)?;
+                evaluation.add(outputs)?;
+            }
         }
         ensure_not_empty(set, is_empty)?;
         evaluation.scores()
+    }
+}
+
+impl Evaluator {
+    fn outputs<M: Network<D>, const D: usize>(
+        &self,
+        model: &M,
+        batch: Batch<D>,
+    ) -> Result<Outputs, Error> {
+        let logits = model.forward(batch.images);
+        let loss = self.loss.forward(logits.clone(), batch.targets.clone())?;
+        Ok(Outputs {
+            logits,
+            targets: batch.targets,
+            loss,
+        })
+    }
+
+    /// The outputs of all processes for their next batches, those of process 0 first.
+    fn gather(&self, own: Option<Outputs>, device: &Device) -> Result<Vec<Outputs>, Error> {
+        if self.world.size() == 1 {
+            return Ok(own.into_iter().collect());
+        }
+        let own = own.map(SentOutputs::new).transpose()?;
+        let all = gather(self.world.as_ref(), &own)?.into_iter().flatten();
+        Ok(all.map(|sent| sent.on_device(device)).collect())
+    }
+}
+
+/// Outputs on their way to other processes.
+#[derive(Serialize, Deserialize)]
+struct SentOutputs {
+    logits: TensorData,
+    is_dense: bool,
+    targets: TensorData,
+    loss: TensorData,
+}
+
+impl SentOutputs {
+    fn new(outputs: Outputs) -> Result<Self, Error> {
+        let read = Transaction::default()
+            .register(outputs.logits)
+            .register(outputs.loss);
+        let is_dense = matches!(outputs.targets, Targets::Dense(_));
+        let read = match outputs.targets {
+            Targets::Indices(indices) => read.register(indices),
+            Targets::Dense(dense) => read.register(dense),
+        };
+        let mut read = read.try_execute().map_err(Error::device)?.into_iter();
+        let mut next = || read.next().expect("three tensors were read");
+        Ok(Self {
+            logits: next(),
+            loss: next(),
+            targets: next(),
+            is_dense,
+        })
+    }
+
+    fn on_device(self, device: &Device) -> Outputs {
+        let dtypes = [&self.logits, &self.loss, &self.targets].map(|data| data.dtype());
+        let [logits, loss, targets] = dtypes;
+        Outputs {
+            logits: Tensor::from_data(self.logits, (device, logits)),
+            loss: Tensor::from_data(self.loss, (device, loss)),
+            targets: if self.is_dense {
+                Tensor::<2>::from_data(self.targets, (device, targets)).into()
+            } else {
+                Tensor::<1, Int>::from_data(self.targets, (device, targets)).into()
+            },
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 
 mod gradients;
 mod report;
+mod statistics;
+mod together;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::{Duration as Wall, Instant};
 
@@ -13,20 +14,22 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
 use self::gradients::PartGradients;
+use self::together::Outline;
 use crate::algorithms::Algorithm;
 use crate::callback::Callback;
-use crate::checkpoint::{RunRecord, Writer};
+use crate::checkpoint::{Checkpoints, RunRecord, Writer};
 use crate::clock::{Clock, Counts};
 use crate::data::Batches;
 use crate::evaluate::Evaluator;
 use crate::loggers::{Loggers, RunStart};
-use crate::metrics::{MOST_PENDING, Measured};
+use crate::metrics::{MOST_PENDING, Measured, Numbers};
 use crate::network::Network;
 use crate::parameters;
 use crate::state::Logged;
 use crate::stop::Stop;
 use crate::time::{Duration, Time};
 use crate::trainer::{Fit, OnNan, Trainer, TrainerConfig};
+use crate::world::World;
 use crate::{Batch, Error, Event, Loader, State};
 
 /// A named evaluation set.
@@ -46,8 +49,13 @@ pub(crate) struct Run<M: Network<D>, const D: usize> {
     algorithms: Vec<Box<dyn Algorithm<M, D>>>,
     callbacks: Vec<Box<dyn Callback<M, D>>>,
     loggers: Loggers,
-    checkpoints: Option<Writer>,
+    /// Where checkpoints are written, and by process 0 the one that writes them.
+    checkpoints: Option<Checkpoints>,
+    writer: Option<Writer>,
     stop: Stop,
+    world: Arc<dyn World>,
+    /// Whether any of several processes has been asked to stop.
+    is_stopping: bool,
     /// Batches whose numbers have not been read from the device.
     pending: VecDeque<Pending>,
     last_read: Instant,
@@ -66,7 +74,7 @@ struct Pending {
     time: Time,
     learning_rate: f64,
     logged: Vec<Logged>,
-    parts: Vec<Measured>,
+    parts: Vec<Numbers>,
 }
 
 /// The longest time before the numbers of a batch are read.
@@ -83,10 +91,10 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let device = device.autodiff();
         let samples = trainer.train.num_samples();
         let digest = trainer.train.digest();
-        let checkpoints = trainer
-            .checkpoints
-            .map(|to| Writer::open(to, trainer.resume.as_ref()));
-        let checkpoints = checkpoints.transpose()?;
+        let writes = trainer.world.rank() == 0;
+        let to_write = trainer.checkpoints.clone().filter(|_| writes);
+        let writer = to_write.map(|to| Writer::open(to, trainer.resume.as_ref()));
+        let writer = writer.transpose()?;
 
         // A model made on a plain device does not track gradients before `train`.
         let model = trainer.model.train().fork(&device);
@@ -133,8 +141,11 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             algorithms: trainer.algorithms,
             callbacks: trainer.callbacks,
             loggers: Loggers::new(trainer.loggers),
-            checkpoints,
+            checkpoints: trainer.checkpoints,
+            writer,
             stop: trainer.stop,
+            world: trainer.world,
+            is_stopping: false,
             pending: VecDeque::new(),
             last_read: Instant::now(),
             last_check: *state.time(),
@@ -164,10 +175,11 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         // The loggers end in any case, and a checkpoint that is being written is finished. The first
         // error is the one that counts.
         let ended = self.loggers.end();
-        let written = self.checkpoints.as_mut().map_or(Ok(()), Writer::finish);
+        let written = self.writer.as_mut().map_or(Ok(()), Writer::finish);
         let is_complete = result?;
         written?;
         ended?;
+        self.average_statistics()?;
         let model = match self.best.take() {
             Some(best) => best,
             None => self.inference_model(),
@@ -182,8 +194,9 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
     /// All epochs; whether the run is complete.
     fn epochs(&mut self) -> Result<bool, Error> {
         self.emit(Event::FitStart)?;
+        self.agree_on_time()?;
         let train = self.train.clone();
-        while !self.is_over() && !self.stop.is_requested() {
+        while !self.is_over() && !self.is_stopping() {
             self.epoch(train.as_ref())?;
         }
         let is_complete = self.is_over();
@@ -208,15 +221,18 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let skip = counts.epoch_parts as usize;
         let mut started = Instant::now();
         let waited = Cell::new(Wall::ZERO);
-        let batches = train.batches(counts.epochs, skip, &device);
+        let batches = train.batches_of(&self.share(), counts.epochs, skip, &device);
         let mut parts = timed(batches, &waited).peekable();
-        if parts.peek().is_none() {
-            return Err(no_batch(skip));
-        }
         loop {
-            let batch = self.next_batch(&mut parts)?;
-            self.batch(batch)?;
-            let epoch_is_over = parts.peek().is_none();
+            let (batch, outline) = self.next_batch(&mut parts)?;
+            if outline.parts == 0 {
+                return Err(no_batch(skip));
+            }
+            self.batch(batch, outline)?;
+            let epoch_is_over = match outline.is_last {
+                Some(is_last) => is_last,
+                None => parts.peek().is_none(),
+            };
             self.record.train_seconds += started.elapsed().as_secs_f64();
             self.record.data_seconds += waited.take().as_secs_f64();
             if epoch_is_over {
@@ -228,7 +244,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
                 self.emit(Event::EpochEnd)?;
             }
             self.report_and_save_if_due()?;
-            if ends_by_clock || self.stop.is_requested() {
+            if ends_by_clock || self.is_stopping() {
                 return Ok(());
             }
             if self.has_lost_patience() {
@@ -238,29 +254,11 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         }
     }
 
-    /// The parts of the next batch, cut to the sample where the run ends.
-    fn next_batch(&self, parts: &mut Peekable<Batches<'_, D>>) -> Result<Vec<Batch<D>>, Error> {
-        let mut batch = Vec::with_capacity(self.config.accumulate);
-        let (mut samples, left) = (0, self.state.clock.samples_left());
-        // A part that the run does not take stays in the loader, and the epoch is not over.
-        while batch.len() < self.config.accumulate && samples < left {
-            let Some(part) = parts.next() else { break };
-            let part: Batch<D> = part.map_err(|source| Error::Data {
-                set: "train".into(),
-                source,
-            })?;
-            let part = part.on_device(self.state.device()).truncate(left - samples);
-            samples += part.size();
-            batch.push(part);
-        }
-        Ok(batch)
-    }
-
     /// One batch, from its parts to the optimizer step.
-    fn batch(&mut self, parts: Vec<Batch<D>>) -> Result<(), Error> {
+    fn batch(&mut self, parts: Vec<Batch<D>>, outline: Outline) -> Result<(), Error> {
         let start = self.state.clock.now();
-        let samples: usize = parts.iter().map(Batch::size).sum();
-        let (count, first) = (parts.len(), self.state.clock.counts.parts);
+        let (samples, count) = (outline.samples, outline.parts);
+        let first = self.state.clock.counts.parts + outline.first as u64;
         self.state.start_batch(start);
         self.state.learning_rate = self.learning_rate(&start, samples);
         // A forward pass changes running statistics before its loss is known.
@@ -269,7 +267,10 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
 
         let reduction = self.evaluator.loss.reduction();
         let mut gradients = PartGradients::new(reduction, samples, count);
-        let mut measured = Vec::with_capacity(count);
+        let mut measured = Vec::with_capacity(parts.len());
+        if parts.is_empty() {
+            self.emit(Event::BatchStart)?;
+        }
         for (index, part) in parts.into_iter().enumerate() {
             let size = part.size();
             self.state.start_part(part, first + index as u64);
@@ -292,7 +293,9 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             );
             self.state.end_part();
         }
-        self.state.gradients = gradients.reduce(self.state.model());
+        let measured = self.agree_on_batch(measured)?;
+        let (model, device) = (self.state.model(), self.state.device());
+        self.state.gradients = gradients.reduce(model, device, self.world.as_ref())?;
         self.emit(Event::BeforeStep)?;
 
         if self.is_to_step(&measured)? {
@@ -364,17 +367,22 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
     }
 
     /// Whether the optimizer is to use the gradients of this batch.
-    fn is_to_step(&self, measured: &[Measured]) -> Result<bool, Error> {
+    fn is_to_step(&self, measured: &[Numbers]) -> Result<bool, Error> {
         if self.config.on_nan == OnNan::Stop {
             return Ok(true);
         }
         let norm = parameters::squared_norm(self.state.model(), &self.state.gradients);
-        let losses = measured.iter().map(|part| part.loss.clone());
-        let sum = losses
-            .map(parameters::widen)
-            .chain(norm)
-            .reduce(|sum, next| sum + next);
-        sum.map_or(Ok(true), parameters::is_finite)
+        let on_device = measured.iter().filter_map(|part| match part {
+            Numbers::OnDevice(measured) => Some(parameters::widen(measured.loss.clone())),
+            Numbers::Read(_) => None,
+        });
+        let sum = on_device.chain(norm).reduce(|sum, next| sum + next);
+        let is_finite = sum.map_or(Ok(true), parameters::is_finite)?;
+        let mut read = measured.iter().filter_map(|part| match part {
+            Numbers::OnDevice(_) => None,
+            Numbers::Read(numbers) => Some(numbers.loss),
+        });
+        Ok(is_finite && read.all(f64::is_finite))
     }
 
     /// The optimizer step.

@@ -51,6 +51,7 @@ mod state;
 mod stop;
 mod time;
 mod trainer;
+mod world;
 
 pub use atomic::AtomicFile;
 pub use callback::Callback;
@@ -72,3 +73,4 @@ pub use state::{Interpolation, Logged, State};
 pub use stop::Stop;
 pub use time::{Duration, Time};
 pub use trainer::{Fit, OnNan, Patience, Trainer, TrainerConfig};
+pub use world::{Alone, Share, Sum, World, sum_in_pairs};

@@ -208,6 +208,37 @@ pub(crate) fn scale_gradients<M: Module>(
     scaled.0
 }
 
+/// The sums of two sets of gradients; a parameter that has one in one of them keeps it.
+pub(crate) fn add_gradients<M: Module>(
+    module: &M,
+    first: GradientsParams,
+    second: GradientsParams,
+) -> GradientsParams {
+    struct Add {
+        first: GradientsParams,
+        second: GradientsParams,
+        sum: GradientsParams,
+    }
+
+    impl ModuleVisitor for Add {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let first = self.first.remove::<D>(param.id);
+            let second = self.second.remove::<D>(param.id);
+            let sum = match (first, second) {
+                (Some(first), Some(second)) => first + second,
+                (Some(one), None) | (None, Some(one)) => one,
+                (None, None) => return,
+            };
+            self.sum.register(param.id, sum);
+        }
+    }
+
+    let sum = GradientsParams::new();
+    let mut add = Add { first, second, sum };
+    module.visit(&mut add);
+    add.sum
+}
+
 /// The running statistics of a module and its other values without gradients: what a forward pass
 /// may change.
 pub(crate) fn buffers<M: Module>(module: &M) -> GradientsParams {

@@ -21,6 +21,7 @@ use crate::network::Network;
 use crate::schedule::Schedule;
 use crate::stop::Stop;
 use crate::time::Duration;
+use crate::world::{Alone, World};
 use crate::{Error, Loader};
 
 /// What to do when the loss or the gradients of a batch are not finite numbers.
@@ -72,7 +73,8 @@ pub struct TrainerConfig {
     pub warmup: Option<Duration>,
     /// The number of the loader's batches that make one batch of the run, as its parts. Their
     /// gradients are added up as if they were one batch; each part is mixed by itself, with a plan
-    /// of its own, and batch normalisation sees the parts.
+    /// of its own, and batch normalisation sees the parts. Where several processes train together, it is
+    /// the number in all of them.
     pub accumulate: usize,
     /// The seed of everything random in the loop: the plans of the algorithms and the generator of
     /// the device (dropout). Weights and the order of the data are drawn elsewhere.
@@ -226,6 +228,7 @@ pub struct Trainer<M: Network<D>, const D: usize = 4> {
     pub(crate) checkpoints: Option<Checkpoints>,
     pub(crate) resume: Option<Checkpoint>,
     pub(crate) stop: Stop,
+    pub(crate) world: Arc<dyn World>,
 }
 
 impl<M: Network<D>, const D: usize> Trainer<M, D> {
@@ -245,6 +248,7 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
             checkpoints: None,
             resume: None,
             stop: Stop::new(),
+            world: Arc::new(Alone),
         }
     }
 
@@ -273,6 +277,12 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
         self
     }
 
+    /// Sets the loss and the metrics of the evaluation sets by those of an evaluator.
+    pub fn evaluator(mut self, evaluator: Evaluator) -> Self {
+        self.evaluator = evaluator.world(self.world.clone());
+        self
+    }
+
     /// Adds an algorithm. At each event the algorithms act in the order in which they were added.
     /// Those that cannot work together are refused by [`fit`](Self::fit), see
     /// [`algorithms::check`].
@@ -293,6 +303,21 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
         self
     }
 
+    /// Trains together with the other processes of a [`World`], each of which has the same model, data
+    /// and settings. Each makes its parts of every batch and its share of the evaluation sets; process 0
+    /// logs and writes checkpoints. All return the same model and history.
+    ///
+    /// The parts of a batch, of which there are [`TrainerConfig::accumulate`] in all processes, are those
+    /// of one process: everything random is a function of the number of the part. On the CPU the weights
+    /// are the same bit for bit where each process makes 1, 2, 4, ... parts. Running statistics are not,
+    /// since each process counts those of its own parts; they are averaged before each evaluation and
+    /// checkpoint.
+    pub fn world(mut self, world: Arc<dyn World>) -> Self {
+        self.evaluator = self.evaluator.world(world.clone());
+        self.world = world;
+        self
+    }
+
     setters! {
         /// Sets the optimizer: `SgdConfig::new().init()`, for example.
         optimizer optimizer: ModuleOptimizer;
@@ -300,8 +325,6 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
         device device: Device;
         /// Writes checkpoints to the folder, and at the interval, of [`Checkpoints`].
         checkpoints checkpoints: Checkpoints;
-        /// Sets the loss and the metrics of the evaluation sets by those of an evaluator.
-        evaluator evaluator: Evaluator;
         /// Resumes a run from a checkpoint, to the result that it would have had without the stop, bit
         /// for bit on the CPU. Model, data and settings have to be those of the run. Algorithms and
         /// callbacks of your own start afresh; those of this library keep nothing outside the checkpoint.
@@ -325,7 +348,9 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
     /// cannot be read; [`Error::Device`]; and the errors of losses, callbacks and loggers.
     pub fn fit(mut self) -> Result<Fit<M>, Error> {
         self.check()?;
-        if self.loggers.is_empty() {
+        if self.world.rank() > 0 {
+            self.loggers.clear();
+        } else if self.loggers.is_empty() {
             self.loggers.push(Box::new(Lines));
         }
         Run::new(self)?.fit()
@@ -334,6 +359,10 @@ impl<M: Network<D>, const D: usize> Trainer<M, D> {
     /// Checks everything that can be known to be wrong before training.
     fn check(&self) -> Result<(), Error> {
         self.config.check()?;
+        let (parts, processes) = (self.config.accumulate, self.world.size());
+        let accepted = format!("a multiple of the number of processes, {processes}");
+        let divides = parts.is_multiple_of(processes);
+        Error::ensure(divides, "accumulate", parts, accepted)?;
         self.evaluator.check()?;
         let sets = (self.evals.iter()).map(|set| (set.name.as_str(), &set.loader));
         for (name, loader) in sets.chain([("train", &self.train)]) {

@@ -12,7 +12,6 @@ use burn::store::RecordError;
 use burn::tensor::StreamId;
 
 use super::{Checkpoint, Checkpoints, Header, RunRecord, file};
-use crate::time::Duration;
 use crate::trainer::TrainerConfig;
 use crate::{AtomicFile, Error, State, parameters};
 
@@ -86,10 +85,6 @@ impl Writer {
             writing: None,
             stream: StreamId::allocate(),
         })
-    }
-
-    pub fn interval(&self) -> Duration {
-        self.to.interval
     }
 
     /// The last checkpoint that was written, or that the run was resumed from.

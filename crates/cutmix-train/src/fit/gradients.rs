@@ -1,42 +1,44 @@
 //! The gradients of a batch, from those of its parts.
 
-use burn::module::Module;
-use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, FloatDType, Tensor};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, FloatDType, Tensor, TensorData, Transaction};
 use cutmix::loss::Reduction;
 
-use crate::parameters;
+use crate::world::{Pairwise, Sum, World};
+use crate::{Error, parameters};
 
 /// The sum of the gradients of the parts of a batch.
 ///
 /// This is where the gradients of every batch become one, between the backward passes and the
-/// optimizer step. Processes on other devices will add theirs here.
-pub(super) struct PartGradients<M> {
+/// optimizer step.
+pub(super) struct PartGradients {
     reduction: Reduction,
     /// Samples and parts of the batch.
     samples: usize,
     parts: usize,
-    sum: GradientsAccumulator<M>,
-    /// The sum of the weights of the parts, where the mean of one of them is weighted.
-    weights: Vec<Tensor<1>>,
+    sum: Pairwise<GradientsParams>,
+    /// The weights of the parts, where the mean of one of them is weighted.
+    weights: Pairwise<Tensor<1>>,
     is_weighted: bool,
 }
 
-impl<M: Module> PartGradients<M> {
+impl PartGradients {
+    /// The sum before any part of a batch of so many samples and parts, in all processes.
     pub fn new(reduction: Reduction, samples: usize, parts: usize) -> Self {
         Self {
             reduction,
             samples,
             parts,
-            sum: GradientsAccumulator::new(),
-            weights: Vec::new(),
+            sum: Pairwise::default(),
+            weights: Pairwise::default(),
             is_weighted: false,
         }
     }
 
     /// Adds the gradients of a part of `size` samples, whose loss is a sum, or a mean over `weight`
     /// where that is not its size.
-    pub fn add(
+    pub fn add<M: Module>(
         &mut self,
         model: &M,
         gradients: GradientsParams,
@@ -44,8 +46,9 @@ impl<M: Module> PartGradients<M> {
         weight: Option<Tensor<1>>,
         device: &Device,
     ) {
+        let add = |first, second| parameters::add_gradients(model, first, second);
         if self.parts == 1 || self.reduction == Reduction::Sum {
-            return self.sum.accumulate(model, gradients);
+            return self.sum.add(gradients, add);
         }
         self.is_weighted |= weight.is_some();
         // Shares of the batch instead of counts, which f16 might not hold.
@@ -61,19 +64,165 @@ impl<M: Module> PartGradients<M> {
             }
         };
         let gradients = parameters::scale_gradients(model, gradients, &share);
-        self.weights.push(share);
-        self.sum.accumulate(model, gradients);
+        self.weights.add(share, |first, second| first + second);
+        self.sum.add(gradients, add);
     }
 
-    /// The gradients of the batch.
-    pub fn reduce(mut self, model: &M) -> GradientsParams {
-        let sum = self.sum.grads();
+    /// The gradients of the batch, from those of all processes.
+    pub fn reduce<M: Module>(
+        self,
+        model: &M,
+        device: &Device,
+        world: &dyn World,
+    ) -> Result<GradientsParams, Error> {
+        let add = |first, second| parameters::add_gradients(model, first, second);
+        let mut sum = self.sum.finish(add).unwrap_or_default();
+        let mut weight = self.weights.finish(|first, second| first + second);
+        let mut is_weighted = self.is_weighted;
+        if world.size() > 1 {
+            let own = match weight {
+                Some(weight) => weight.try_into_scalar::<f32>().map_err(Error::device)?,
+                None => 0.0,
+            };
+            let scalars = [own, f32::from(u8::from(is_weighted))];
+            let all;
+            (sum, all) = sum_over(world, model, sum, scalars)?;
+            is_weighted = all[1] > 0.0;
+            let device = device.clone().without_autodiff();
+            weight = Some(Tensor::<1>::from_floats([all[0]], &device).cast(FloatDType::F32));
+        }
         // The shares of samples add up to 1.
-        match self.weights.into_iter().reduce(|sum, next| sum + next) {
-            Some(weight) if self.is_weighted => {
-                parameters::scale_gradients(model, sum, &weight.recip())
-            }
+        Ok(match weight {
+            Some(weight) if is_weighted => parameters::scale_gradients(model, sum, &weight.recip()),
             _ => sum,
+        })
+    }
+}
+
+/// Numbers that are added up over the processes at once, at least, except for the last ones. While they
+/// are on their way, the next ones are read from the device.
+const BUCKET: usize = 1 << 22;
+
+/// The sums of the gradients and of two more numbers of all processes. They are added in f32.
+fn sum_over<M: Module>(
+    world: &dyn World,
+    model: &M,
+    gradients: GradientsParams,
+    scalars: [f32; 2],
+) -> Result<(GradientsParams, [f32; 2]), Error> {
+    let mut slots = Slots {
+        gradients,
+        all: Vec::new(),
+    };
+    model.visit(&mut slots);
+    // A process may have gradients where another has none: it makes no part of a last batch.
+    let found = slots.all.iter().map(|slot| match slot.gradient {
+        Some(_) => 1.0,
+        None => 0.0,
+    });
+    let mut last: Vec<f32> = found.chain(scalars).collect();
+    let mut sums: Vec<Sum> = Vec::new();
+    let mut bucket = Vec::new();
+    let mut size = 0;
+    for slot in slots.all {
+        size += slot.size;
+        bucket.push(slot);
+        if size >= BUCKET {
+            sums.push(world.sum(read(std::mem::take(&mut bucket))?));
+            size = 0;
+        }
+    }
+    let mut rest = read(bucket)?;
+    let split = rest.len();
+    rest.append(&mut last);
+    sums.push(world.sum(rest));
+    let count = sums.len();
+    let mut numbers = Vec::new();
+    for (index, sum) in sums.into_iter().enumerate() {
+        let mut sum = sum()?;
+        if index + 1 == count {
+            last = sum.split_off(split);
+        }
+        numbers.append(&mut sum);
+    }
+    let scalars = last.split_off(last.len() - 2);
+    let mut filling = Filling {
+        numbers: &numbers,
+        found: last.into_iter(),
+        gradients: GradientsParams::new(),
+    };
+    model.visit(&mut filling);
+    Ok((filling.gradients, [scalars[0], scalars[1]]))
+}
+
+/// A parameter that is trained.
+struct Slot {
+    /// Number of its elements.
+    size: usize,
+    /// Its gradient, in f32.
+    gradient: Option<Tensor<1>>,
+}
+
+/// Collects the parameters that are trained, with their gradients.
+struct Slots {
+    gradients: GradientsParams,
+    all: Vec<Slot>,
+}
+
+impl ModuleVisitor for Slots {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
+        let gradient = self.gradients.remove::<D>(param.id);
+        self.all.push(Slot {
+            size: param.lazy_shape().num_elements(),
+            gradient: gradient.map(|gradient| gradient.reshape([-1]).cast(FloatDType::F32)),
+        });
+    }
+}
+
+/// Reads gradients from the device; those that are missing are 0.
+fn read(slots: Vec<Slot>) -> Result<Vec<f32>, Error> {
+    let gradients = slots.iter().filter_map(|slot| slot.gradient.clone());
+    let all = gradients.fold(Transaction::default(), Transaction::register);
+    let mut data = all.try_execute().map_err(Error::device)?.into_iter();
+    let mut numbers = Vec::with_capacity(slots.iter().map(|slot| slot.size).sum());
+    for slot in slots {
+        match slot.gradient {
+            None => numbers.resize(numbers.len() + slot.size, 0.0),
+            Some(_) => {
+                let data = data.next().expect("the data of each gradient");
+                numbers.extend(data.iter::<f32>());
+            }
+        }
+    }
+    Ok(numbers)
+}
+
+/// Gives the parameters that are trained the gradients in a list of numbers.
+struct Filling<'a> {
+    numbers: &'a [f32],
+    /// The number of processes that have a gradient of each.
+    found: std::vec::IntoIter<f32>,
+    gradients: GradientsParams,
+}
+
+impl ModuleVisitor for Filling<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
+        let shape = param.lazy_shape();
+        let (own, rest) = self.numbers.split_at(shape.num_elements());
+        self.numbers = rest;
+        if self.found.next().is_some_and(|found| found > 0.0) {
+            let value = param.val();
+            let device = value.device().without_autodiff();
+            let data = TensorData::new(own.to_vec(), shape);
+            let gradient = Tensor::<D>::from_data(data, &device);
+            let gradient = gradient.cast(FloatDType::from(value.dtype()));
+            self.gradients.register(param.id, gradient);
         }
     }
 }

@@ -3,10 +3,9 @@
 use std::time::Instant;
 
 use super::{EvalSet, Run};
-use crate::checkpoint::Writer;
 use crate::history::{Report, Score};
 use crate::loggers::BatchLog;
-use crate::metrics::{Outputs, Sums};
+use crate::metrics::{Outputs, ReadNumbers, Sums};
 use crate::network::Network;
 use crate::parameters;
 use crate::{Error, Event};
@@ -21,7 +20,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         if is_due || self.state.clock.is_over() {
             is_best = self.report(is_due)?;
         }
-        let interval = self.checkpoints.as_ref().map(Writer::interval);
+        let interval = self.checkpoints.as_ref().map(|to| to.interval);
         if is_best || interval.is_some_and(|interval| interval.is_due(&from, &now)) {
             self.save()?;
         }
@@ -41,6 +40,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         if !parameters::are_finite(self.state.model())? {
             return Err(self.not_finite("weights", self.state.clock.counts.batches - 1));
         }
+        self.average_statistics()?;
         self.emit(Event::EvalStart)?;
         let mut scores = sums.scores("train");
         scores.extend(self.evaluate()?);
@@ -120,10 +120,10 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         self.finish_batches()?;
         self.emit(Event::Save)?;
         self.loggers.each(|logger| logger.flush())?;
-        let Some(writer) = &mut self.checkpoints else {
-            return Ok(());
-        };
-        writer.write(&self.state, &self.record, &self.config)?;
+        self.average_statistics()?;
+        if let Some(writer) = &mut self.writer {
+            writer.write(&self.state, &self.record, &self.config)?;
+        }
         self.batches_at_save = Some(self.state.clock.counts.batches);
         Ok(())
     }
@@ -144,8 +144,11 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         for pending in self.pending.drain(..count).collect::<Vec<_>>() {
             let mut sums = Sums::default();
             for part in pending.parts {
-                let samples = part.samples;
-                let (loss, shares) = part.read()?;
+                let ReadNumbers {
+                    loss,
+                    shares,
+                    samples,
+                } = part.read()?;
                 if !loss.is_finite() {
                     return Err(self.not_finite("loss", pending.time.batch));
                 }
@@ -167,7 +170,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
 
     fn not_finite(&mut self, what: &'static str, batch: u64) -> Error {
         // A checkpoint that is being written may be the last good one.
-        let checkpoint = self.checkpoints.as_mut().and_then(|writer| {
+        let checkpoint = self.writer.as_mut().and_then(|writer| {
             // Its own error would say the same of a later batch.
             let _ = writer.finish();
             writer.last()

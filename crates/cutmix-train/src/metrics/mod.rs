@@ -118,6 +118,38 @@ impl Measured {
     }
 }
 
+/// The numbers of a part of a batch.
+pub(crate) enum Numbers {
+    OnDevice(Box<Measured>),
+    /// They have been read, or come from another process.
+    Read(ReadNumbers),
+}
+
+/// The loss of a part of a batch, and the shares of its samples.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ReadNumbers {
+    pub loss: f64,
+    pub shares: Vec<f64>,
+    pub samples: usize,
+}
+
+impl Numbers {
+    pub fn read(self) -> Result<ReadNumbers, Error> {
+        match self {
+            Self::Read(numbers) => Ok(numbers),
+            Self::OnDevice(measured) => {
+                let samples = measured.samples;
+                let (loss, shares) = measured.read()?;
+                Ok(ReadNumbers {
+                    loss,
+                    shares,
+                    samples,
+                })
+            }
+        }
+    }
+}
+
 /// All metrics of an evaluation set.
 pub(crate) struct Evaluation<'a> {
     set: &'a str,

@@ -16,3 +16,5 @@ mod networks;
 mod not_finite;
 mod refusals;
 mod schedules;
+mod threads;
+mod together;

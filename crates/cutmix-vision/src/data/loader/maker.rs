@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Device;
 use cutmix::plan::Stream;
+use cutmix_train::Share;
 
 use super::cache::Cache;
 use super::order::{Order, Sampler};
@@ -48,8 +49,8 @@ struct Training {
 pub(super) struct Made {
     pub images: Images,
     pub labels: Vec<Label>,
-    /// Number of samples of the epoch's order that it is made of, bad ones included.
-    pub positions: usize,
+    /// Where it ends among the samples of the epoch.
+    pub end: usize,
 }
 
 /// One epoch, while its batches are drawn.
@@ -58,6 +59,7 @@ pub(super) struct Epoch<'a> {
     number: u64,
     /// The samples in order, each with the number of times that it has come before.
     samples: Arc<Vec<(u32, u32)>>,
+    share: Share,
     position: usize,
     reader: Option<Reader<'a>>,
 }
@@ -181,8 +183,18 @@ impl BatchMaker {
         epoch + u64::from(self.training.is_some())
     }
 
-    /// An epoch without its first `skip` samples.
-    pub fn epoch(&self, number: u64, skip: usize) -> Epoch<'_> {
+    /// The first sample of the first batch of a share from the sample `start` of an epoch on, which
+    /// starts a batch; the number of samples or more where there is none.
+    pub fn next_of(&self, share: &Share, start: usize) -> usize {
+        let mut batch = start / self.batch_size;
+        while !share.has(batch) && batch * self.batch_size < self.num_samples() {
+            batch += 1;
+        }
+        batch * self.batch_size
+    }
+
+    /// An epoch without its first `skip` samples, of which the batches of a share are made.
+    pub fn epoch(&self, number: u64, skip: usize, share: &Share) -> Epoch<'_> {
         let order = match &self.training {
             Some(training) => training.sampler.order(&self.dataset, training.seed, number),
             None => Order::own(&self.dataset),
@@ -193,8 +205,9 @@ impl BatchMaker {
         let position = skip.min(samples.len());
         let reader = order.reading.map(|mut reading| {
             let mut is_due = vec![false; self.dataset.len()];
-            for &(sample, _) in &samples[position..] {
-                is_due[sample as usize] = !self.cache.has(sample as usize);
+            for (place, &(sample, _)) in samples.iter().enumerate().skip(position) {
+                let is_own = share.has(place / self.batch_size);
+                is_due[sample as usize] |= is_own && !self.cache.has(sample as usize);
             }
             reading.retain(|&sample| is_due[sample as usize]);
             Reader {
@@ -207,6 +220,7 @@ impl BatchMaker {
             maker: self,
             number,
             samples,
+            share: share.clone(),
             position,
             reader,
         }
@@ -277,8 +291,10 @@ impl<'a> Epoch<'a> {
         self.reader.is_some()
     }
 
-    /// Draws the next batch; `None` at the end of the epoch.
+    /// Draws the next batch of the share; `None` at the end of the epoch.
     pub fn next(&mut self) -> Option<Drawn<'a>> {
+        let next = self.maker.next_of(&self.share, self.position);
+        self.position = next.min(self.samples.len());
         let end = (self.position + self.maker.batch_size).min(self.samples.len());
         let places = self.position..end;
         if places.is_empty() {
@@ -322,7 +338,7 @@ impl Drawn<'_> {
         Ok(Made {
             images,
             labels,
-            positions: self.places.len(),
+            end: self.places.end,
         })
     }
 

@@ -11,7 +11,7 @@ mod upload;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use cutmix_train::{Batches, Loader};
+use cutmix_train::{Batches, Loader, Share};
 use serde::{Deserialize, Serialize};
 
 use self::maker::BatchMaker;
@@ -203,9 +203,19 @@ impl Loader for ImageLoader {
     }
 
     fn batches<'a>(&'a self, epoch: u64, skip: usize, device: &Device) -> Batches<'a> {
-        let skip = skip.saturating_mul(self.maker.batch_size);
-        let start = (epoch, skip);
-        Box::new(EpochBatches::new(&self.maker, &self.waiting, start, device))
+        self.batches_of(&Share::ALL, epoch, skip, device)
+    }
+
+    fn batches_of<'a>(
+        &'a self,
+        share: &Share,
+        epoch: u64,
+        skip: usize,
+        device: &Device,
+    ) -> Batches<'a> {
+        let start = (epoch, skip.saturating_mul(self.maker.batch_size));
+        let (maker, waiting) = (&self.maker, &self.waiting);
+        Box::new(EpochBatches::new(maker, waiting, start, share, device))
     }
 
     /// Digest of the names, sizes and labels of the samples and of the class names.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use burn::tensor::Device;
-use cutmix_train::{Batch, LoaderError};
+use cutmix_train::{Batch, LoaderError, Share};
 use rayon::Scope;
 
 use super::maker::{BatchMaker, Epoch, Made};
@@ -25,6 +25,7 @@ type Coming = Receiver<Result<Made, DataError>>;
 struct Worker {
     /// The epoch of its next batch, and the number of that batch's first sample in it.
     next: (u64, usize),
+    share: Share,
     device: Device,
     batches: Receiver<Coming>,
     /// Set when nobody takes the batches any more.
@@ -36,17 +37,19 @@ impl Worker {
     fn start(
         maker: Arc<BatchMaker>,
         (epoch, skip): (u64, usize),
+        share: &Share,
         device: &Device,
     ) -> std::io::Result<Self> {
         let (sender, batches) = sync_channel(AHEAD);
-        let target = device.clone();
+        let (target, own) = (device.clone(), share.clone());
         let is_over = Arc::new(AtomicBool::new(false));
         let flag = is_over.clone();
         let thread = std::thread::Builder::new()
             .name("image loader".into())
-            .spawn(move || work(&maker, (epoch, skip), &target, &sender, &flag))?;
+            .spawn(move || work(&maker, (epoch, skip), &own, &target, &sender, &flag))?;
         Ok(Self {
             next: (epoch, skip),
+            share: share.clone(),
             device: device.clone(),
             batches,
             is_over,
@@ -59,13 +62,14 @@ impl Worker {
 fn work(
     maker: &BatchMaker,
     (mut number, mut skip): (u64, usize),
+    share: &Share,
     device: &Device,
     sender: &SyncSender<Coming>,
     is_over: &AtomicBool,
 ) {
     rayon::in_place_scope(|all| {
         loop {
-            let epoch = maker.epoch(number, skip);
+            let epoch = maker.epoch(number, skip, share);
             let drawn = if epoch.is_read_in_order() {
                 // What its batches leave in the cache is not read again.
                 rayon::in_place_scope(|scope| draw(epoch, scope, device, sender, is_over))
@@ -117,9 +121,11 @@ pub(super) struct Waiting(Mutex<Option<Worker>>);
 
 impl Waiting {
     /// Takes the worker, which is of use where it goes on with this epoch.
-    fn take(&self, next: (u64, usize), device: &Device) -> Option<Worker> {
+    fn take(&self, next: (u64, usize), share: &Share, device: &Device) -> Option<Worker> {
         let worker = self.slot().take();
-        worker.filter(|worker| worker.next == next && worker.device == *device)
+        worker.filter(|worker| {
+            worker.next == next && worker.share == *share && worker.device == *device
+        })
     }
 
     fn put(&self, worker: Worker) {
@@ -136,8 +142,11 @@ pub(super) struct EpochBatches<'a> {
     maker: &'a Arc<BatchMaker>,
     waiting: &'a Waiting,
     epoch: u64,
-    /// Number of samples of the epoch that have been handed out or skipped.
+    /// Number of samples of the epoch that are skipped at its start.
+    skip: usize,
+    /// The first sample of the next batch.
     position: usize,
+    share: Share,
     device: Device,
     stage: Stage,
 }
@@ -155,14 +164,17 @@ impl<'a> EpochBatches<'a> {
     pub fn new(
         maker: &'a Arc<BatchMaker>,
         waiting: &'a Waiting,
-        (epoch, position): (u64, usize),
+        (epoch, skip): (u64, usize),
+        share: &Share,
         device: &Device,
     ) -> Self {
         Self {
             maker,
             waiting,
             epoch,
-            position,
+            skip,
+            position: maker.next_of(share, skip),
+            share: share.clone(),
             device: device.clone(),
             stage: Stage::Start,
         }
@@ -175,10 +187,10 @@ impl<'a> EpochBatches<'a> {
             if self.position >= self.maker.num_samples() {
                 return Ok(None);
             }
-            let next = (self.epoch, self.position);
-            let worker = match self.waiting.take(next, &self.device) {
+            let next = (self.epoch, self.skip);
+            let worker = match self.waiting.take(next, &self.share, &self.device) {
                 Some(worker) => worker,
-                None => Worker::start(self.maker.clone(), next, &self.device)?,
+                None => Worker::start(self.maker.clone(), next, &self.share, &self.device)?,
             };
             self.stage = Stage::Running(worker);
         }
@@ -188,9 +200,14 @@ impl<'a> EpochBatches<'a> {
         })
     }
 
-    /// Counts the samples of a batch; at the end of the epoch, leaves the worker to the next one.
-    fn count(&mut self, positions: usize) {
-        self.position += positions;
+    /// Counts a batch up to the sample `end`; at the end of the epoch, leaves the worker to the next
+    /// one.
+    fn count(&mut self, end: usize) {
+        self.position = match end.is_multiple_of(self.maker.batch_size) {
+            true => self.maker.next_of(&self.share, end),
+            // The last batch of an epoch may be smaller.
+            false => end,
+        };
         if self.position < self.maker.num_samples() {
             return;
         }
@@ -222,7 +239,7 @@ impl Iterator for EpochBatches<'_> {
             };
             match worker.batches.recv().and_then(|batch| batch.recv()) {
                 Ok(Ok(made)) => {
-                    self.count(made.positions);
+                    self.count(made.end);
                     // All images of a batch of an evaluation may be bad.
                     if !made.labels.is_empty() {
                         // Uploads happen on the caller's thread: the device would keep a stream for
