@@ -73,4 +73,6 @@ pub use state::{Interpolation, Logged, State};
 pub use stop::Stop;
 pub use time::{Duration, Time};
 pub use trainer::{Fit, OnNan, Patience, Trainer, TrainerConfig};
+#[cfg(feature = "mpi")]
+pub use world::mpi;
 pub use world::{Alone, Share, Sum, World, sum_in_pairs};

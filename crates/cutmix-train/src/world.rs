@@ -1,5 +1,7 @@
 //! Processes that train one network together.
 
+#[cfg(feature = "mpi")]
+pub mod mpi;
 mod pairwise;
 
 use std::ops::Range;

@@ -1,0 +1,228 @@
+//! Processes that an MPI launcher has started.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use mpi::Threading;
+use mpi::collective::SystemOperation;
+use mpi::datatype::{Partition, PartitionMut};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::{Communicator, CommunicatorCollectives};
+
+use super::{Sum, World, sum_in_pairs};
+use crate::Error;
+
+/// The processes that `mpirun` or `srun` has started.
+///
+/// All calls of MPI are made by a thread of their own, so that a sum is on its way while the caller reads
+/// the next numbers from its device. The last of several handles on the process ends MPI.
+///
+/// A process that ends without that, by an error or a signal, makes the launcher end the others.
+#[derive(Debug)]
+pub struct Mpi {
+    place: Place,
+    requests: Mutex<Option<Sender<Request>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Where a process is.
+#[derive(Clone, Debug)]
+struct Place {
+    rank: usize,
+    size: usize,
+    local_rank: usize,
+    local_size: usize,
+    host: String,
+}
+
+/// How numbers are added up over the processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// In the order of [`World::sum`]: each process adds up a slice of the numbers of all.
+    #[default]
+    Pairs,
+    /// As MPI does it, which can be faster. The result depends on the number of processes and on the MPI.
+    Any,
+}
+
+/// What the thread of MPI is asked for.
+#[derive(Debug)]
+enum Request {
+    Gather(Vec<u8>, SyncSender<Vec<Vec<u8>>>),
+    Sum(Vec<f32>, SyncSender<Vec<f32>>),
+}
+
+impl Mpi {
+    /// Joins the other processes, all of which call this.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Other`] where the process has joined before, or the system gives no thread.
+    pub fn join(order: Order) -> Result<Self, Error> {
+        let (requests, received) = channel();
+        let (placed, place) = sync_channel(1);
+        let thread = std::thread::Builder::new()
+            .name("MPI".into())
+            .spawn(move || serve(order, &placed, &received))
+            .map_err(Error::other)?;
+        let place = place.recv().map_err(|_| ended())?;
+        Ok(Self {
+            place: place.ok_or_else(|| Error::other("this process has joined MPI already"))?,
+            requests: Mutex::new(Some(requests)),
+            thread: Some(thread),
+        })
+    }
+
+    /// The number of this process among those on the same host, from 0.
+    pub fn local_rank(&self) -> usize {
+        self.place.local_rank
+    }
+
+    /// The number of processes on the same host.
+    pub fn local_size(&self) -> usize {
+        self.place.local_size
+    }
+
+    /// The name of the host.
+    pub fn host(&self) -> &str {
+        &self.place.host
+    }
+
+    fn ask<T>(&self, request: impl FnOnce(SyncSender<T>) -> Request) -> Receiver<T> {
+        let (answer, answered) = sync_channel(1);
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(requests) = &*requests {
+            // Where the thread has ended, there is no answer.
+            let _ = requests.send(request(answer));
+        }
+        answered
+    }
+}
+
+impl World for Mpi {
+    fn rank(&self) -> usize {
+        self.place.rank
+    }
+
+    fn size(&self) -> usize {
+        self.place.size
+    }
+
+    fn gather(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>, Error> {
+        let answer = self.ask(|answer| Request::Gather(bytes, answer));
+        answer.recv().map_err(|_| ended())
+    }
+
+    fn sum(&self, numbers: Vec<f32>) -> Sum {
+        let answer = self.ask(|answer| Request::Sum(numbers, answer));
+        Box::new(move || answer.recv().map_err(|_| ended()))
+    }
+}
+
+impl Drop for Mpi {
+    fn drop(&mut self) {
+        let requests = self.requests.get_mut();
+        drop(requests.unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been an error of the call that it answered.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::other("the thread of MPI has ended")
+}
+
+/// Joins the other processes, and answers requests until there are no more.
+fn serve(order: Order, placed: &SyncSender<Option<Place>>, requests: &Receiver<Request>) {
+    let Some((universe, _)) = mpi::initialize_with_threading(Threading::Funneled) else {
+        let _ = placed.send(None);
+        return;
+    };
+    let world = universe.world();
+    let local = world.split_shared(world.rank());
+    let number = |number: i32| usize::try_from(number).expect("ranks and sizes are not negative");
+    let place = Place {
+        rank: number(world.rank()),
+        size: number(world.size()),
+        local_rank: number(local.rank()),
+        local_size: number(local.size()),
+        host: mpi::environment::processor_name().unwrap_or_default(),
+    };
+    // Where nobody listens, there are no requests.
+    let _ = placed.send(Some(place));
+    for request in requests {
+        match request {
+            Request::Gather(bytes, answer) => {
+                let _ = answer.send(gather(&world, &bytes));
+            }
+            Request::Sum(numbers, answer) => {
+                let sum = match order {
+                    Order::Pairs => sum_slices(&world, &numbers),
+                    Order::Any => sum_in_any_order(&world, &numbers),
+                };
+                let _ = answer.send(sum);
+            }
+        }
+    }
+}
+
+/// Places of parts of these sizes, one behind the other.
+fn places(sizes: &[i32]) -> Vec<i32> {
+    let starts = sizes.iter().scan(0, |start, size| {
+        let own = *start;
+        *start += size;
+        Some(own)
+    });
+    starts.collect()
+}
+
+fn count(length: usize) -> i32 {
+    i32::try_from(length).expect("less than 2 GB at once")
+}
+
+fn gather(world: &SimpleCommunicator, bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut sizes = vec![0; world.size() as usize];
+    world.all_gather_into(&count(bytes.len()), &mut sizes[..]);
+    let starts = places(&sizes);
+    let mut all = vec![0u8; sizes.iter().sum::<i32>() as usize];
+    let mut parts = PartitionMut::new(&mut all[..], &sizes[..], &starts[..]);
+    world.all_gather_varcount_into(bytes, &mut parts);
+    let ranges = starts.iter().zip(&sizes);
+    ranges
+        .map(|(&start, &size)| all[start as usize..][..size as usize].to_vec())
+        .collect()
+}
+
+/// Each process adds up the numbers of all for its slice, and all get the slices.
+fn sum_slices(world: &SimpleCommunicator, numbers: &[f32]) -> Vec<f32> {
+    let processes = world.size() as usize;
+    let slice = |rank: usize| {
+        let end = |rank: usize| rank * numbers.len() / processes;
+        count(end(rank + 1) - end(rank))
+    };
+    let sizes: Vec<i32> = (0..processes).map(slice).collect();
+    let starts = places(&sizes);
+    let own = sizes[world.rank() as usize];
+    let mut received = vec![0f32; own as usize * processes];
+    let own_sizes = vec![own; processes];
+    let own_starts = places(&own_sizes);
+    world.all_to_all_varcount_into(
+        &Partition::new(numbers, &sizes[..], &starts[..]),
+        &mut PartitionMut::new(&mut received[..], &own_sizes[..], &own_starts[..]),
+    );
+    let of_process = |start: &i32| received[*start as usize..][..own as usize].to_vec();
+    let sum = sum_in_pairs(own_starts.iter().map(of_process));
+    let mut all = vec![0f32; numbers.len()];
+    let mut parts = PartitionMut::new(&mut all[..], &sizes[..], &starts[..]);
+    world.all_gather_varcount_into(&sum[..], &mut parts);
+    all
+}
+
+fn sum_in_any_order(world: &SimpleCommunicator, numbers: &[f32]) -> Vec<f32> {
+    let mut all = vec![0f32; numbers.len()];
+    world.all_reduce_into(numbers, &mut all[..], SystemOperation::sum());
+    all
+}
