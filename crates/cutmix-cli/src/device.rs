@@ -46,6 +46,19 @@ impl Chosen {
     }
 }
 
+/// The device for the process of this number on its host: where `text` names no number, each process has a
+/// GPU of its own, as far as there are some.
+pub fn choose_of(text: &str, local_rank: usize) -> Result<Chosen, Error> {
+    let chosen = choose(text)?;
+    let Some((backend, "0")) = chosen.name.split_once(':') else {
+        return Ok(chosen);
+    };
+    if text.contains(':') || local_rank == 0 {
+        return Ok(chosen);
+    }
+    choose(&format!("{backend}:{local_rank}"))
+}
+
 /// Finds the device that `text` names: `auto`, or a backend with an index where it has several.
 pub fn choose(text: &str) -> Result<Chosen, Error> {
     if text == "auto" {

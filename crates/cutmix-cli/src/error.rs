@@ -126,6 +126,18 @@ pub enum Error {
         /// The run, where a checkpoint has been written.
         run: Option<PathBuf>,
     },
+    #[error(
+        "{0} processes were started together, and this build trains in one; build with --features mpi \
+         to train in several, or start it without mpirun"
+    )]
+    NoMpi(String),
+    /// Another process of the run was started in another way.
+    #[error("it differs from process 0 in {what}: {own}, expected {expected}")]
+    OtherProcess {
+        what: String,
+        own: String,
+        expected: String,
+    },
     /// Some files failed; each has had a message of its own.
     #[error("{failed} of {total} images could not be read")]
     Images { failed: usize, total: usize },

@@ -13,6 +13,7 @@ mod outputs;
 mod picture;
 mod precision;
 mod pretrained;
+mod processes;
 mod progress;
 mod report;
 mod run_folder;
@@ -24,6 +25,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mimalloc::MiMalloc;
+
+use processes::Processes;
 
 use commands::{bench, check, eval, explain, export, predict, preview, train};
 
@@ -67,12 +70,15 @@ enum Command {
 /// Lets the main thread, which trains, work with the threads of the pool instead of waiting for them.
 /// Where there is only one thread, it stays with the pool: the image loader would wait for a main
 /// thread that waits for images.
-fn join_pool() {
+fn join_pool(on_same_cores: usize) {
     let chosen = std::env::var("RAYON_NUM_THREADS").ok();
     let chosen = chosen.and_then(|threads| threads.parse().ok());
     let threads = match chosen.filter(|threads| *threads > 0) {
         Some(threads) => threads,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
+        None => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            (cores / on_same_cores).max(1)
+        }
     };
     if threads > 1 {
         let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
@@ -81,15 +87,38 @@ fn join_pool() {
     }
 }
 
+/// Ends all processes by the error of this one: the launcher ends the others where one ends without
+/// leaving MPI.
+fn end_all(processes: &Processes, error: &error::Error) -> ! {
+    if !processes.is_first() {
+        // An error of all of them is told by the first one.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    terminal::error(processes.describe(error));
+    std::process::exit(1)
+}
+
 fn main() -> ExitCode {
-    join_pool();
+    let processes = match Processes::join() {
+        Ok(processes) => processes,
+        Err(error) => {
+            terminal::error(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    if !processes.is_first() {
+        terminal::silence();
+    }
+    join_pool(processes.on_same_cores);
     let command = Args::command().mut_subcommand("train", settings::with_headings);
     let matches = command.get_matches();
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let of_command = matches.subcommand().map(|(_, matches)| matches);
     let success = |()| ExitCode::SUCCESS;
     let result = match args.command {
-        Command::Train(args) => train::run(*args, of_command.unwrap_or(&matches)),
+        Command::Train(args) => train::run(*args, of_command.unwrap_or(&matches), &processes),
+        // The others need no second process.
+        _ if !processes.is_first() => Ok(ExitCode::SUCCESS),
         Command::Eval(args) => eval::run(args).map(success),
         Command::Predict(args) => predict::run(args).map(success),
         Command::Explain(args) => explain::run(args).map(success),
@@ -99,6 +128,9 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args).map(success),
     };
     result.unwrap_or_else(|error| {
+        if processes.are_several() {
+            end_all(&processes, &error);
+        }
         terminal::error(&error);
         ExitCode::FAILURE
     })

@@ -142,6 +142,11 @@ impl RunFolder {
         })
     }
 
+    /// The folder of a run in which another process writes.
+    pub fn of_other(path: PathBuf) -> Self {
+        Self { path, _lock: None }
+    }
+
     /// The folder of a run that is only read, whether it is finished, stopped or in progress.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Self::of_run(path)

@@ -319,6 +319,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Makes a part of each batch for each of so many processes, unless batches have parts already.
+    pub fn divide(&mut self, processes: usize) {
+        if self.accumulate == 1 {
+            self.accumulate = processes;
+        }
+    }
+
     /// The effects of all algorithms together.
     pub fn effects(&self) -> Effects {
         let algorithms = self

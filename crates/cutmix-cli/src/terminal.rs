@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::Serialize;
@@ -13,9 +14,25 @@ use crate::error::Error;
 /// Things of a kind that are listed as text; JSON has all.
 const LISTED: usize = 10;
 
+/// Whether this process writes nothing but errors.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Writes nothing from now on but errors: another process of the run writes the same.
+pub fn silence() {
+    IS_SILENT.store(true, Ordering::Relaxed);
+}
+
+/// Whether another process writes.
+pub fn is_silent() -> bool {
+    IS_SILENT.load(Ordering::Relaxed)
+}
+
 /// Writes a line on standard output. Unlike `println!` it does not panic where the reader has gone
 /// (`cutmix eval runs/001 | head -1`).
 pub fn line(text: impl Display) {
+    if is_silent() {
+        return;
+    }
     let _ = writeln!(std::io::stdout(), "{}", escaped(&text.to_string()));
 }
 
@@ -38,12 +55,15 @@ pub fn list<T>(label: &str, what: &str, all: &[T], text: impl Fn(&T) -> String) 
 
 /// Writes a line on standard error, beside the results of a command.
 pub fn note(text: impl Display) {
+    if is_silent() {
+        return;
+    }
     let _ = writeln!(std::io::stderr(), "{}", escaped(&text.to_string()));
 }
 
 /// Writes a warning on standard error.
 pub fn warning(text: impl Display) {
-    let _ = writeln!(std::io::stderr(), "warning: {}", escaped(&text.to_string()));
+    note(format!("warning: {text}"));
 }
 
 /// Warnings that are kept until nothing else writes on the terminal.

@@ -23,6 +23,7 @@ use crate::dashboard::Dashboard;
 use crate::error::Error;
 use crate::evaluate::{Measured, Subject, evaluator};
 use crate::picture::FirstBatch;
+use crate::processes::Processes;
 use crate::progress::Progress;
 use crate::report::batches::BatchNumbers;
 use crate::report::{curves, html, summary};
@@ -68,11 +69,15 @@ pub struct TrainArgs {
 }
 
 /// Trains and reports; a run that was stopped has an exit code of its own.
-pub fn run(mut args: TrainArgs, matches: &ArgMatches) -> Result<ExitCode, Error> {
-    let view = View::choose(args.dashboard)?;
+pub fn run(
+    mut args: TrainArgs,
+    matches: &ArgMatches,
+    processes: &Processes,
+) -> Result<ExitCode, Error> {
+    let view = View::choose(args.dashboard && processes.is_first())?;
     match args.resume.take() {
-        Some(run) => start::resume(&args.settings, matches, &run, view),
-        None => start::start(args, matches, view),
+        Some(run) => start::resume(&args.settings, matches, &run, view, processes),
+        None => start::start(args, matches, view, processes),
     }
 }
 
@@ -98,7 +103,10 @@ impl Prepared {
         from: Option<Checkpoint>,
         view: View,
     ) -> Result<ExitCode, Error> {
-        folder.write_card(&self.card)?;
+        let processes = self.processes.clone();
+        if processes.is_first() {
+            folder.write_card(&self.card)?;
+        }
         summary::print_header(&summary::Header {
             settings: &self.settings,
             resolved: &self.resolved,
@@ -116,6 +124,14 @@ impl Prepared {
         let fit = self.fit(&folder, from, view, &warnings);
         warnings.print();
         let fit = fit.map_err(|error| in_folder(error, &folder))?;
+        if !processes.is_first() {
+            let stopped = ExitCode::from(STOPPED);
+            return Ok(if fit.is_complete {
+                ExitCode::SUCCESS
+            } else {
+                stopped
+            });
+        }
         finish(&fit, &folder, &settings, &card)?;
         let parameters = fit.model.num_params();
         if !fit.is_complete {
@@ -193,8 +209,12 @@ impl Prepared {
             warnings: warnings.clone(),
         };
         let loaders = Loaders::new(self.train.clone(), self.val.clone());
-        let trainer = self.trainer(|network| network, loaders, folder, from, view, warnings);
-        trainer.callback(first_batch).fit()
+        let (whole, is_first) = (|network| network, self.processes.is_first());
+        let mut trainer = self.trainer(whole, loaders, folder, from, view, warnings);
+        if is_first {
+            trainer = trainer.callback(first_batch);
+        }
+        trainer.fit()
     }
 
     /// A trainer of what `part` makes of the network.
@@ -207,7 +227,7 @@ impl Prepared {
         view: View,
         warnings: &Warnings,
     ) -> Trainer<M> {
-        let settings = self.settings;
+        let (settings, processes) = (self.settings, self.processes);
         let stop = Stop::new();
         stop_on_signals(stop.clone(), view.on_signal());
         let checkpoints = Checkpoints::new(folder.checkpoints())
@@ -221,6 +241,7 @@ impl Prepared {
             .evaluator(evaluator(&settings, &self.card, &self.device.device))
             .device(self.device.device)
             .checkpoints(checkpoints)
+            .world(processes.world.clone())
             .stop(stop.clone())
             .logger(Csv::new(folder.metrics()))
             .logger(BatchNumbers::new(folder.batches(), warnings.clone()));
@@ -245,9 +266,11 @@ impl Prepared {
         }
         if let Some(checkpoint) = from {
             trainer = trainer.resume(checkpoint);
-            trainer = trainer.callback(remove_results(folder));
+            if processes.is_first() {
+                trainer = trainer.callback(remove_results(folder));
+            }
         }
-        if let Some((settings, given)) = self.to_store {
+        if let Some((settings, given)) = self.to_store.filter(|_| processes.is_first()) {
             let given = given.map(|given| folder.given_file(&given));
             let files = given.into_iter().chain([folder.config_file(&settings)]);
             trainer = trainer.callback(store(files.collect()));

@@ -8,6 +8,7 @@ use crate::data::eval_batch_size;
 use crate::device::Chosen;
 use crate::error::Error;
 use crate::pretrained::Pretrained;
+use crate::processes::Processes;
 use crate::progress::patiently;
 use crate::run_folder::ModelCard;
 use crate::settings::{Resolved, Settings, Train};
@@ -27,6 +28,8 @@ pub(super) struct Prepared {
     pub(super) loaded: Option<Vec<String>>,
     /// Settings, and those of them that were given, which are written once the run has started.
     pub(super) to_store: Option<(Settings, Option<toml::Table>)>,
+    /// The processes of the run.
+    pub(super) processes: Processes,
 }
 
 impl Prepared {
@@ -36,6 +39,7 @@ impl Prepared {
         device: Chosen,
         pretrained: Option<&Pretrained>,
         colours: Option<Normalize>,
+        processes: &Processes,
     ) -> Result<Self, Error> {
         let resolved = settings.resolve(&splits.train)?;
         let classes = splits.train.classes().to_vec();
@@ -108,6 +112,7 @@ impl Prepared {
             device,
             card,
             to_store: None,
+            processes: processes.clone(),
         })
     }
 }

@@ -12,16 +12,25 @@ use super::view::View;
 use crate::data::own_splits;
 use crate::device;
 use crate::error::Error;
+use crate::processes::Processes;
 use crate::run_folder::RunFolder;
 use crate::settings::{RecipeName, Settings};
 
-pub(super) fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result<ExitCode, Error> {
+pub(super) fn start(
+    args: TrainArgs,
+    matches: &ArgMatches,
+    view: View,
+    processes: &Processes,
+) -> Result<ExitCode, Error> {
     let mut settings = args.settings.layer(matches, args.config.as_deref())?;
     let given = args.settings.all_given(matches, args.config.as_deref())?;
+    settings.divide(processes.world.size());
     settings.check()?;
     settings.make_paths_absolute();
-    let device = device::choose(&settings.device)?;
-    RunFolder::check(args.output.as_deref())?;
+    let device = device::choose_of(&settings.device, processes.local_rank)?;
+    if processes.is_first() {
+        RunFolder::check(args.output.as_deref())?;
+    }
     settings.precision.set(&device)?;
     let pretrained = settings.pretrained()?;
     let splits = settings.open_data(pretrained.as_ref().map(|pretrained| pretrained.size))?;
@@ -29,9 +38,20 @@ pub(super) fn start(args: TrainArgs, matches: &ArgMatches, view: View) -> Result
     let colours = pretrained
         .as_ref()
         .map(|pretrained| pretrained.normalize(splits.train.shape()[0]));
-    let prepared = Prepared::new(settings, splits, device, pretrained.as_ref(), colours)?;
-    let folder = RunFolder::create(args.output.as_deref())?;
-    folder.start(&prepared.settings, &given, &Manifest::of(&prepared.splits))?;
+    let prepared = Prepared::new(
+        settings,
+        splits,
+        device,
+        pretrained.as_ref(),
+        colours,
+        processes,
+    )?;
+    processes.check(&prepared.settings, &prepared.splits)?;
+    let folder = processes.folder(|| {
+        let folder = RunFolder::create(args.output.as_deref())?;
+        folder.start(&prepared.settings, &given, &Manifest::of(&prepared.splits))?;
+        Ok(folder)
+    })?;
     prepared.train(folder, None, view)
 }
 
@@ -54,6 +74,7 @@ pub(super) fn resume(
     matches: &ArgMatches,
     run: &Path,
     view: View,
+    processes: &Processes,
 ) -> Result<ExitCode, Error> {
     let given = options.given(matches);
     if let Some(other) = given
@@ -62,13 +83,15 @@ pub(super) fn resume(
     {
         return Err(Error::ResumeSetting(other.clone()));
     }
-    let folder = RunFolder::resume(run)?;
+    let folder = processes.folder(|| RunFolder::resume(run))?;
     let mut settings = options.layer(matches, Some(&folder.config()))?;
     let given_before = folder.read_given();
     settings.recipe = given_before.as_ref().and_then(RecipeName::of);
     settings.check()?;
-    let device = device::choose(&settings.device)?;
-    folder.remove_temporary();
+    let device = device::choose_of(&settings.device, processes.local_rank)?;
+    if processes.is_first() {
+        folder.remove_temporary();
+    }
     let checkpoint = folder.latest_checkpoint()?;
     let instead = if given.contains_key("data") {
         "give --data the place where those of the run are now"
@@ -83,7 +106,14 @@ pub(super) fn resume(
     };
     // Those of the start, which came from the weights or from the data as they were.
     let colours = folder.read_card()?.map(|card| card.normalize);
-    let mut prepared = Prepared::new(settings, splits, device, pretrained.as_ref(), colours)?;
+    let mut prepared = Prepared::new(
+        settings,
+        splits,
+        device,
+        pretrained.as_ref(),
+        colours,
+        processes,
+    )?;
     if KEPT.iter().any(|setting| given.contains_key(*setting)) {
         let stored = Settings::read(&folder.config())?;
         let now = &prepared.settings;
@@ -101,5 +131,6 @@ pub(super) fn resume(
         let given = given_before.map(|before| before.into_iter().chain(given_now).collect());
         prepared.to_store = Some((settings, given));
     }
+    processes.check(&prepared.settings, &prepared.splits)?;
     prepared.train(folder, checkpoint, view)
 }

@@ -7,6 +7,7 @@ use crate::dashboard::Dashboard;
 use crate::error::Error;
 use crate::progress;
 use crate::signals::STOPPED;
+use crate::terminal::note;
 
 /// How a run is shown.
 pub enum View {
@@ -36,7 +37,7 @@ impl View {
     /// The handler of signals; its argument is whether there was a signal before.
     pub fn on_signal(&self) -> Box<dyn Fn(bool) + Send> {
         let message =
-            || eprintln!("stopping after this batch or evaluation; Ctrl-C again stops at once");
+            || note("stopping after this batch or evaluation; Ctrl-C again stops at once");
         let exit = || std::process::exit(STOPPED.into());
         match self {
             Self::Lines => Box::new(move |again| if again { exit() } else { message() }),

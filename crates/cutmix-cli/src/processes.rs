@@ -1,0 +1,146 @@
+//! The processes that `mpirun` or `srun` has started to train together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cutmix_train::{Alone, World};
+use cutmix_vision::{Manifest, Splits};
+
+use crate::error::Error;
+use crate::run_folder::RunFolder;
+use crate::settings::Settings;
+
+/// Variables that launchers set for each of their processes.
+const LAUNCHERS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"];
+/// Variables with the number of processes.
+#[cfg(not(feature = "mpi"))]
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+
+/// This process among those that train together.
+#[derive(Clone)]
+pub struct Processes {
+    pub world: Arc<dyn World>,
+    /// The number of this process among those on its host, from 0.
+    pub local_rank: usize,
+    /// The number of processes on this host that have the same cores.
+    pub on_same_cores: usize,
+    host: String,
+}
+
+impl Processes {
+    /// Joins the processes of the launcher that has started this one, if one has.
+    pub fn join() -> Result<Self, Error> {
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        if !LAUNCHERS.iter().any(|name| is_set(name)) {
+            return Ok(Self::alone());
+        }
+        launched()
+    }
+
+    fn alone() -> Self {
+        Self {
+            world: Arc::new(Alone),
+            local_rank: 0,
+            on_same_cores: 1,
+            host: String::new(),
+        }
+    }
+
+    /// Whether this is the process that writes files and text.
+    pub fn is_first(&self) -> bool {
+        self.world.rank() == 0
+    }
+
+    /// Whether there are others.
+    pub fn are_several(&self) -> bool {
+        self.world.size() > 1
+    }
+
+    /// The folder of the run, which the first process makes or opens.
+    pub fn folder(
+        &self,
+        open: impl FnOnce() -> Result<RunFolder, Error>,
+    ) -> Result<RunFolder, Error> {
+        let own = if self.is_first() { Some(open()?) } else { None };
+        let path = own.as_ref().map_or(Path::new(""), RunFolder::path);
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        let text = path.to_string_lossy().into_owned();
+        let all = self.world.gather(text.into_bytes())?;
+        let of_first = PathBuf::from(String::from_utf8_lossy(&all[0]).into_owned());
+        Ok(own.unwrap_or_else(|| RunFolder::of_other(of_first)))
+    }
+
+    /// Checks that all processes are of one version and have the same settings and data.
+    pub fn check(&self, settings: &Settings, splits: &Splits) -> Result<(), Error> {
+        let mut own = settings.to_table();
+        // What may differ from host to host.
+        for setting in ["data", "weights", "device", "cache", "decode-memory"] {
+            own.remove(setting);
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        own.insert("version".into(), version.into());
+        let manifest = Manifest::of(splits);
+        own.insert("digest of the data".into(), manifest.digest().into());
+        let all = self.world.gather(own.to_string().into_bytes())?;
+        let first: toml::Table =
+            toml::from_str(&String::from_utf8_lossy(&all[0])).expect("process 0 has sent a table");
+        let names = first.keys().chain(own.keys());
+        let text = |table: &toml::Table, name: &str| {
+            let value = table.get(name);
+            value.map_or("none".into(), toml::Value::to_string)
+        };
+        let mut differing = names.filter(|name| first.get(*name) != own.get(*name));
+        match differing.next() {
+            Some(name) => Err(Error::OtherProcess {
+                what: name.clone(),
+                own: text(&own, name),
+                expected: text(&first, name),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The text of an error, with the process where there are several.
+    pub fn describe(&self, error: &Error) -> String {
+        if self.are_several() {
+            format!("process {} on {}: {error}", self.world.rank(), self.host)
+        } else {
+            error.to_string()
+        }
+    }
+}
+
+#[cfg(feature = "mpi")]
+fn launched() -> Result<Processes, Error> {
+    use cutmix_train::mpi::{Mpi, Order};
+
+    let mpi = Mpi::join(Order::default())?;
+    let (local_rank, host) = (mpi.local_rank(), mpi.host().to_owned());
+    let own = format!("{host}\n{}", cores());
+    let all = mpi.gather(own.clone().into_bytes())?;
+    Ok(Processes {
+        on_same_cores: all.iter().filter(|other| **other == own.as_bytes()).count(),
+        world: Arc::new(mpi),
+        local_rank,
+        host,
+    })
+}
+
+/// The cores that this process may use, as far as the system tells.
+#[cfg(feature = "mpi")]
+fn cores() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let allowed = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    allowed.unwrap_or_default().trim().into()
+}
+
+#[cfg(not(feature = "mpi"))]
+fn launched() -> Result<Processes, Error> {
+    let size = SIZES.iter().find_map(|name| std::env::var(name).ok());
+    match size.as_deref() {
+        // Each of them would train by itself.
+        Some(size) if size != "1" => Err(Error::NoMpi(size.into())),
+        _ => Ok(Processes::alone()),
+    }
+}
