@@ -92,7 +92,7 @@ fn join_pool(on_same_cores: usize) {
 fn end_all(processes: &Processes, error: &error::Error) -> ! {
     if !processes.is_first() {
         // An error of all of them is told by the first one.
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        std::thread::sleep(std::time::Duration::from_secs(3));
     }
     terminal::error(processes.describe(error));
     std::process::exit(1)
@@ -106,6 +106,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if processes.are_several() {
+        terminal::show_no_bars();
+    }
     if !processes.is_first() {
         terminal::silence();
     }

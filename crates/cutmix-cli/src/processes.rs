@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cutmix_train::{Alone, World};
 use cutmix_vision::{Manifest, Splits};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::run_folder::RunFolder;
@@ -72,32 +73,28 @@ impl Processes {
 
     /// Checks that all processes are of one version and have the same settings and data.
     pub fn check(&self, settings: &Settings, splits: &Splits) -> Result<(), Error> {
-        let mut own = settings.to_table();
+        let mut settings = settings.to_table();
         // What may differ from host to host.
         for setting in ["data", "weights", "device", "cache", "decode-memory"] {
-            own.remove(setting);
+            settings.remove(setting);
         }
-        let version = env!("CARGO_PKG_VERSION");
-        own.insert("version".into(), version.into());
-        let manifest = Manifest::of(splits);
-        own.insert("digest of the data".into(), manifest.digest().into());
-        let all = self.world.gather(own.to_string().into_bytes())?;
-        let first: toml::Table =
-            toml::from_str(&String::from_utf8_lossy(&all[0])).expect("process 0 has sent a table");
-        let names = first.keys().chain(own.keys());
-        let text = |table: &toml::Table, name: &str| {
-            let value = table.get(name);
-            value.map_or("none".into(), toml::Value::to_string)
+        let own = Signature {
+            version: env!("CARGO_PKG_VERSION").into(),
+            settings: settings.into_iter().map(text_of).collect(),
+            digest: Manifest::of(splits).digest(),
         };
-        let mut differing = names.filter(|name| first.get(*name) != own.get(*name));
-        match differing.next() {
-            Some(name) => Err(Error::OtherProcess {
-                what: name.clone(),
-                own: text(&own, name),
-                expected: text(&first, name),
-            }),
-            None => Ok(()),
-        }
+        let bytes = serde_json::to_vec(&own).expect("texts are JSON");
+        let all = self.world.gather(bytes)?;
+        let first: Signature =
+            serde_json::from_slice(&all[0]).map_err(|error| Error::OtherProcess {
+                what: "its build".into(),
+                own: error.to_string(),
+                expected: "the same build".into(),
+            })?;
+        own.compare(&first)?;
+        // No process goes on before all are known to be the same.
+        self.world.gather(Vec::new())?;
+        Ok(())
     }
 
     /// The text of an error, with the process where there are several.
@@ -108,6 +105,51 @@ impl Processes {
             error.to_string()
         }
     }
+}
+
+/// What has to be the same in all processes.
+#[derive(Serialize, Deserialize)]
+struct Signature {
+    version: String,
+    /// Names and values.
+    settings: Vec<(String, String)>,
+    digest: String,
+}
+
+impl Signature {
+    /// Checks that it is that of process 0.
+    fn compare(&self, first: &Self) -> Result<(), Error> {
+        let differs = |what: &str, own: &str, expected: &str| {
+            Err(Error::OtherProcess {
+                what: what.into(),
+                own: own.into(),
+                expected: expected.into(),
+            })
+        };
+        if self.version != first.version {
+            return differs("its version", &self.version, &first.version);
+        }
+        let names = self.settings.iter().chain(&first.settings);
+        for (name, _) in names {
+            let [own, expected] = [self, first].map(|one| one.setting(name));
+            if own != expected {
+                return differs(&format!("--{name}"), own, expected);
+            }
+        }
+        if self.digest != first.digest {
+            return differs("its data", &self.digest, &first.digest);
+        }
+        Ok(())
+    }
+
+    fn setting(&self, name: &str) -> &str {
+        let found = self.settings.iter().find(|(other, _)| other == name);
+        found.map_or("not given", |(_, value)| value)
+    }
+}
+
+fn text_of((name, value): (String, toml::Value)) -> (String, String) {
+    (name, value.to_string())
 }
 
 #[cfg(feature = "mpi")]

@@ -8,7 +8,7 @@ use cutmix_train::loggers::{BatchLog, Logger, RunStart};
 use cutmix_train::{Duration, Error, Report, Time};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::terminal::{clock, grouped, is_silent, line};
+use crate::terminal::{clock, grouped, has_bars, line};
 
 /// Steps of the bar; its position is the elapsed share of the run.
 const STEPS: u64 = 1000;
@@ -19,7 +19,7 @@ const WIDE: u16 = 96;
 pub fn bar() -> Option<ProgressBar> {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    if is_silent() || !std::io::stdout().is_terminal() || is_set("CI") || is_dumb {
+    if !has_bars() || !std::io::stdout().is_terminal() || is_set("CI") || is_dumb {
         return None;
     }
     // There are no colours, so nothing that NO_COLOR would switch off.

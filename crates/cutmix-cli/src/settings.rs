@@ -31,6 +31,7 @@ pub use parts::{FrozenPart, Multiple};
 pub use recipe::RecipeName;
 pub use resolve::Resolved;
 
+use crate::error::Error;
 use crate::metrics::MetricName;
 use crate::precision::Precision;
 
@@ -320,10 +321,18 @@ impl Default for Settings {
 
 impl Settings {
     /// Makes a part of each batch for each of so many processes, unless batches have parts already.
-    pub fn divide(&mut self, processes: usize) {
+    pub fn divide(&mut self, processes: usize) -> Result<(), Error> {
+        let expected = || format!("a multiple of the number of processes, {processes}");
         if self.accumulate == 1 {
+            if !self.batch_size.is_multiple_of(processes) {
+                return Err(Error::option("batch-size", self.batch_size, expected()));
+            }
             self.accumulate = processes;
         }
+        if !self.accumulate.is_multiple_of(processes) {
+            return Err(Error::option("accumulate", self.accumulate, expected()));
+        }
+        Ok(())
     }
 
     /// The effects of all algorithms together.

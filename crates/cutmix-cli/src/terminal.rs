@@ -23,8 +23,22 @@ pub fn silence() {
 }
 
 /// Whether another process writes.
-pub fn is_silent() -> bool {
+fn is_silent() -> bool {
     IS_SILENT.load(Ordering::Relaxed)
+}
+
+/// Whether this process shows no bars.
+static IS_PLAIN: AtomicBool = AtomicBool::new(false);
+
+/// Shows no bars from now on: launchers give their first process a terminal also where they write to a
+/// file.
+pub fn show_no_bars() {
+    IS_PLAIN.store(true, Ordering::Relaxed);
+}
+
+/// Whether bars may be shown on a terminal.
+pub fn has_bars() -> bool {
+    !IS_PLAIN.load(Ordering::Relaxed)
 }
 
 /// Writes a line on standard output. Unlike `println!` it does not panic where the reader has gone

@@ -83,6 +83,10 @@ fn adds_up() {
     // Several sums are on their way at once, of fewer numbers than processes, too.
     let counts = [1000, 1, 0, 7];
     let sums = counts.map(|count| world.sum(numbers(count).collect()));
+    assert_eq!(
+        world.gather(Vec::new()).unwrap(),
+        vec![Vec::<u8>::new(); world.size()]
+    );
     let all = world.gather(vec![rank as u8; rank]).unwrap();
     let sums = sums.map(|sum| sum().unwrap());
     let text = format!("{sums:?} {all:?} {}", world.local_size());

@@ -156,7 +156,7 @@ fn serve(order: Order, placed: &SyncSender<Option<Place>>, requests: &Receiver<R
     for request in requests {
         match request {
             Request::Gather(bytes, answer) => {
-                let _ = answer.send(gather(&world, &bytes));
+                let _ = answer.send(gather(&world, bytes));
             }
             Request::Sum(numbers, answer) => {
                 let sum = match order {
@@ -183,16 +183,18 @@ fn count(length: usize) -> i32 {
     i32::try_from(length).expect("less than 2 GB at once")
 }
 
-fn gather(world: &SimpleCommunicator, bytes: &[u8]) -> Vec<Vec<u8>> {
+fn gather(world: &SimpleCommunicator, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
+    // Without it, an empty slice may have the address that means `MPI_IN_PLACE` to Open MPI.
+    bytes.push(0);
     let mut sizes = vec![0; world.size() as usize];
     world.all_gather_into(&count(bytes.len()), &mut sizes[..]);
     let starts = places(&sizes);
     let mut all = vec![0u8; sizes.iter().sum::<i32>() as usize];
     let mut parts = PartitionMut::new(&mut all[..], &sizes[..], &starts[..]);
-    world.all_gather_varcount_into(bytes, &mut parts);
+    world.all_gather_varcount_into(&bytes[..], &mut parts);
     let ranges = starts.iter().zip(&sizes);
     ranges
-        .map(|(&start, &size)| all[start as usize..][..size as usize].to_vec())
+        .map(|(&start, &size)| all[start as usize..][..size as usize - 1].to_vec())
         .collect()
 }
 

@@ -24,7 +24,7 @@ pub(super) fn start(
 ) -> Result<ExitCode, Error> {
     let mut settings = args.settings.layer(matches, args.config.as_deref())?;
     let given = args.settings.all_given(matches, args.config.as_deref())?;
-    settings.divide(processes.world.size());
+    settings.divide(processes.world.size())?;
     settings.check()?;
     settings.make_paths_absolute();
     let device = device::choose_of(&settings.device, processes.local_rank)?;
@@ -87,6 +87,7 @@ pub(super) fn resume(
     let mut settings = options.layer(matches, Some(&folder.config()))?;
     let given_before = folder.read_given();
     settings.recipe = given_before.as_ref().and_then(RecipeName::of);
+    settings.divide(processes.world.size())?;
     settings.check()?;
     let device = device::choose_of(&settings.device, processes.local_rank)?;
     if processes.is_first() {

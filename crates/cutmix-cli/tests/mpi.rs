@@ -1,0 +1,340 @@
+//! Training in the processes of `mpirun`. Runs with the feature `mpi`.
+#![cfg(feature = "mpi")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use image::{Rgb, RgbImage};
+use safetensors::SafeTensors;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cutmix");
+
+/// `mpirun` in a folder; as root, and with more processes than cores.
+fn mpirun(folder: &Path) -> Command {
+    let mut command = Command::new("mpirun");
+    command
+        .current_dir(folder)
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .env("OMPI_MCA_rmaps_base_oversubscribe", "1")
+        .env("OMPI_MCA_hwloc_base_binding_policy", "none");
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Runs the program in so many processes.
+fn together(folder: &Path, processes: usize, arguments: &str) -> Output {
+    let count = processes.to_string();
+    let mut command = mpirun(folder);
+    command.args(["-n", &count, PROGRAM]);
+    command.args(arguments.split(' ')).output().unwrap()
+}
+
+#[track_caller]
+fn succeed(folder: &Path, processes: usize, arguments: &str) -> String {
+    let output = together(folder, processes, arguments);
+    let error = text(&output.stderr);
+    assert!(output.status.success(), "{arguments}: {error}");
+    text(&output.stdout).into()
+}
+
+fn alone(folder: &Path, arguments: &str) {
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(folder).args(arguments.split(' '));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// The lines of the program in what failed processes have written.
+fn errors(output: &Output) -> Vec<&str> {
+    let lines = text(&output.stderr).lines();
+    lines.filter(|line| line.starts_with("error: ")).collect()
+}
+
+/// The weights of a run, without running statistics.
+fn weights(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = fs::read(run.join("model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let trained = |(name, _): &(&str, _)| !name.contains("running");
+    let tensors = tensors.iter().filter(trained);
+    tensors
+        .map(|(name, tensor)| (name.into(), tensor.data().to_vec()))
+        .collect()
+}
+
+fn table(run: &Path, column: &str) -> Vec<String> {
+    let table = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let mut rows = table.lines().map(|row| row.split(','));
+    let at = rows
+        .next()
+        .unwrap()
+        .position(|name| name == column)
+        .unwrap();
+    rows.map(|mut row| row.nth(at).unwrap().into()).collect()
+}
+
+const TRAIN: &str = "train --limit 200 --duration 2ep --batch-size 24 --model resnet8 --seed 3 \
+                     --device cpu --algorithm cutmix --algorithm ema:0.9";
+
+#[test]
+fn several_processes_learn_what_one_learns_with_as_many_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    alone(path, &format!("{TRAIN} --accumulate 4 --output alone"));
+    let run = path.join("alone");
+    let (expected, losses) = (weights(&run), table(&run, "train/loss"));
+    for (processes, more) in [(2, " --accumulate 4"), (4, "")] {
+        let run = format!("of{processes}");
+        let shown = succeed(path, processes, &format!("{TRAIN}{more} --output {run}"));
+        let headers = shown.lines().filter(|line| line.starts_with("data "));
+        assert_eq!(headers.count(), 1, "{shown}");
+        let run = path.join(run);
+        assert_eq!(weights(&run), expected, "{processes} processes");
+        assert_eq!(table(&run, "train/loss"), losses);
+        for file in [
+            "report.html",
+            "batch.png",
+            "curves.png",
+            "eval/test/evaluation.json",
+        ] {
+            assert!(run.join(file).is_file(), "{file}");
+        }
+        assert!(
+            fs::read_to_string(run.join("config.toml"))
+                .unwrap()
+                .contains("accumulate = 4")
+        );
+    }
+}
+
+#[test]
+fn a_run_of_four_processes_resumes_in_two_and_in_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let whole = "--schedule constant --warmup 0ba --save-interval 1ba --keep 99";
+    alone(
+        path,
+        &format!("{TRAIN} {whole} --accumulate 4 --output alone"),
+    );
+    for processes in [1, 2] {
+        let run = format!("run{processes}");
+        succeed(path, 4, &format!("{TRAIN} {whole} --output {run}"));
+        let run_folder = path.join(&run);
+        // As if it had been killed after batch 5.
+        for batch in 6..=16 {
+            let checkpoint = format!("checkpoints/batch-{batch:08}.checkpoint");
+            fs::remove_file(run_folder.join(checkpoint)).unwrap();
+        }
+        fs::remove_file(run_folder.join("model.safetensors")).unwrap();
+        succeed(path, processes, &format!("train --resume {run}"));
+        assert_eq!(
+            weights(&run_folder),
+            weights(&path.join("alone")),
+            "{processes}"
+        );
+    }
+    let refused = together(path, 3, "train --resume run1 --duration 3ep");
+    let expected = "--accumulate is 4, expected a multiple of the number of processes, 3";
+    assert!(
+        errors(&refused)[0].ends_with(expected),
+        "{:?}",
+        errors(&refused)
+    );
+    assert_eq!(errors(&refused).len(), 1);
+    assert!(path.join("run1/model.safetensors").is_file());
+}
+
+#[test]
+fn processes_that_differ_are_refused_by_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let train = |seed: &str, limit: &str| {
+        let train =
+            format!("train --device cpu --duration 1ba --seed {seed} --limit {limit} --output run");
+        [
+            vec![PROGRAM.into()],
+            train.split(' ').map(String::from).collect(),
+        ]
+        .concat()
+    };
+    let refused = |other: Vec<String>| {
+        let mut command = mpirun(path);
+        command.args(["-n", "1"]).args(train("1", "64"));
+        command.args([":", "-n", "1"]).args(other);
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        assert_eq!(errors(&output).len(), 1, "{}", text(&output.stderr));
+        let error = errors(&output)[0].to_owned();
+        assert!(error.starts_with("error: process 1 on "), "{error}");
+        assert!(!path.join("run").exists());
+        error
+    };
+    let error = refused(train("2", "64"));
+    assert!(
+        error.ends_with("differs from process 0 in --seed: 2, expected 1"),
+        "{error}"
+    );
+    let error = refused(train("1", "65"));
+    assert!(
+        error.ends_with("differs from process 0 in --limit: 65, expected 64"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_error_of_all_is_told_once_and_two_jobs_in_one_folder_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let output = together(path, 2, "train --data missing");
+    assert_eq!(errors(&output).len(), 1, "{}", text(&output.stderr));
+    assert!(errors(&output)[0].starts_with("error: process 0 on "));
+    assert!(!path.join("runs").exists());
+    let running = start(path, 2, &format!("{LONG} --output run"));
+    let output = together(path, 2, &format!("{LONG} --output run"));
+    assert!(!output.status.success());
+    assert_eq!(errors(&output).len(), 1, "{}", text(&output.stderr));
+    drop(running);
+}
+
+const LONG: &str = "train --limit 512 --duration 1h --batch-size 16 --model resnet8 --device cpu \
+                    --eval-interval 8ba --save-interval 8ba";
+
+/// `mpirun`, ended with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts the program, and waits for its second report.
+fn start(folder: &Path, processes: usize, arguments: &str) -> Running {
+    let mut command = mpirun(folder);
+    command.args(["-n", &processes.to_string(), PROGRAM]);
+    command.args(arguments.split(' '));
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut running = Running(command.spawn().unwrap());
+    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    let mut reports = lines.filter(|line| line.as_ref().unwrap().contains("train loss"));
+    reports.nth(1).unwrap().unwrap();
+    // Otherwise the run would wait for a reader.
+    std::thread::spawn(move || reports.count());
+    running
+}
+
+/// The processes of the program that have this folder as theirs.
+fn processes_in(folder: &Path) -> Vec<u32> {
+    let folder = folder.canonicalize().unwrap();
+    let all = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_one = |id: &u32| {
+        let of = |name: &str| fs::read_link(format!("/proc/{id}/{name}")).unwrap_or_default();
+        of("cwd") == folder && of("exe").ends_with("cutmix")
+    };
+    ids.filter(is_one).collect()
+}
+
+fn signal(name: &str, process: u32) {
+    let kill = Command::new("kill")
+        .args([name, &process.to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+}
+
+#[test]
+fn a_killed_process_ends_all_and_the_last_checkpoint_is_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut running = start(path, 2, &format!("{LONG} --output run"));
+    let processes = processes_in(path);
+    assert_eq!(processes.len(), 2);
+    signal("-KILL", processes[1]);
+    let killed = Instant::now();
+    assert!(!running.0.wait().unwrap().success());
+    assert!(killed.elapsed() < Duration::from_secs(30));
+    assert_eq!(processes_in(path), [0u32; 0]);
+    alone(path, "train --resume run --duration 9ep");
+    assert!(path.join("run/model.safetensors").is_file());
+}
+
+#[test]
+fn a_signal_to_mpirun_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut running = start(path, 2, &format!("{LONG} --output run"));
+    let saved = || {
+        let files = fs::read_dir(path.join("run/checkpoints")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names
+            .filter(|name| name.ends_with(".checkpoint"))
+            .max()
+            .unwrap()
+    };
+    let before = saved();
+    signal("-TERM", running.0.id());
+    running.0.wait().unwrap();
+    assert!(saved() >= before);
+    let report = fs::read_to_string(path.join("run/report.html")).unwrap();
+    assert!(
+        report.contains("train --resume"),
+        "the run was stopped in order"
+    );
+}
+
+/// Each process reads what it needs of the shards.
+#[test]
+fn shards_give_each_process_its_part_of_every_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for shard in 0..3 {
+        let samples = path.join(format!("samples{shard}"));
+        fs::create_dir(&samples).unwrap();
+        for sample in 0..10 {
+            let level = 8 * (10 * shard + sample) as u8;
+            let image =
+                RgbImage::from_fn(16, 16, |x, y| Rgb([level, (9 * x) as u8, (7 * y) as u8]));
+            image
+                .save(samples.join(format!("{shard}{sample}.png")))
+                .unwrap();
+            let class = if sample % 2 == 0 { "0" } else { "1" };
+            fs::write(samples.join(format!("{shard}{sample}.cls")), class).unwrap();
+        }
+        fs::create_dir_all(path.join("data")).unwrap();
+        let tar = Command::new("tar")
+            .args([
+                "-cf",
+                &format!("../data/train-{shard:04}.tar"),
+                "--sort=name",
+                ".",
+            ])
+            .current_dir(&samples)
+            .status();
+        assert!(tar.unwrap().success());
+    }
+    let train =
+        "train --data data --size 16 --duration 2ep --batch-size 8 --model resnet8 --device cpu";
+    alone(path, &format!("{train} --accumulate 2 --output alone"));
+    succeed(path, 2, &format!("{train} --output run"));
+    assert_eq!(weights(&path.join("run")), weights(&path.join("alone")));
+}
+
+#[test]
+fn the_head_trains_in_several_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let train =
+        "train --limit 64 --duration 4ba --batch-size 16 --model resnet8 --device cpu --train head";
+    alone(path, &format!("{train} --accumulate 2 --output alone"));
+    succeed(path, 2, &format!("{train} --output run"));
+    assert_eq!(weights(&path.join("run")), weights(&path.join("alone")));
+}
