@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(feature = "mpi")]
+use cutmix_train::mpi::{Mpi, Order};
 use cutmix_train::{Alone, World};
 use cutmix_vision::{Manifest, Splits};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::run_folder::RunFolder;
-use crate::settings::Settings;
+use crate::settings::{GradientSum, Settings};
 
 /// Variables that launchers set for each of their processes.
 const LAUNCHERS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"];
@@ -26,6 +28,8 @@ pub struct Processes {
     /// The number of processes on this host that have the same cores.
     pub on_same_cores: usize,
     host: String,
+    #[cfg(feature = "mpi")]
+    mpi: Option<Arc<Mpi>>,
 }
 
 impl Processes {
@@ -44,7 +48,21 @@ impl Processes {
             local_rank: 0,
             on_same_cores: 1,
             host: String::new(),
+            #[cfg(feature = "mpi")]
+            mpi: None,
         }
+    }
+
+    /// Sets how gradients are added up.
+    pub fn add_up(&self, sum: GradientSum) {
+        #[cfg(feature = "mpi")]
+        if let Some(mpi) = &self.mpi {
+            mpi.set_order(match sum {
+                GradientSum::Exact => Order::Pairs,
+                GradientSum::Fast => Order::Any,
+            });
+        }
+        let _ = sum;
     }
 
     /// Whether this is the process that writes files and text.
@@ -154,15 +172,14 @@ fn text_of((name, value): (String, toml::Value)) -> (String, String) {
 
 #[cfg(feature = "mpi")]
 fn launched() -> Result<Processes, Error> {
-    use cutmix_train::mpi::{Mpi, Order};
-
-    let mpi = Mpi::join(Order::default())?;
+    let mpi = Arc::new(Mpi::join()?);
     let (local_rank, host) = (mpi.local_rank(), mpi.host().to_owned());
     let own = format!("{host}\n{}", cores());
     let all = mpi.gather(own.clone().into_bytes())?;
     Ok(Processes {
         on_same_cores: all.iter().filter(|other| **other == own.as_bytes()).count(),
-        world: Arc::new(mpi),
+        world: mpi.clone(),
+        mpi: Some(mpi),
         local_rank,
         host,
     })

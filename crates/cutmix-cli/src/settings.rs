@@ -213,6 +213,15 @@ pub struct Settings {
     /// memory; divides the batch size
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub accumulate: usize,
+    /// How processes that `mpirun` has started add up their gradients: exact, to the bits of one process,
+    /// or fast, as MPI does it
+    #[arg(
+        long,
+        value_name = "exact|fast",
+        default_value = "exact",
+        hide_possible_values = true
+    )]
+    pub gradient_sum: GradientSum,
     /// Type of weights and activations, where the device has it; for f16 the loss is not scaled
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
@@ -264,6 +273,16 @@ pub enum OnNan {
     Skip,
 }
 
+/// How several processes add up their gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum GradientSum {
+    /// In the order of one process.
+    Exact,
+    /// In the order of MPI.
+    Fast,
+}
+
 /// What a run trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -293,7 +312,7 @@ fn heading(option: &str) -> &'static str {
         "model" | "weights" | "stochastic_depth" | "blur_pool" | "recipe" | "freeze" | "train"
         | "head_rate" | "layer_decay" | "algorithm" | "duration" | "batch_size"
         | "learning_rate" | "weight_decay" | "optimizer" | "schedule" | "warmup" | "accumulate"
-        | "precision" | "on_nan" => "Training",
+        | "gradient_sum" | "precision" | "on_nan" => "Training",
         _ => "Run",
     }
 }

@@ -51,7 +51,7 @@ fn outcome(trainer: Trainer<Tiny>) -> String {
 #[ignore = "started by other tests, in several processes"]
 fn trains_in_all_processes() {
     let folder = std::env::var_os(FOLDER).expect("the folder of the test");
-    let world = Arc::new(Mpi::join(Order::Pairs).unwrap());
+    let world = Arc::new(Mpi::join().unwrap());
     let path = Path::new(&folder).join(world.rank().to_string());
     std::fs::write(path, outcome(with_four_parts().world(world))).unwrap();
 }
@@ -75,8 +75,8 @@ fn weights_and_scores_are_those_of_one_process() {
 #[ignore = "started by other tests, in several processes"]
 fn adds_up() {
     let folder = std::env::var_os(FOLDER).expect("the folder of the test");
-    let world = Mpi::join(Order::Pairs).unwrap();
-    let second = Mpi::join(Order::Pairs).unwrap_err();
+    let world = Mpi::join().unwrap();
+    let second = Mpi::join().unwrap_err();
     assert_eq!(second.to_string(), "this process has joined MPI already");
     let rank = world.rank();
     let numbers = |count: usize| (0..count).map(move |at| (at + rank) as f32 / 3.0);
@@ -89,6 +89,10 @@ fn adds_up() {
     );
     let all = world.gather(vec![rank as u8; rank]).unwrap();
     let sums = sums.map(|sum| sum().unwrap());
+    world.set_order(Order::Any);
+    // Sums of whole numbers have the same bits in any order.
+    let counted = world.sum(vec![rank as f32; 9])().unwrap();
+    assert_eq!(counted, [(0..world.size()).sum::<usize>() as f32; 9]);
     let text = format!("{sums:?} {all:?} {}", world.local_size());
     std::fs::write(Path::new(&folder).join(rank.to_string()), text).unwrap();
 }

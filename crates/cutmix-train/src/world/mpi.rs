@@ -1,5 +1,6 @@
 //! Processes that an MPI launcher has started.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -22,6 +23,7 @@ use crate::Error;
 #[derive(Debug)]
 pub struct Mpi {
     place: Place,
+    is_in_any_order: AtomicBool,
     requests: Mutex<Option<Sender<Request>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -50,7 +52,7 @@ pub enum Order {
 #[derive(Debug)]
 enum Request {
     Gather(Vec<u8>, SyncSender<Vec<Vec<u8>>>),
-    Sum(Vec<f32>, SyncSender<Vec<f32>>),
+    Sum(Vec<f32>, Order, SyncSender<Vec<f32>>),
 }
 
 impl Mpi {
@@ -59,19 +61,26 @@ impl Mpi {
     /// # Errors
     ///
     /// [`Error::Other`] where the process has joined before, or the system gives no thread.
-    pub fn join(order: Order) -> Result<Self, Error> {
+    pub fn join() -> Result<Self, Error> {
         let (requests, received) = channel();
         let (placed, place) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("MPI".into())
-            .spawn(move || serve(order, &placed, &received))
+            .spawn(move || serve(&placed, &received))
             .map_err(Error::other)?;
         let place = place.recv().map_err(|_| ended())?;
         Ok(Self {
             place: place.ok_or_else(|| Error::other("this process has joined MPI already"))?,
+            is_in_any_order: AtomicBool::new(false),
             requests: Mutex::new(Some(requests)),
             thread: Some(thread),
         })
+    }
+
+    /// Sets how numbers are added up from now on, in all processes alike.
+    pub fn set_order(&self, order: Order) {
+        let is_any = order == Order::Any;
+        self.is_in_any_order.store(is_any, Ordering::Relaxed);
     }
 
     /// The number of this process among those on the same host, from 0.
@@ -115,7 +124,11 @@ impl World for Mpi {
     }
 
     fn sum(&self, numbers: Vec<f32>) -> Sum {
-        let answer = self.ask(|answer| Request::Sum(numbers, answer));
+        let order = match self.is_in_any_order.load(Ordering::Relaxed) {
+            true => Order::Any,
+            false => Order::Pairs,
+        };
+        let answer = self.ask(|answer| Request::Sum(numbers, order, answer));
         Box::new(move || answer.recv().map_err(|_| ended()))
     }
 }
@@ -136,7 +149,7 @@ fn ended() -> Error {
 }
 
 /// Joins the other processes, and answers requests until there are no more.
-fn serve(order: Order, placed: &SyncSender<Option<Place>>, requests: &Receiver<Request>) {
+fn serve(placed: &SyncSender<Option<Place>>, requests: &Receiver<Request>) {
     let Some((universe, _)) = mpi::initialize_with_threading(Threading::Funneled) else {
         let _ = placed.send(None);
         return;
@@ -158,7 +171,7 @@ fn serve(order: Order, placed: &SyncSender<Option<Place>>, requests: &Receiver<R
             Request::Gather(bytes, answer) => {
                 let _ = answer.send(gather(&world, bytes));
             }
-            Request::Sum(numbers, answer) => {
+            Request::Sum(numbers, order, answer) => {
                 let sum = match order {
                     Order::Pairs => sum_slices(&world, &numbers),
                     Order::Any => sum_in_any_order(&world, &numbers),

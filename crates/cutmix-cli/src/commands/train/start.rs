@@ -25,6 +25,7 @@ pub(super) fn start(
     let mut settings = args.settings.layer(matches, args.config.as_deref())?;
     let given = args.settings.all_given(matches, args.config.as_deref())?;
     settings.divide(processes.world.size())?;
+    processes.add_up(settings.gradient_sum);
     settings.check()?;
     settings.make_paths_absolute();
     let device = device::choose_of(&settings.device, processes.local_rank)?;
@@ -88,6 +89,7 @@ pub(super) fn resume(
     let given_before = folder.read_given();
     settings.recipe = given_before.as_ref().and_then(RecipeName::of);
     settings.divide(processes.world.size())?;
+    processes.add_up(settings.gradient_sum);
     settings.check()?;
     let device = device::choose_of(&settings.device, processes.local_rank)?;
     if processes.is_first() {
