@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use cutmix::Targets;
-use cutmix_train::{Batch, Batches, Loader};
+use cutmix_train::{Batch, Batches, Loader, Share};
 use cutmix_vision::data::augment::{Flip, Shift};
 use cutmix_vision::{
     Augment, Content, DataConfig, DataError, Dataset, Image, ImageLoader, Label, LoaderConfig,
@@ -104,6 +104,57 @@ fn each_epoch_has_its_own_order() {
     let mut all = second.concat();
     all.sort();
     assert_eq!(all, (0..50).collect::<Vec<_>>());
+}
+
+/// Of groups of three batches, in several epochs of which the last batch is short or left out.
+#[test]
+fn a_share_has_its_batches_in_their_order() {
+    for (drop_last, samples) in [(false, 50), (true, 50), (false, 48), (false, 9)] {
+        for take in [0..1, 1..2, 2..3, 0..2, 1..3, 0..3] {
+            let share = Share::new(3, take);
+            let loader = train(samples, 8, Augment::new(), drop_last);
+            let whole = train(samples, 8, Augment::new(), drop_last);
+            for epoch in 0..3 {
+                for skip in [0, 3] {
+                    let all = whole.batches(epoch, skip, &Device::default());
+                    let expected = all.enumerate().filter(|(batch, _)| share.has(*batch));
+                    let expected: Vec<_> =
+                        expected.map(|(_, batch)| labels(&batch.unwrap())).collect();
+                    let own = loader.batches_of(&share, epoch, skip, &Device::default());
+                    let own: Vec<_> = own.map(|batch| labels(&batch.unwrap())).collect();
+                    assert_eq!(
+                        own, expected,
+                        "{share:?} of {samples} from {skip} in {epoch}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Of samples that are read one after another, those of the share alone are read.
+#[test]
+fn a_share_of_runs_reads_its_own_samples() {
+    let share = Share::new(2, 1..2);
+    let (source, set) = runs(false, 1);
+    let loader =
+        ImageLoader::train(set, LoaderConfig::new(8, raw(1)).with_drop_last(true)).unwrap();
+    let whole: Vec<Vec<usize>> = epoch(&loader, 0);
+    source.read.lock().unwrap().clear();
+    let (source, set) = runs(false, 1);
+    let loader =
+        ImageLoader::train(set, LoaderConfig::new(8, raw(1)).with_drop_last(true)).unwrap();
+    let own = loader.batches_of(&share, 0, 0, &Device::default());
+    assert_eq!(own.count(), 3);
+    let expected: Vec<usize> = whole
+        .chunks_exact(2)
+        .flat_map(|pair| pair[1].clone())
+        .collect();
+    // The thread reads ahead into the next epoch.
+    let read = source.read.lock().unwrap()[..expected.len()].to_vec();
+    let mut sorted = [read, expected];
+    sorted.iter_mut().for_each(|samples| samples.sort());
+    assert_eq!(sorted[0], sorted[1]);
 }
 
 #[test]

@@ -183,11 +183,12 @@ impl BatchMaker {
         epoch + u64::from(self.training.is_some())
     }
 
-    /// The first sample of the first batch of a share from the sample `start` of an epoch on, which
-    /// starts a batch; the number of samples or more where there is none.
+    /// The first sample of the first batch of a share that starts at the sample `start` of an epoch or
+    /// after it; the number of samples or more where there is none.
     pub fn next_of(&self, share: &Share, start: usize) -> usize {
-        let mut batch = start / self.batch_size;
-        while !share.has(batch) && batch * self.batch_size < self.num_samples() {
+        let samples = self.num_samples();
+        let mut batch = start.min(samples).div_ceil(self.batch_size);
+        while !share.has(batch) && batch * self.batch_size < samples {
             batch += 1;
         }
         batch * self.batch_size

@@ -203,11 +203,7 @@ impl<'a> EpochBatches<'a> {
     /// Counts a batch up to the sample `end`; at the end of the epoch, leaves the worker to the next
     /// one.
     fn count(&mut self, end: usize) {
-        self.position = match end.is_multiple_of(self.maker.batch_size) {
-            true => self.maker.next_of(&self.share, end),
-            // The last batch of an epoch may be smaller.
-            false => end,
-        };
+        self.position = self.maker.next_of(&self.share, end);
         if self.position < self.maker.num_samples() {
             return;
         }
