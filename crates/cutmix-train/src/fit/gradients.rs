@@ -193,7 +193,7 @@ fn read(slots: Vec<Slot>) -> Result<Vec<f32>, Error> {
             None => numbers.resize(numbers.len() + slot.size, 0.0),
             Some(_) => {
                 let data = data.next().expect("the data of each gradient");
-                numbers.extend(data.iter::<f32>());
+                numbers.extend_from_slice(data.as_slice().map_err(Error::other)?);
             }
         }
     }
