@@ -148,14 +148,19 @@ fn json_has_the_figures_of_the_text_and_of_the_files() {
     assert!(shown.contains(&mistake), "{mistake}: {shown}");
 }
 
-#[test]
-fn top5_accuracy_needs_more_than_five_classes() {
-    let folder = scratch();
-    let path = folder.path();
+/// A folder `pets`, and a run on it in `run`.
+fn trained_on_pets(path: &Path) {
     pets(path);
     let train =
         "train --data pets --size 8 --batch-size 8 --duration 2ba --device cpu --output run";
     output(path, &train.split(' ').collect::<Vec<_>>());
+}
+
+#[test]
+fn top5_accuracy_needs_more_than_five_classes() {
+    let folder = scratch();
+    let path = folder.path();
+    trained_on_pets(path);
     let json = json(path, &["eval", "run", "--split", "train"]);
     assert_eq!(json["top5-accuracy"], Value::Null);
     assert_eq!(json["is-trained-on"], true);
@@ -171,10 +176,7 @@ fn top5_accuracy_needs_more_than_five_classes() {
 fn other_data_have_a_folder_of_their_own() {
     let folder = scratch();
     let path = folder.path();
-    pets(path);
-    let train =
-        "train --data pets --size 8 --batch-size 8 --duration 2ba --device cpu --output run";
-    output(path, &train.split(' ').collect::<Vec<_>>());
+    trained_on_pets(path);
     images(&path.join("others/cat"), 3);
     let shown = output(path, &["eval", "run", "--data", "others"]);
     assert!(shown.starts_with("others: 3 images\n"), "{shown}");
@@ -209,10 +211,7 @@ fn evaluations(folder: &Path, start: &str) -> Vec<String> {
 fn data_of_one_name_in_two_places_are_two_evaluations() {
     let folder = scratch();
     let path = folder.path();
-    pets(path);
-    let train =
-        "train --data pets --size 8 --batch-size 8 --duration 2ba --device cpu --output run";
-    output(path, &train.split(' ').collect::<Vec<_>>());
+    trained_on_pets(path);
     for (place, count) in [("old", 3), ("new", 4)] {
         images(&path.join(place).join("more/cat"), count);
         let data = format!("{place}/more");
@@ -356,10 +355,7 @@ fn a_result_in_json_that_cannot_be_written_is_an_error() {
 fn skipped_images_have_no_row() {
     let folder = scratch();
     let path = folder.path();
-    pets(path);
-    let train =
-        "train --data pets --size 8 --batch-size 8 --duration 2ba --device cpu --output run";
-    output(path, &train.split(' ').collect::<Vec<_>>());
+    trained_on_pets(path);
     images(&path.join("others/cat"), 4);
     images(&path.join("others/dog"), 4);
     fs::write(path.join("others/cat/1.png"), "no image").unwrap();

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::BufRead;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use crate::runs::column;
 use crate::{cutmix, error, fashion, output, scratch};
@@ -115,8 +116,9 @@ impl Drop for Running {
     }
 }
 
-/// A run that is trained until it has reported twice.
-fn reported_twice(path: &Path, arguments: &[&str]) -> Running {
+/// A run that has reported twice: the second report comes after the first checkpoint. It trains on until it
+/// is dropped, and the thread reads what it writes, as it would wait for a reader.
+fn reported_twice(path: &Path, arguments: &[&str]) -> (Running, JoinHandle<usize>) {
     let run = Command::new(env!("CARGO_BIN_EXE_cutmix"))
         .args(arguments)
         .current_dir(path)
@@ -127,7 +129,7 @@ fn reported_twice(path: &Path, arguments: &[&str]) -> Running {
     let lines = std::io::BufReader::new(run.0.stdout.take().unwrap()).lines();
     let mut reports = lines.filter(|line| line.as_ref().unwrap().contains("train loss"));
     reports.nth(1).unwrap().unwrap();
-    run
+    (run, std::thread::spawn(move || reports.count()))
 }
 
 #[test]
@@ -141,10 +143,11 @@ fn a_finished_run_that_is_extended_predicts_with_its_checkpoints() {
     assert!(refused.contains("duration"), "{refused}");
     assert!(path.join("run/model.safetensors").exists());
 
-    let run = reported_twice(path, &["train", "--resume", "run", "--duration", "1h"]);
+    let (run, reader) = reported_twice(path, &["train", "--resume", "run", "--duration", "1h"]);
     assert!(!path.join("run/model.safetensors").exists());
     assert!(!path.join("run/eval").exists());
     drop(run);
+    reader.join().unwrap();
     let (_, said) = predict(path, "run");
     assert!(
         said.starts_with("warning: the run in run is not finished; this is its last checkpoint"),
@@ -157,19 +160,7 @@ fn a_run_in_progress_predicts_while_it_replaces_its_checkpoints() {
     let folder = scratch();
     let path = folder.path();
     fashion(&path.join("a.png"), 0);
-    let run = Command::new(env!("CARGO_BIN_EXE_cutmix"))
-        .args(train("--duration 1h --keep 1 --best val/loss"))
-        .current_dir(path)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut run = Running(run.unwrap());
-    let lines = std::io::BufReader::new(run.0.stdout.take().unwrap()).lines();
-    // The second report comes after the first checkpoint.
-    let mut reports = lines.filter(|line| line.as_ref().unwrap().contains("train loss"));
-    reports.nth(1).unwrap().unwrap();
-    // Otherwise the run would wait for a reader.
-    let reader = std::thread::spawn(move || reports.count());
+    let (mut run, reader) = reported_twice(path, &train("--duration 1h --keep 1 --best val/loss"));
     for _ in 0..5 {
         let before = checkpoints(&path.join("run"));
         let (shown, said) = predict(path, "run");
