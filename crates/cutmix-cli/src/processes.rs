@@ -1,11 +1,11 @@
 //! The processes that `mpirun` or `srun` has started to train together.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 #[cfg(feature = "mpi")]
 use cutmix_train::mpi::{Mpi, Order};
-use cutmix_train::{Alone, World};
+use cutmix_train::{Alone, World, gather};
 use cutmix_vision::{Manifest, Splits};
 use serde::{Deserialize, Serialize};
 
@@ -83,10 +83,8 @@ impl Processes {
         let own = if self.is_first() { Some(open()?) } else { None };
         let path = own.as_ref().map_or(Path::new(""), RunFolder::path);
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-        let text = path.to_string_lossy().into_owned();
-        let all = self.world.gather(text.into_bytes())?;
-        let of_first = PathBuf::from(String::from_utf8_lossy(&all[0]).into_owned());
-        Ok(own.unwrap_or_else(|| RunFolder::of_other(of_first)))
+        let mut all = gather(self.world.as_ref(), &path.to_string_lossy().into_owned())?;
+        Ok(own.unwrap_or_else(|| RunFolder::of_other(all.swap_remove(0).into())))
     }
 
     /// Checks that all processes are of one version and have the same settings and data.
@@ -177,10 +175,10 @@ fn text_of((name, value): (String, toml::Value)) -> (String, String) {
 fn launched() -> Result<Processes, Error> {
     let mpi = Arc::new(Mpi::join()?);
     let (local_rank, host) = (mpi.local_rank(), mpi.host().to_owned());
-    let own = format!("{host}\n{}", cores());
-    let all = mpi.gather(own.clone().into_bytes())?;
+    let own = (host.clone(), cores());
+    let all = gather(mpi.as_ref(), &own)?;
     Ok(Processes {
-        on_same_cores: all.iter().filter(|other| **other == own.as_bytes()).count(),
+        on_same_cores: all.iter().filter(|other| **other == own).count(),
         world: mpi.clone(),
         mpi: Some(mpi),
         local_rank,

@@ -277,9 +277,9 @@ pub enum OnNan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum GradientSum {
-    /// In the order of one process.
+    /// Adds up in the order of one process.
     Exact,
-    /// In the order of MPI.
+    /// Leaves the order to MPI.
     Fast,
 }
 

@@ -118,10 +118,7 @@ impl Evaluator {
         let model = model.valid().to_device(device);
         let mut evaluation = Evaluation::new(set, self.loss.reduction(), &self.metrics);
         let mut is_empty = true;
-        let share = match self.world.size() {
-            1 => Share::ALL,
-            size => Share::of(self.world.as_ref(), size),
-        };
+        let share = Share::of(self.world.as_ref(), self.world.size());
         let mut batches = loader.batches_of(&share, 0, 0, device);
         loop {
             let batch = batches.next().transpose();

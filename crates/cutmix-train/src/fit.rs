@@ -1,6 +1,7 @@
 //! The loop: epochs and batches.
 
 mod gradients;
+mod numbers;
 mod report;
 mod statistics;
 mod together;

@@ -75,4 +75,4 @@ pub use time::{Duration, Time};
 pub use trainer::{Fit, OnNan, Patience, Trainer, TrainerConfig};
 #[cfg(feature = "mpi")]
 pub use world::mpi;
-pub use world::{Alone, Share, Sum, World, sum_in_pairs};
+pub use world::{Alone, Share, Sum, World, gather, sum_in_pairs};

@@ -67,8 +67,12 @@ impl World for Alone {
     }
 }
 
-/// What each process passes, in the order of the processes.
-pub(crate) fn gather<T: Serialize + DeserializeOwned>(
+/// The values that the processes pass, in the order of the processes.
+///
+/// # Errors
+///
+/// Those of [`World::gather`], and [`Error::Other`] where the values of the processes are of other types.
+pub fn gather<T: Serialize + DeserializeOwned>(
     world: &dyn World,
     own: &T,
 ) -> Result<Vec<T>, Error> {
@@ -115,7 +119,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// All batches.
+    /// The share of a process that makes all batches.
     pub const ALL: Self = Self { of: 1, take: 0..1 };
 
     /// Of each group of `of` batches, at least 1, those with these numbers in the group.
@@ -129,6 +133,9 @@ impl Share {
     /// The share of a process of the batches in groups of `of`, a multiple of the number of processes:
     /// as many neighbours as each other process has.
     pub fn of(world: &dyn World, of: usize) -> Self {
+        if world.size() == 1 {
+            return Self::ALL;
+        }
         let count = of / world.size();
         let first = world.rank() * count;
         Self::new(of, first..first + count)

@@ -2,9 +2,10 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, FloatDType, Tensor, TensorData, Transaction};
+use burn::tensor::{Device, FloatDType, Tensor};
 use cutmix::loss::Reduction;
 
+use super::numbers::{self, Listed};
 use crate::world::{Pairwise, Sum, World};
 use crate::{Error, parameters};
 
@@ -146,20 +147,24 @@ fn sum_over<M: Module>(
         numbers.append(&mut sum);
     }
     let scalars = last.split_off(last.len() - 2);
-    let mut filling = Filling {
-        numbers: &numbers,
-        found: last.into_iter(),
-        gradients: GradientsParams::new(),
-    };
-    model.visit(&mut filling);
-    Ok((filling.gradients, [scalars[0], scalars[1]]))
+    let mut found = last.into_iter();
+    let gradients = numbers::values(model, &numbers, |is_trained| {
+        if !is_trained {
+            Listed::No
+        } else if found.next().is_some_and(|processes| processes > 0.0) {
+            Listed::Used
+        } else {
+            Listed::Unused
+        }
+    });
+    Ok((gradients, [scalars[0], scalars[1]]))
 }
 
 /// A parameter that is trained.
 struct Slot {
-    /// Number of its elements.
+    /// Number of elements of the parameter.
     size: usize,
-    /// Its gradient, in f32.
+    /// Elements of its gradient, where this process has one.
     gradient: Option<Tensor<1>>,
 }
 
@@ -177,7 +182,7 @@ impl ModuleVisitor for Slots {
         let gradient = self.gradients.remove::<D>(param.id);
         self.all.push(Slot {
             size: param.lazy_shape().num_elements(),
-            gradient: gradient.map(|gradient| gradient.reshape([-1]).cast(FloatDType::F32)),
+            gradient: gradient.map(numbers::flat),
         });
     }
 }
@@ -185,8 +190,7 @@ impl ModuleVisitor for Slots {
 /// Reads gradients from the device; those that are missing are 0.
 fn read(slots: Vec<Slot>) -> Result<Vec<f32>, Error> {
     let gradients = slots.iter().filter_map(|slot| slot.gradient.clone());
-    let all = gradients.fold(Transaction::default(), Transaction::register);
-    let mut data = all.try_execute().map_err(Error::device)?.into_iter();
+    let mut data = numbers::read(gradients)?.into_iter();
     let mut numbers = Vec::with_capacity(slots.iter().map(|slot| slot.size).sum());
     for slot in slots {
         match slot.gradient {
@@ -198,31 +202,4 @@ fn read(slots: Vec<Slot>) -> Result<Vec<f32>, Error> {
         }
     }
     Ok(numbers)
-}
-
-/// Gives the parameters that are trained the gradients in a list of numbers.
-struct Filling<'a> {
-    numbers: &'a [f32],
-    /// The number of processes that have a gradient of each.
-    found: std::vec::IntoIter<f32>,
-    gradients: GradientsParams,
-}
-
-impl ModuleVisitor for Filling<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !param.is_require_grad() {
-            return;
-        }
-        let shape = param.lazy_shape();
-        let (own, rest) = self.numbers.split_at(shape.num_elements());
-        self.numbers = rest;
-        if self.found.next().is_some_and(|found| found > 0.0) {
-            let value = param.val();
-            let device = value.device().without_autodiff();
-            let data = TensorData::new(own.to_vec(), shape);
-            let gradient = Tensor::<D>::from_data(data, &device);
-            let gradient = gradient.cast(FloatDType::from(value.dtype()));
-            self.gradients.register(param.id, gradient);
-        }
-    }
 }

@@ -4,8 +4,9 @@ use std::hash::{DefaultHasher, Hasher};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{FloatDType, Tensor, TensorData, Transaction};
+use burn::tensor::Tensor;
 
+use super::numbers::{self, Listed};
 use crate::world::{World, gather};
 use crate::{Error, parameters};
 
@@ -15,28 +16,26 @@ pub(super) fn mean<M: Module>(world: &dyn World, model: &M) -> Result<GradientsP
     parameters::sync_statistics(model);
     let mut fixed = Fixed::default();
     model.visit(&mut fixed);
-    let all = (fixed.values.into_iter()).fold(Transaction::default(), Transaction::register);
-    let data = all.try_execute().map_err(Error::device)?;
-    let values: Vec<Vec<f32>> = data.iter().map(|data| data.iter().collect()).collect();
-    let hashes: Vec<u64> = values.iter().map(|values| hash(values)).collect();
-    let hashes = gather(world, &hashes)?;
-    let differ = |at: &usize| {
-        hashes
-            .iter()
-            .any(|hashes| hashes[*at] != hash(&values[*at]))
-    };
-    let differing: Vec<usize> = (0..values.len()).filter(differ).collect();
-    let numbers = differing.iter().flat_map(|at| values[*at].iter().copied());
-    let sum = world.sum(numbers.collect())()?;
-    let size = world.size() as f32;
-    let mut means = Means {
-        numbers: &sum.into_iter().map(|sum| sum / size).collect::<Vec<_>>(),
-        differing: &differing,
-        at: 0,
-        values: GradientsParams::new(),
-    };
-    model.visit(&mut means);
-    Ok(means.values)
+    let data = numbers::read(fixed.values.into_iter())?;
+    let values = data.iter().map(|data| data.as_slice::<f32>());
+    let values: Vec<&[f32]> = values.collect::<Result<_, _>>().map_err(Error::other)?;
+    let hashes: Vec<u64> = values.iter().copied().map(hash).collect();
+    let all = gather(world, &hashes)?;
+    let differs: Vec<bool> = (0..values.len())
+        .map(|at| all.iter().any(|hashes| hashes[at] != all[0][at]))
+        .collect();
+    let differing = values.iter().zip(&differs).filter(|(_, differs)| **differs);
+    let own = differing.flat_map(|(values, _)| values.iter().copied());
+    let mut mean = world.sum(own.collect())()?;
+    mean.iter_mut().for_each(|sum| *sum /= world.size() as f32);
+    let mut differs = differs.into_iter();
+    Ok(numbers::values(model, &mean, |is_trained| {
+        if !is_trained && differs.next() == Some(true) {
+            Listed::Used
+        } else {
+            Listed::No
+        }
+    }))
 }
 
 /// A hash of the bits of numbers.
@@ -57,35 +56,7 @@ struct Fixed {
 impl ModuleVisitor for Fixed {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if !param.is_require_grad() {
-            let value = param.val().without_autodiff().reshape([-1]);
-            self.values.push(value.cast(FloatDType::F32));
+            self.values.push(numbers::flat(param.val()));
         }
-    }
-}
-
-/// Gives the values that differ the numbers in a list.
-struct Means<'a> {
-    numbers: &'a [f32],
-    /// Which of the values that are not trained differ.
-    differing: &'a [usize],
-    at: usize,
-    values: GradientsParams,
-}
-
-impl ModuleVisitor for Means<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if param.is_require_grad() {
-            return;
-        }
-        if self.differing.binary_search(&self.at).is_ok() {
-            let value = param.val().without_autodiff();
-            let (own, rest) = self.numbers.split_at(value.shape().num_elements());
-            self.numbers = rest;
-            let data = TensorData::new(own.to_vec(), value.shape());
-            let mean = Tensor::<D>::from_data(data, &value.device());
-            let mean = mean.cast(FloatDType::from(value.dtype()));
-            self.values.register(param.id, mean);
-        }
-        self.at += 1;
     }
 }

@@ -46,10 +46,7 @@ struct Done {
 impl<M: Network<D>, const D: usize> Run<M, D> {
     /// The parts of every batch that this process makes.
     pub(super) fn share(&self) -> Share {
-        match self.world.size() {
-            1 => Share::ALL,
-            _ => Share::of(self.world.as_ref(), self.config.accumulate),
-        }
+        Share::of(self.world.as_ref(), self.config.accumulate)
     }
 
     /// The parts that this process makes of the next batch, cut to the sample where the run ends.

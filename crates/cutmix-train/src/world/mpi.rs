@@ -124,9 +124,10 @@ impl World for Mpi {
     }
 
     fn sum(&self, numbers: Vec<f32>) -> Sum {
-        let order = match self.is_in_any_order.load(Ordering::Relaxed) {
-            true => Order::Any,
-            false => Order::Pairs,
+        let order = if self.is_in_any_order.load(Ordering::Relaxed) {
+            Order::Any
+        } else {
+            Order::Pairs
         };
         let answer = self.ask(|answer| Request::Sum(numbers, order, answer));
         Box::new(move || answer.recv().map_err(|_| ended()))

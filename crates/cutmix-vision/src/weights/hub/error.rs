@@ -23,7 +23,7 @@ pub enum HubError {
         endpoint.escape_debug()
     )]
     Endpoint {
-        /// Address that was given.
+        /// Address of the hub, as it was given.
         endpoint: String,
     },
     /// The token has a control character, such as a line break, in the middle.
@@ -122,7 +122,7 @@ pub enum HubError {
         repository: String,
         /// Name of the file.
         file: String,
-        /// Number of attempts.
+        /// Number of attempts that were made.
         tries: u32,
         /// Number of bytes that are kept.
         kept: u64,
@@ -164,9 +164,9 @@ pub enum HubError {
     /// The file that describes the weights is too long to be one.
     #[error("{}: {length} bytes, expected at most {MAX_CONFIG}", path.display())]
     LongConfig {
-        /// Path of the file.
+        /// Path of the configuration.
         path: PathBuf,
-        /// Number of its bytes.
+        /// Length of the configuration in bytes.
         length: u64,
     },
 }
