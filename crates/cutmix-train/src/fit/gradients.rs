@@ -5,7 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, FloatDType, Tensor};
 use cutmix::loss::Reduction;
 
-use super::numbers::{self, Listed};
+use super::numbers;
 use crate::world::{Pairwise, Sum, World};
 use crate::{Error, parameters};
 
@@ -121,43 +121,50 @@ fn sum_over<M: Module>(
         Some(_) => 1.0,
         None => 0.0,
     });
-    let mut last: Vec<f32> = found.chain(scalars).collect();
+    let mut scalars: Vec<f32> = found.chain(scalars).collect();
+    let scalar_count = scalars.len();
     let mut sums: Vec<Sum> = Vec::new();
-    let mut bucket = Vec::new();
+    for bucket in buckets(slots.all) {
+        // The first bucket starts with these.
+        let mut numbers = std::mem::take(&mut scalars);
+        read(bucket, &mut numbers)?;
+        sums.push(world.sum(numbers));
+    }
+    let mut sums = sums.into_iter();
+    let mut bucket = sums.next().expect("the first bucket")()?;
+    let mut used = scalar_count;
+    let mut scalars = bucket[..used].to_vec().into_iter();
+    let gradients = numbers::values(model, |is_trained, size| {
+        if !is_trained {
+            return Ok(None);
+        }
+        if used == bucket.len()
+            && let Some(next) = sums.next()
+        {
+            (bucket, used) = (next()?, 0);
+        }
+        let own = &bucket[used..][..size];
+        used += size;
+        let is_found = scalars.next().is_some_and(|processes| processes > 0.0);
+        Ok(is_found.then(|| own.to_vec()))
+    })?;
+    let mut next = || scalars.next().expect("a number for each one passed");
+    Ok((gradients, [next(), next()]))
+}
+
+/// Parameters that are added up at once. There is at least one bucket.
+fn buckets(slots: Vec<Slot>) -> Vec<Vec<Slot>> {
+    let mut buckets = vec![Vec::new()];
     let mut size = 0;
-    for slot in slots.all {
-        size += slot.size;
-        bucket.push(slot);
+    for slot in slots {
         if size >= BUCKET {
-            sums.push(world.sum(read(std::mem::take(&mut bucket))?));
+            buckets.push(Vec::new());
             size = 0;
         }
+        size += slot.size;
+        buckets.last_mut().expect("a bucket").push(slot);
     }
-    let mut rest = read(bucket)?;
-    let split = rest.len();
-    rest.append(&mut last);
-    sums.push(world.sum(rest));
-    let count = sums.len();
-    let mut numbers = Vec::new();
-    for (index, sum) in sums.into_iter().enumerate() {
-        let mut sum = sum()?;
-        if index + 1 == count {
-            last = sum.split_off(split);
-        }
-        numbers.append(&mut sum);
-    }
-    let scalars = last.split_off(last.len() - 2);
-    let mut found = last.into_iter();
-    let gradients = numbers::values(model, &numbers, |is_trained| {
-        if !is_trained {
-            Listed::No
-        } else if found.next().is_some_and(|processes| processes > 0.0) {
-            Listed::Used
-        } else {
-            Listed::Unused
-        }
-    });
-    Ok((gradients, [scalars[0], scalars[1]]))
+    buckets
 }
 
 /// A parameter that is trained.
@@ -187,19 +194,23 @@ impl ModuleVisitor for Slots {
     }
 }
 
-/// Reads gradients from the device; those that are missing are 0.
-fn read(slots: Vec<Slot>) -> Result<Vec<f32>, Error> {
-    let gradients = slots.iter().filter_map(|slot| slot.gradient.clone());
+/// Appends gradients, which are read from the device. Those that are missing are 0.
+fn read(slots: Vec<Slot>, numbers: &mut Vec<f32>) -> Result<(), Error> {
+    let layout: Vec<(usize, bool)> = slots
+        .iter()
+        .map(|slot| (slot.size, slot.gradient.is_some()))
+        .collect();
+    // A tensor that is owned alone is not copied on the CPU.
+    let gradients = slots.into_iter().filter_map(|slot| slot.gradient);
     let mut data = numbers::read(gradients)?.into_iter();
-    let mut numbers = Vec::with_capacity(slots.iter().map(|slot| slot.size).sum());
-    for slot in slots {
-        match slot.gradient {
-            None => numbers.resize(numbers.len() + slot.size, 0.0),
-            Some(_) => {
-                let data = data.next().expect("the data of each gradient");
-                numbers.extend_from_slice(data.as_slice().map_err(Error::other)?);
-            }
+    numbers.reserve(layout.iter().map(|(size, _)| size).sum());
+    for (size, has_gradient) in layout {
+        if has_gradient {
+            let data = data.next().expect("the data of each gradient");
+            numbers.extend_from_slice(data.as_slice().map_err(Error::other)?);
+        } else {
+            numbers.resize(numbers.len() + size, 0.0);
         }
     }
-    Ok(numbers)
+    Ok(())
 }

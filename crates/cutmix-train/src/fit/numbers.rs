@@ -18,53 +18,40 @@ pub fn read(flat: impl Iterator<Item = Tensor<1>>) -> Result<Vec<TensorData>, Er
     all.try_execute().map_err(Error::device)
 }
 
-/// What a list of numbers has of a value of a model.
-pub enum Listed {
-    /// The list has no numbers of the value.
-    No,
-    /// The list has numbers of the value, which are not used.
-    Unused,
-    /// The list has the new numbers of the value.
-    Used,
-}
-
-/// The values of a model that a list of numbers has, in the order of the model. `listed` is given whether
-/// the next value is trained.
+/// New values of a model. For each value, in the order of the model, `next` is given whether it is trained
+/// and the number of its elements, and gives the new elements, where there are some.
 pub fn values<M: Module>(
     model: &M,
-    numbers: &[f32],
-    listed: impl FnMut(bool) -> Listed,
-) -> GradientsParams {
-    struct Values<'a, F> {
-        numbers: &'a [f32],
-        listed: F,
-        found: GradientsParams,
+    next: impl FnMut(bool, usize) -> Result<Option<Vec<f32>>, Error>,
+) -> Result<GradientsParams, Error> {
+    struct Values<F> {
+        next: F,
+        found: Result<GradientsParams, Error>,
     }
 
-    impl<F: FnMut(bool) -> Listed> ModuleVisitor for Values<'_, F> {
+    impl<F> ModuleVisitor for Values<F>
+    where
+        F: FnMut(bool, usize) -> Result<Option<Vec<f32>>, Error>,
+    {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let is_used = match (self.listed)(param.is_require_grad()) {
-                Listed::No => return,
-                Listed::Unused => false,
-                Listed::Used => true,
-            };
+            let Ok(found) = &mut self.found else { return };
             let shape = param.lazy_shape();
-            let (own, rest) = self.numbers.split_at(shape.num_elements());
-            self.numbers = rest;
-            if is_used {
-                let old = param.val();
-                let data = TensorData::new(own.to_vec(), shape);
-                let new = Tensor::<D>::from_data(data, &old.device().without_autodiff());
-                let new = new.cast(FloatDType::from(old.dtype()));
-                self.found.register(param.id, new);
+            match (self.next)(param.is_require_grad(), shape.num_elements()) {
+                Ok(None) => {}
+                Ok(Some(elements)) => {
+                    let old = param.val();
+                    let data = TensorData::new(elements, shape);
+                    let new = Tensor::<D>::from_data(data, &old.device().without_autodiff());
+                    found.register(param.id, new.cast(FloatDType::from(old.dtype())));
+                }
+                Err(error) => self.found = Err(error),
             }
         }
     }
 
     let mut values = Values {
-        numbers,
-        listed,
-        found: GradientsParams::new(),
+        next,
+        found: Ok(GradientsParams::new()),
     };
     model.visit(&mut values);
     values.found

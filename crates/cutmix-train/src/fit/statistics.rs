@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use super::numbers::{self, Listed};
+use super::numbers;
 use crate::world::{World, gather};
 use crate::{Error, parameters};
 
@@ -29,13 +29,15 @@ pub(super) fn mean<M: Module>(world: &dyn World, model: &M) -> Result<GradientsP
     let mut mean = world.sum(own.collect())()?;
     mean.iter_mut().for_each(|sum| *sum /= world.size() as f32);
     let mut differs = differs.into_iter();
-    Ok(numbers::values(model, &mean, |is_trained| {
-        if !is_trained && differs.next() == Some(true) {
-            Listed::Used
-        } else {
-            Listed::No
+    let mut mean = &mean[..];
+    numbers::values(model, |is_trained, size| {
+        if is_trained || differs.next() != Some(true) {
+            return Ok(None);
         }
-    }))
+        let (own, rest) = mean.split_at(size);
+        mean = rest;
+        Ok(Some(own.to_vec()))
+    })
 }
 
 /// A hash of the bits of numbers.

@@ -137,7 +137,13 @@ impl World for Mpi {
 impl Drop for Mpi {
     fn drop(&mut self) {
         let requests = self.requests.get_mut();
-        drop(requests.unwrap_or_else(PoisonError::into_inner).take());
+        let requests = requests.unwrap_or_else(PoisonError::into_inner).take();
+        if std::thread::panicking() {
+            // To leave MPI would wait for the others, which wait for this process.
+            std::mem::forget(requests);
+            return;
+        }
+        drop(requests);
         if let Some(thread) = self.thread.take() {
             // A panic there has been an error of the call that it answered.
             let _ = thread.join();
@@ -174,7 +180,7 @@ fn serve(placed: &SyncSender<Option<Place>>, requests: &Receiver<Request>) {
             }
             Request::Sum(numbers, order, answer) => {
                 let sum = match order {
-                    Order::Pairs => sum_slices(&world, &numbers),
+                    Order::Pairs => sum_slices(&world, numbers),
                     Order::Any => sum_in_any_order(&world, &numbers),
                 };
                 let _ = answer.send(sum);
@@ -212,8 +218,11 @@ fn gather(world: &SimpleCommunicator, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Numbers of each process that are added up at once: those of several processes fit the cache.
+const BLOCK: usize = 1 << 10;
+
 /// Each process adds up the numbers of all for its slice, and all get the slices.
-fn sum_slices(world: &SimpleCommunicator, numbers: &[f32]) -> Vec<f32> {
+fn sum_slices(world: &SimpleCommunicator, mut numbers: Vec<f32>) -> Vec<f32> {
     let processes = world.size() as usize;
     let slice = |rank: usize| {
         let end = |rank: usize| rank * numbers.len() / processes;
@@ -226,15 +235,19 @@ fn sum_slices(world: &SimpleCommunicator, numbers: &[f32]) -> Vec<f32> {
     let own_sizes = vec![own; processes];
     let own_starts = places(&own_sizes);
     world.all_to_all_varcount_into(
-        &Partition::new(numbers, &sizes[..], &starts[..]),
+        &Partition::new(&numbers[..], &sizes[..], &starts[..]),
         &mut PartitionMut::new(&mut received[..], &own_sizes[..], &own_starts[..]),
     );
-    let of_process = |start: &i32| received[*start as usize..][..own as usize].to_vec();
-    let sum = sum_in_pairs(own_starts.iter().map(of_process));
-    let mut all = vec![0f32; numbers.len()];
-    let mut parts = PartitionMut::new(&mut all[..], &sizes[..], &starts[..]);
+    let own = own as usize;
+    let mut sum = Vec::with_capacity(own);
+    for start in (0..own).step_by(BLOCK) {
+        let end = own.min(start + BLOCK);
+        let of_process = |rank: usize| received[rank * own..][start..end].to_vec();
+        sum.append(&mut sum_in_pairs((0..processes).map(of_process)));
+    }
+    let mut parts = PartitionMut::new(&mut numbers[..], &sizes[..], &starts[..]);
     world.all_gather_varcount_into(&sum[..], &mut parts);
-    all
+    numbers
 }
 
 fn sum_in_any_order(world: &SimpleCommunicator, numbers: &[f32]) -> Vec<f32> {
