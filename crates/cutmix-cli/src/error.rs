@@ -131,6 +131,12 @@ pub enum Error {
          to train in several, or start it without mpirun"
     )]
     NoMpi(String),
+    /// Processes that were started together do not find one another.
+    #[error(
+        "{0} processes were started together, and each finds only itself: use the mpirun of the MPI that \
+         this program was built with, or with Slurm its interface, such as srun --mpi=pmix"
+    )]
+    OtherMpi(String),
     /// Another process of the run was started in another way.
     #[error("it differs from process 0 in {what}: {own}, expected {expected}")]
     OtherProcess {

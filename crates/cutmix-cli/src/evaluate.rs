@@ -4,12 +4,15 @@ mod classes;
 mod evaluator;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use cutmix_train::{LabelScores, Loader, Outputs, Prediction, Score};
+use cutmix_train::{LabelScores, Loader, Outputs, Prediction, Score, World, gather};
 use cutmix_vision::models::Classifier;
-use cutmix_vision::{AnyNetwork, Dataset, ImageLoader, LoaderConfig, Split, Splits, to_tensor};
+use cutmix_vision::{
+    AnyNetwork, Dataset, ImageLoader, LoaderConfig, SkippedImage, Split, Splits, to_tensor,
+};
 
 use crate::data::eval_batch_size;
 use crate::error::Error;
@@ -32,6 +35,8 @@ pub struct Subject {
     pub card: ModelCard,
     pub model: AnyNetwork,
     pub device: Device,
+    /// The processes that measure together.
+    pub world: Arc<dyn World>,
 }
 
 /// What was found out about a network on a set.
@@ -66,11 +71,12 @@ impl Subject {
             (scores, Outcome::MultiLabel(labels), Vec::new())
         } else {
             let (scores, predictions) = self.predictions(set, &loader)?;
-            let images = named(&loader, &predictions, &self.card.classes);
+            let skipped = self.skipped_by_all(loader.skipped())?;
+            let images = named(&loader, &skipped, &predictions, &self.card.classes);
             let classes = SingleLabel::new(&self.card.classes, &predictions, &images);
             (scores, Outcome::SingleLabel(classes), images)
         };
-        let skipped = loader.skipped();
+        let skipped = self.skipped_by_all(loader.skipped())?;
         Ok(Measured {
             evaluation: Evaluation {
                 data: name,
@@ -87,6 +93,16 @@ impl Subject {
             loader,
             images,
         })
+    }
+
+    /// The bad images that any process has left out.
+    pub fn skipped_by_all(&self, own: Vec<SkippedImage>) -> Result<Vec<SkippedImage>, Error> {
+        let mut all: Vec<_> = gather(self.world.as_ref(), &own)?.concat();
+        if self.world.size() > 1 {
+            all.sort_by(|one, other| one.name.cmp(&other.name));
+            all.dedup_by(|one, other| one.name == other.name);
+        }
+        Ok(all)
     }
 
     /// Checks that the images have one class each, or several, as those of the training.
@@ -164,7 +180,8 @@ impl Subject {
         loader: &ImageLoader,
         mut observe: impl FnMut(&Outputs) -> Result<(), cutmix_train::Error>,
     ) -> Result<Vec<Score>, Error> {
-        let evaluator = evaluator(&self.settings, &self.card, &self.device);
+        let evaluator =
+            evaluator(&self.settings, &self.card, &self.device).world(self.world.clone());
         let set = set.map_or("data".into(), |set| set.to_string());
         let things = format!("images, evaluating {set}");
         let scores = counted(&things, loader.num_samples(), |progress| {

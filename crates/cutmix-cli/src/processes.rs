@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::run_folder::RunFolder;
 use crate::settings::{GradientSum, Settings};
+use crate::terminal::warning;
 
 /// Variables that launchers set for each of their processes.
 const LAUNCHERS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"];
-/// Variables with the number of processes.
-#[cfg(not(feature = "mpi"))]
-const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+/// Variables with the number of processes, the last one of them where Slurm has started them.
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", SLURM_TASKS];
+const SLURM_TASKS: &str = "SLURM_STEP_NUM_TASKS";
 
 /// This process among those that train together.
 #[derive(Clone)]
@@ -50,6 +51,16 @@ impl Processes {
             host: String::new(),
             #[cfg(feature = "mpi")]
             mpi: None,
+        }
+    }
+
+    /// Warns where this is one of several tasks of Slurm that know nothing of one another.
+    pub fn warn_of_tasks(&self) {
+        let tasks = std::env::var(SLURM_TASKS).ok().filter(|tasks| tasks != "1");
+        if let Some(tasks) = tasks.filter(|_| !self.are_several()) {
+            warning(format!(
+                "each of {tasks} tasks of srun trains by itself; srun --mpi=pmix lets them train together"
+            ));
         }
     }
 
@@ -174,6 +185,11 @@ fn text_of((name, value): (String, toml::Value)) -> (String, String) {
 #[cfg(feature = "mpi")]
 fn launched() -> Result<Processes, Error> {
     let mpi = Arc::new(Mpi::join()?);
+    if mpi.size() == 1
+        && let Some(size) = size()
+    {
+        return Err(Error::OtherMpi(size));
+    }
     let (local_rank, host) = (mpi.local_rank(), mpi.host().to_owned());
     let own = (host.clone(), cores());
     let all = gather(mpi.as_ref(), &own)?;
@@ -197,10 +213,15 @@ fn cores() -> String {
 
 #[cfg(not(feature = "mpi"))]
 fn launched() -> Result<Processes, Error> {
-    let size = SIZES.iter().find_map(|name| std::env::var(name).ok());
-    match size.as_deref() {
+    match size() {
         // Each of them would train by itself.
-        Some(size) if size != "1" => Err(Error::NoMpi(size.into())),
-        _ => Ok(Processes::alone()),
+        Some(size) => Err(Error::NoMpi(size)),
+        None => Ok(Processes::alone()),
     }
+}
+
+/// The number of processes that a launcher has started, where they are several.
+fn size() -> Option<String> {
+    let size = SIZES.iter().find_map(|name| std::env::var(name).ok());
+    size.filter(|size| size != "1")
 }

@@ -4,8 +4,10 @@ mod data;
 mod trained_on;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::module::Module;
+use cutmix_train::Alone;
 use cutmix_vision::{OnBadImage, Split};
 use sha2::{Digest, Sha256};
 
@@ -189,5 +191,6 @@ fn open_subject(args: &EvalArgs, folder: &RunFolder) -> Result<Subject, Error> {
         card,
         model,
         device,
+        world: Arc::new(Alone),
     })
 }

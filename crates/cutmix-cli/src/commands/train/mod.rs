@@ -14,7 +14,7 @@ use clap::ArgMatches;
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
 use cutmix_train::{Checkpoint, Checkpoints, Event, Fit, Loader, Network, State, Stop, Trainer};
 use cutmix_vision::models::HeadOnly;
-use cutmix_vision::{AnyNetwork, ImageLoader, SkippedImage, Split, Splits};
+use cutmix_vision::{AnyNetwork, ImageLoader, Split, Splits};
 
 use self::prepared::Prepared;
 use self::view::View;
@@ -74,6 +74,7 @@ pub fn run(
     matches: &ArgMatches,
     processes: &Processes,
 ) -> Result<ExitCode, Error> {
+    processes.warn_of_tasks();
     let view = View::choose(args.dashboard && processes.is_first())?;
     match args.resume.take() {
         Some(run) => start::resume(&args.settings, matches, &run, view, processes),
@@ -124,18 +125,18 @@ impl Prepared {
         let fit = self.fit(&folder, from, view, &warnings);
         warnings.print();
         let fit = fit.map_err(|error| in_folder(error, &folder))?;
-        if !processes.is_first() {
-            let stopped = ExitCode::from(STOPPED);
-            return Ok(if fit.is_complete {
-                ExitCode::SUCCESS
-            } else {
-                stopped
-            });
+        let is_first = processes.is_first();
+        if is_first {
+            finish(&fit, &folder, &settings, &card)?;
         }
-        finish(&fit, &folder, &settings, &card)?;
         let parameters = fit.model.num_params();
+        let write_report = || {
+            if is_first {
+                html::write(&folder, parameters);
+            }
+        };
         if !fit.is_complete {
-            html::write(&folder, parameters);
+            write_report();
             line("");
             let run = quoted(folder.path());
             line(format!(
@@ -148,16 +149,20 @@ impl Prepared {
             card,
             model: fit.model,
             device: device.without_autodiff(),
+            world: processes.world,
         };
         let measured = evaluate(&subject, &splits).map_err(|error| {
-            html::write(&folder, parameters);
+            write_report();
             let run = quoted(folder.path());
             error.with_advice(format!(
                 "; the model is saved, evaluate it with: cutmix eval {run} --on-bad-image skip"
             ))
         })?;
         let skipped = loaders.iter().flatten().flat_map(ImageLoader::skipped);
-        let mut skipped: Vec<SkippedImage> = skipped.collect();
+        let mut skipped = subject.skipped_by_all(skipped.collect())?;
+        if !is_first {
+            return Ok(ExitCode::SUCCESS);
+        }
         let mut scores = &[][..];
         if let Some((set, measured)) = &measured {
             subject.write(measured, &folder.evaluation(&set.to_string()));
@@ -166,7 +171,7 @@ impl Prepared {
                 scores = &measured.scores;
             }
         }
-        html::write(&folder, parameters);
+        write_report();
         summary::print_result(
             &subject.settings,
             &fit.history,
@@ -280,7 +285,8 @@ impl Prepared {
 }
 
 /// Measures the network of a finished run on its test set. Where it has none, this is done on its
-/// validation set, if it has one, for the report alone, so that an error is a warning.
+/// validation set, if it has one, for the report alone, so that an error is a warning where no other
+/// process waits for this one.
 fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<(Split, Measured)>, Error> {
     let measure = |split| {
         let set = splits.set(split).filter(|set| !set.is_empty())?;
@@ -291,7 +297,11 @@ fn evaluate(subject: &Subject, splits: &Splits) -> Result<Option<(Split, Measure
     if let Some(test) = measure(Split::Test) {
         return test.map(Some);
     }
-    Ok(measure(Split::Val).and_then(|val| val.map_err(warning).ok()))
+    let val = measure(Split::Val);
+    if subject.world.size() > 1 {
+        return val.transpose();
+    }
+    Ok(val.and_then(|val| val.map_err(warning).ok()))
 }
 
 /// Removes the model and the evaluations of a run that continues, once the trainer has accepted it: the

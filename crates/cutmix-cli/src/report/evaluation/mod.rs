@@ -216,11 +216,11 @@ impl SingleLabel {
 /// The predictions for the images that a loader has yielded, with the names of images and classes.
 pub fn named(
     loader: &ImageLoader,
+    skipped: &[SkippedImage],
     predictions: &[Prediction],
     classes: &[String],
 ) -> Vec<ImagePrediction> {
     let dataset = loader.dataset();
-    let skipped = loader.skipped();
     let skipped: HashSet<_> = skipped.iter().map(|image| image.name.as_str()).collect();
     let names = (0..loader.num_samples()).map(|index| (index, dataset.name(index)));
     let names = names.filter(|(_, name)| !skipped.contains(name.as_str()));
