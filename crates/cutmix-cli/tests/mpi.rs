@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -337,4 +338,200 @@ fn the_head_trains_in_several_processes() {
     alone(path, &format!("{train} --accumulate 2 --output alone"));
     succeed(path, 2, &format!("{train} --output run"));
     assert_eq!(weights(&path.join("run")), weights(&path.join("alone")));
+}
+
+/// A folder with images of two classes, of which one cannot be decoded.
+fn pictures(data: &Path) {
+    for class in ["blue", "red"] {
+        fs::create_dir_all(data.join(class)).unwrap();
+        for number in 0..20 {
+            let (low, high) = (6 * number as u8, 255);
+            let color = if class == "red" {
+                [high, low, low]
+            } else {
+                [low, low, high]
+            };
+            let image = RgbImage::from_pixel(16, 16, Rgb(color));
+            image
+                .save(data.join(format!("{class}/{number:02}.png")))
+                .unwrap();
+        }
+    }
+    fs::write(data.join("red/07.png"), "no picture").unwrap();
+}
+
+#[test]
+fn a_bad_image_ends_all_processes_or_is_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    pictures(&path.join("data"));
+    let train = "train --data data --size 16 --augment none --duration 2ep --batch-size 8 --model resnet8 \
+                 --device cpu";
+    let failed = together(path, 2, &format!("{train} --output failed"));
+    assert!(!failed.status.success());
+    let [error] = errors(&failed)[..] else {
+        panic!("{}", text(&failed.stderr));
+    };
+    assert!(error.starts_with("error: process "), "{error}");
+    assert!(error.contains("red/07.png"), "{error}");
+    let shown = succeed(
+        path,
+        2,
+        &format!("{train} --on-bad-image skip --output run"),
+    );
+    let skipped = shown.lines().filter(|line| line.contains("red/07.png"));
+    assert_eq!(skipped.count(), 1, "{shown}");
+    alone(
+        path,
+        &format!("{train} --on-bad-image skip --accumulate 2 --output alone"),
+    );
+    assert_eq!(weights(&path.join("run")), weights(&path.join("alone")));
+}
+
+#[test]
+fn a_process_without_memory_ends_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let train = format!("{LONG} --output run");
+    let mut command = mpirun(path);
+    command.args(["-n", "1", PROGRAM]).args(train.split(' '));
+    // Of the memory that training needs, the other one has enough to start.
+    let limited = format!("ulimit -v 1200000; exec {PROGRAM} {train}");
+    command.args([":", "-n", "1", "sh", "-c", &limited]);
+    let started = Instant::now();
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    assert!(started.elapsed() < Duration::from_secs(60));
+    assert_eq!(processes_in(path), [0u32; 0]);
+    let error = text(&output.stderr);
+    assert!(error.contains("rank 1"), "{error}");
+}
+
+#[test]
+fn processes_that_find_only_themselves_are_refused() {
+    let mut command = Command::new(PROGRAM);
+    // The variables of another MPI.
+    command.env("PMI_RANK", "0").env("PMI_SIZE", "2");
+    let output = command
+        .args(["train", "--duration", "1ba"])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let [error] = errors(&output)[..] else {
+        panic!("{}", text(&output.stderr));
+    };
+    assert!(
+        error.contains("2 processes were started together"),
+        "{error}"
+    );
+}
+
+/// Two hosts with a network between them: two network namespaces. Deleted at the end.
+struct Hosts([String; 2]);
+
+impl Hosts {
+    const LINK: &'static str = "cutmix0";
+
+    fn new() -> Self {
+        let name = |host: u32| format!("cutmix-{}-{host}", std::process::id());
+        let hosts = Self([name(0), name(1)]);
+        let [first, second] = &hosts.0;
+        let link = Self::LINK;
+        ip(&format!("netns add {first}"));
+        ip(&format!("netns add {second}"));
+        ip(&format!(
+            "link add {link} netns {first} type veth peer name {link} netns {second}"
+        ));
+        for (number, host) in hosts.0.iter().enumerate() {
+            ip(&format!(
+                "-n {host} addr add 10.99.0.{}/24 dev {link}",
+                number + 1
+            ));
+            ip(&format!("-n {host} link set {link} up"));
+            ip(&format!("-n {host} link set lo up"));
+        }
+        hosts
+    }
+
+    /// `mpirun` on the first host, which starts a process on each.
+    fn mpirun(&self, folder: &Path) -> Command {
+        // Runs a command on a host, as `ssh` does.
+        let on_host = "#!/bin/sh\nhost=$1\nshift\n\
+                       exec ip netns exec \"$host\" unshare --uts sh -c \
+                       'hostname \"$0\" && exec sh -c \"$*\"' \"$host\" \"$@\"\n";
+        let agent = folder.join("on_host");
+        fs::write(&agent, on_host).unwrap();
+        fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+        let [first, second] = &self.0;
+        let launcher = mpirun(folder);
+        let mut command = Command::new(&agent);
+        command.current_dir(folder).arg(first);
+        for (name, value) in launcher.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        let hosts = format!("{first},{second}");
+        command.args(["mpirun", "--host", &hosts, "--mca", "btl", "self,tcp"]);
+        command.args(["--mca", "plm_rsh_agent"]).arg(&agent);
+        for layer in ["oob_tcp_if_include", "btl_tcp_if_include"] {
+            command.args(["--mca", layer, Self::LINK]);
+        }
+        command
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for host in &self.0 {
+            let _ = Command::new("ip").args(["netns", "delete", host]).status();
+        }
+    }
+}
+
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status();
+    assert!(status.unwrap().success(), "ip {arguments}");
+}
+
+/// Where `CUTMIX_REQUIRE_HOSTS` is set, because it needs the rights of root.
+#[test]
+fn two_hosts_learn_what_one_learns() {
+    if std::env::var_os("CUTMIX_REQUIRE_HOSTS").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let hosts = Hosts::new();
+    let mut command = hosts.mpirun(path);
+    command
+        .arg(PROGRAM)
+        .args(format!("{TRAIN} --output run").split(' '));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    succeed(path, 2, &format!("{TRAIN} --output expected"));
+    let [run, expected] = ["run", "expected"].map(|run| path.join(run));
+    for file in ["model.safetensors", "eval/test/predictions.csv"] {
+        assert_eq!(
+            fs::read(run.join(file)).unwrap(),
+            fs::read(expected.join(file)).unwrap()
+        );
+    }
+    // The second host has no such data.
+    let mut command = hosts.mpirun(path);
+    let train = format!(
+        "test $OMPI_COMM_WORLD_RANK = 0 && data=data || data=gone; \
+                         exec {PROGRAM} {TRAIN} --data $data --output refused"
+    );
+    pictures(&path.join("data"));
+    fs::remove_file(path.join("data/red/07.png")).unwrap();
+    let output = command
+        .args(["sh", "-c"])
+        .arg(format!("'{train}'"))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let [error] = errors(&output)[..] else {
+        panic!("{}", text(&output.stderr));
+    };
+    let expected = format!("error: process 1 on {}: ", hosts.0[1]);
+    assert!(error.starts_with(&expected), "{error}");
 }
