@@ -37,6 +37,18 @@ impl Chosen {
         }
     }
 
+    /// The setting that chooses this device again where `text` has chosen it, or that of another process:
+    /// with the number of the device only where `text` has it.
+    pub fn setting(&self, text: &str) -> String {
+        let backend = self.name.split(':').next().unwrap_or_default();
+        if text.contains(':') {
+            &self.name
+        } else {
+            backend
+        }
+        .into()
+    }
+
     /// The name of the device and, where the backend knows it, that of the hardware.
     pub fn describe(&self) -> String {
         match hardware(&self.device) {
@@ -47,16 +59,16 @@ impl Chosen {
 }
 
 /// The device for the process of this number on its host: where `text` names no number, each process has a
-/// GPU of its own, as far as there are some.
+/// GPU of its own, as far as there are enough. A launcher may show each process only one.
 pub fn choose_of(text: &str, local_rank: usize) -> Result<Chosen, Error> {
     let chosen = choose(text)?;
-    let Some((backend, "0")) = chosen.name.split_once(':') else {
-        return Ok(chosen);
-    };
-    if text.contains(':') || local_rank == 0 {
-        return Ok(chosen);
+    match chosen.name.split_once(':') {
+        Some((backend, "0")) if !text.contains(':') => {
+            let count = devices(backend).map_or(0, |devices| devices.len());
+            choose(&format!("{backend}:{}", local_rank % count.max(1)))
+        }
+        _ => Ok(chosen),
     }
-    choose(&format!("{backend}:{local_rank}"))
 }
 
 /// Finds the device that `text` names: `auto`, or a backend with an index where it has several.

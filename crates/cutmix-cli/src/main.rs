@@ -80,21 +80,21 @@ fn join_pool(on_same_cores: usize) {
             (cores / on_same_cores).max(1)
         }
     };
-    if threads > 1 {
-        let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
-        // Without these threads, the pool makes its own when it is first used.
-        let _ = pool.num_threads(threads).build_global();
-    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    let pool = if threads > 1 {
+        pool.use_current_thread()
+    } else {
+        pool
+    };
+    // Without these threads, the pool makes its own when it is first used.
+    let _ = pool.build_global();
 }
 
 /// Ends all processes by the error of this one: the launcher ends the others where one ends without
 /// leaving MPI.
 fn end_all(processes: &Processes, error: &error::Error) -> ! {
-    if !processes.is_first() {
-        // An error of all of them is told by the first one.
-        std::thread::sleep(std::time::Duration::from_secs(3));
-    }
-    terminal::error(processes.describe(error));
+    processes.wait_for_others();
+    terminal::error(format!("{}: {error}", processes.name()));
     std::process::exit(1)
 }
 
@@ -102,19 +102,41 @@ fn main() -> ExitCode {
     let processes = match Processes::join() {
         Ok(processes) => processes,
         Err(error) => {
+            processes::wait_for_first();
             terminal::error(&error);
             return ExitCode::FAILURE;
         }
     };
     if processes.are_several() {
         terminal::show_no_bars();
+        // Not the processes themselves, which the hook would keep in MPI.
+        let name = processes.name();
+        std::panic::set_hook(Box::new(move |panic| {
+            terminal::error(format!("{name}: {panic}"))
+        }));
     }
     if !processes.is_first() {
         terminal::silence();
     }
+    if let Err(error) = processes.check_programs() {
+        end_all(&processes, &error);
+    }
     join_pool(processes.on_same_cores);
     let command = Args::command().mut_subcommand("train", settings::with_headings);
-    let matches = command.get_matches();
+    let matches = match command.try_get_matches() {
+        Ok(matches) => matches,
+        Err(help) if help.exit_code() == 0 => {
+            if processes.is_first() {
+                // Nobody may read it any more.
+                let _ = help.print();
+            }
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            processes.wait_for_others();
+            error.exit()
+        }
+    };
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let of_command = matches.subcommand().map(|(_, matches)| matches);
     let success = |()| ExitCode::SUCCESS;

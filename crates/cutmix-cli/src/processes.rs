@@ -1,7 +1,9 @@
 //! The processes that `mpirun` or `srun` has started to train together.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[cfg(feature = "mpi")]
 use cutmix_train::mpi::{Mpi, Order};
@@ -10,13 +12,13 @@ use cutmix_vision::{Manifest, Splits};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{ModelCard, RunFolder};
 use crate::settings::{GradientSum, Settings};
 use crate::terminal::warning;
 
 /// Variables that launchers set for each of their processes.
 const LAUNCHERS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"];
-/// Variables with the number of processes, the last one of them where Slurm has started them.
+/// Variables that launchers set to the number of processes. Slurm sets the last one.
 const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", SLURM_TASKS];
 const SLURM_TASKS: &str = "SLURM_STEP_NUM_TASKS";
 
@@ -54,6 +56,22 @@ impl Processes {
         }
     }
 
+    /// Checks that all processes are of one build and do the same.
+    pub fn check_programs(&self) -> Result<(), Error> {
+        if !self.are_several() {
+            return Ok(());
+        }
+        let own = [build(), command()];
+        let all = gather(self.world.as_ref(), &own)?;
+        let names = ["its build", "its command"];
+        for (what, (own, first)) in names.iter().zip(own.iter().zip(&all[0])) {
+            if own != first {
+                return Err(other_process(what, own, first));
+            }
+        }
+        Ok(())
+    }
+
     /// Warns where this is one of several tasks of Slurm that know nothing of one another.
     pub fn warn_of_tasks(&self) {
         let tasks = std::env::var(SLURM_TASKS).ok().filter(|tasks| tasks != "1");
@@ -65,15 +83,15 @@ impl Processes {
     }
 
     /// Sets how gradients are added up.
-    pub fn add_up(&self, sum: GradientSum) {
+    #[cfg_attr(not(feature = "mpi"), expect(unused_variables))]
+    pub fn set_gradient_sum(&self, sum: GradientSum) {
         #[cfg(feature = "mpi")]
         if let Some(mpi) = &self.mpi {
             mpi.set_order(match sum {
-                GradientSum::Exact => Order::Pairs,
-                GradientSum::Fast => Order::Any,
+                GradientSum::Exact => Order::Exact,
+                GradientSum::Fast => Order::Fast,
             });
         }
-        let _ = sum;
     }
 
     /// Whether this is the process that writes files and text.
@@ -98,8 +116,21 @@ impl Processes {
         Ok(own.unwrap_or_else(|| RunFolder::of_other(all.swap_remove(0).into())))
     }
 
-    /// Checks that all processes are of one version and have the same settings and data.
-    pub fn check(&self, settings: &Settings, splits: &Splits) -> Result<(), Error> {
+    /// Waits before this process writes an error, which ends all of them: an error of several is written by
+    /// the first of these.
+    pub fn wait_for_others(&self) {
+        if !self.is_first() {
+            wait(self.world.rank());
+        }
+    }
+
+    /// Checks that all processes have the same settings, data and card.
+    pub fn check(
+        &self,
+        settings: &Settings,
+        splits: &Splits,
+        card: &ModelCard,
+    ) -> Result<(), Error> {
         if !self.are_several() {
             return Ok(());
         }
@@ -109,65 +140,79 @@ impl Processes {
             settings.remove(setting);
         }
         let own = Signature {
-            version: env!("CARGO_PKG_VERSION").into(),
             settings: settings.into_iter().map(text_of).collect(),
             digest: Manifest::of(splits).digest(),
+            card: card.to_json(),
         };
-        let bytes = serde_json::to_vec(&own).expect("texts are JSON");
-        let all = self.world.gather(bytes)?;
-        let first: Signature =
-            serde_json::from_slice(&all[0]).map_err(|error| Error::OtherProcess {
-                what: "its build".into(),
-                own: error.to_string(),
-                expected: "the same build".into(),
-            })?;
-        own.compare(&first)?;
+        let all = gather(self.world.as_ref(), &own)?;
+        own.compare(&all[0])?;
         // No process goes on before all are known to be the same.
         self.world.gather(Vec::new())?;
         Ok(())
     }
 
-    /// The text of an error, with the process where there are several.
-    pub fn describe(&self, error: &Error) -> String {
-        if self.are_several() {
-            format!("process {} on {}: {error}", self.world.rank(), self.host)
-        } else {
-            error.to_string()
-        }
+    /// The name of this process among several.
+    pub fn name(&self) -> String {
+        format!("process {} on {}", self.world.rank(), self.host)
     }
+}
+
+/// Waits until the processes of lower ranks have had the time to write the same error.
+fn wait(rank: usize) {
+    let ranks = u32::try_from(rank.min(10)).unwrap_or(0);
+    std::thread::sleep(Duration::from_secs(3) + ranks * Duration::from_millis(300));
+}
+
+/// As [`Processes::wait_for_others`], where the processes have not found one another.
+pub fn wait_for_first() {
+    let rank = LAUNCHERS.iter().find_map(|name| std::env::var(name).ok());
+    match rank.and_then(|rank| rank.parse().ok()) {
+        None | Some(0) => {}
+        Some(rank) => wait(rank),
+    }
+}
+
+/// The build of this program: the version, and a hash of its file.
+fn build() -> String {
+    let file = std::env::current_exe().and_then(std::fs::read);
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&file.unwrap_or_default());
+    format!("{} ({:016x})", env!("CARGO_PKG_VERSION"), hasher.finish())
+}
+
+/// The command of this process, and whether it resumes a run.
+fn command() -> String {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let resumes = arguments.any(|argument| argument.starts_with("--resume"));
+    format!("{command}{}", if resumes { " --resume" } else { "" })
 }
 
 /// What has to be the same in all processes.
 #[derive(Serialize, Deserialize)]
 struct Signature {
-    version: String,
     /// Names and values.
     settings: Vec<(String, String)>,
     digest: String,
+    card: String,
 }
 
 impl Signature {
     /// Checks that it is that of process 0.
     fn compare(&self, first: &Self) -> Result<(), Error> {
-        let differs = |what: &str, own: &str, expected: &str| {
-            Err(Error::OtherProcess {
-                what: what.into(),
-                own: own.into(),
-                expected: expected.into(),
-            })
-        };
-        if self.version != first.version {
-            return differs("its version", &self.version, &first.version);
-        }
         let names = self.settings.iter().chain(&first.settings);
         for (name, _) in names {
             let [own, expected] = [self, first].map(|one| one.setting(name));
             if own != expected {
-                return differs(&format!("--{name}"), own, expected);
+                return Err(other_process(&format!("--{name}"), own, expected));
             }
         }
         if self.digest != first.digest {
-            return differs("its data", &self.digest, &first.digest);
+            return Err(other_process("its data", &self.digest, &first.digest));
+        }
+        // Such as weights of classes or colours from other files of these names.
+        if self.card != first.card {
+            return Err(other_process("its model card", &self.card, &first.card));
         }
         Ok(())
     }
@@ -175,6 +220,14 @@ impl Signature {
     fn setting(&self, name: &str) -> &str {
         let found = self.settings.iter().find(|(other, _)| other == name);
         found.map_or("not given", |(_, value)| value)
+    }
+}
+
+fn other_process(what: &str, own: &str, expected: &str) -> Error {
+    Error::OtherProcess {
+        what: what.into(),
+        own: own.into(),
+        expected: expected.into(),
     }
 }
 

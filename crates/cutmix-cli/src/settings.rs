@@ -341,17 +341,23 @@ impl Default for Settings {
 impl Settings {
     /// Makes a part of each batch for each of so many processes, unless batches have parts already.
     pub fn divide(&mut self, processes: usize) -> Result<(), Error> {
-        let expected = || format!("a multiple of the number of processes, {processes}");
         if self.accumulate == 1 {
             if !self.batch_size.is_multiple_of(processes) {
-                return Err(Error::option("batch-size", self.batch_size, expected()));
+                let expected = multiple_of(processes);
+                return Err(Error::option("batch-size", self.batch_size, expected));
             }
             self.accumulate = processes;
         }
-        if !self.accumulate.is_multiple_of(processes) {
-            return Err(Error::option("accumulate", self.accumulate, expected()));
+        self.check_parts(processes)
+    }
+
+    /// Checks that so many processes can make as many parts of each batch.
+    pub fn check_parts(&self, processes: usize) -> Result<(), Error> {
+        if self.accumulate.is_multiple_of(processes) {
+            return Ok(());
         }
-        Ok(())
+        let expected = multiple_of(processes);
+        Err(Error::option("accumulate", self.accumulate, expected))
     }
 
     /// The effects of all algorithms together.
@@ -384,6 +390,10 @@ impl Settings {
         }
         config
     }
+}
+
+fn multiple_of(processes: usize) -> String {
+    format!("a multiple of the number of processes, {processes}")
 }
 
 impl fmt::Display for Log {

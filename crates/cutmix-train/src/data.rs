@@ -108,10 +108,11 @@ pub trait Loader<const D: usize = 4>: Send + Sync {
     /// A run is repeated and resumed exactly where this is a function of its arguments alone.
     fn batches<'a>(&'a self, epoch: u64, skip: usize, device: &Device) -> Batches<'a, D>;
 
-    /// The batches of [`batches`](Self::batches) that are in a share. `skip` is a number of whole groups of
-    /// the share.
+    /// The batches of [`batches`](Self::batches) that are in a share, whose groups start after the `skip`
+    /// batches that are left out.
     ///
-    /// A loader whose batches cost something makes those alone.
+    /// A loader whose batches cost something makes those alone. In an evaluation a batch may be empty, so
+    /// that the processes keep the order of the batches.
     fn batches_of<'a>(
         &'a self,
         share: &Share,

@@ -119,23 +119,24 @@ impl Evaluator {
         let mut evaluation = Evaluation::new(set, self.loss.reduction(), &self.metrics);
         let mut is_empty = true;
         let share = Share::of(self.world.as_ref(), self.world.size());
-        let mut batches = loader.batches_of(&share, 0, 0, device);
+        let mut batches = loader.batches_of(&share, 0, 0, device).fuse();
         loop {
             let batch = batches.next().transpose();
             let batch = batch.map_err(|source| Error::Data {
                 set: set.into(),
                 source,
             })?;
-            let outputs = match batch {
+            let is_over = batch.is_none();
+            let outputs = match batch.filter(|batch| batch.size() > 0) {
                 Some(batch) => Some(self.outputs(&model, batch.on_device(device))?),
                 None => None,
             };
-            let all = self.gather(outputs, device)?;
-            if all.is_empty() {
+            let (is_over, all) = self.gather(is_over, outputs, device)?;
+            if is_over {
                 break;
             }
-            is_empty = false;
             for outputs in all {
+                is_empty = false;
                 observe(&outputs)?;
                 evaluation.add(outputs)?;
             }
@@ -160,14 +161,22 @@ impl Evaluator {
         })
     }
 
-    /// The outputs of all processes for their next batches, those of process 0 first.
-    fn gather(&self, own: Option<Outputs>, device: &Device) -> Result<Vec<Outputs>, Error> {
+    /// Whether all processes are over, and the outputs of all for their next batches, those of process 0
+    /// first.
+    fn gather(
+        &self,
+        is_over: bool,
+        own: Option<Outputs>,
+        device: &Device,
+    ) -> Result<(bool, Vec<Outputs>), Error> {
         if self.world.size() == 1 {
-            return Ok(own.into_iter().collect());
+            return Ok((is_over, own.into_iter().collect()));
         }
         let own = own.map(SentOutputs::new).transpose()?;
-        let all = gather(self.world.as_ref(), &own)?.into_iter().flatten();
-        Ok(all.map(|sent| sent.on_device(device)).collect())
+        let all: Vec<(bool, Option<SentOutputs>)> = gather(self.world.as_ref(), &(is_over, own))?;
+        let is_over = all.iter().all(|(is_over, _)| *is_over);
+        let sent = all.into_iter().filter_map(|(_, sent)| sent);
+        Ok((is_over, sent.map(|sent| sent.on_device(device)).collect()))
     }
 }
 

@@ -194,6 +194,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
 
     /// All epochs; whether the run is complete.
     fn epochs(&mut self) -> Result<bool, Error> {
+        self.check_start()?;
         self.emit(Event::FitStart)?;
         self.agree_on_time()?;
         let train = self.train.clone();
@@ -223,7 +224,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let mut started = Instant::now();
         let waited = Cell::new(Wall::ZERO);
         let batches = train.batches_of(&self.share(), counts.epochs, skip, &device);
-        let mut parts = timed(batches, &waited).peekable();
+        let mut parts = timed(Box::new(batches.fuse()), &waited).peekable();
         loop {
             let (batch, outline) = self.next_batch(&mut parts)?;
             if outline.parts == 0 {
@@ -259,8 +260,9 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
     fn batch(&mut self, parts: Vec<Batch<D>>, outline: Outline) -> Result<(), Error> {
         let start = self.state.clock.now();
         let (samples, count) = (outline.samples, outline.parts);
-        let first = self.state.clock.counts.parts + outline.first as u64;
-        self.state.start_batch(start);
+        // Of the parts in all processes.
+        let first = self.state.clock.counts.parts;
+        self.state.start_batch(start, first);
         self.state.learning_rate = self.learning_rate(&start, samples);
         // A forward pass changes running statistics before its loss is known.
         let statistics =
@@ -274,10 +276,11 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         }
         for (index, part) in parts.into_iter().enumerate() {
             let size = part.size();
-            self.state.start_part(part, first + index as u64);
+            self.state.start_part(part);
             if index == 0 {
                 self.emit(Event::BatchStart)?;
             }
+            self.state.set_part(first + (outline.first + index) as u64);
             measured.push(self.forward_and_backward()?);
             let weight = if count > 1 {
                 self.state.mean_weight()?
@@ -297,6 +300,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let measured = self.agree_on_batch(measured)?;
         let (model, device) = (self.state.model(), self.state.device());
         self.state.gradients = gradients.reduce(model, device, self.world.as_ref())?;
+        self.state.set_part(first + count as u64 - 1);
         self.emit(Event::BeforeStep)?;
 
         if self.is_to_step(&measured)? {
@@ -321,7 +325,10 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
                 parts: measured,
             });
         }
-        if self.pending.len() > MOST_PENDING || self.last_read.elapsed() > LONGEST_PENDING {
+        if self.world.size() > 1 {
+            // They have been read, and all processes look at the same ones at the same time.
+            self.read_pending(0)?;
+        } else if self.pending.len() > MOST_PENDING || self.last_read.elapsed() > LONGEST_PENDING {
             // The numbers of this batch may not have been computed yet.
             self.read_pending(1)?;
         }

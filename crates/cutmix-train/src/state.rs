@@ -151,21 +151,31 @@ impl<M, const D: usize> State<M, D> {
         let optimizer = burn::optim::SgdConfig::new().init();
         let loss = Arc::new(cutmix::loss::CrossEntropy::new());
         let mut state = Self::new(model, optimizer, loss, clock, device, num_classes, seed);
-        state.start_part(batch, part);
+        state.part = part;
+        state.start_part(batch);
         state
     }
 
-    /// Sets the position of the next batch.
-    pub(crate) fn start_batch(&mut self, time: Time) {
+    /// Starts a batch at this position of the run, whose first part in all processes has the number `part` among those of the run.
+    pub(crate) fn start_batch(&mut self, time: Time, part: u64) {
+        self.part = part;
+        self.seed_device(ALGORITHM_LANE);
         self.time = time;
         self.was_skipped = false;
         self.frozen = Frozen::default();
         self.logged.clear();
     }
 
-    /// Sets the next part of the batch, which is number `part` of all parts of the run.
-    pub(crate) fn start_part(&mut self, batch: Batch<D>, part: u64) {
-        self.part = part;
+    /// Sets the part by whose number among all parts of the run algorithms draw.
+    pub(crate) fn set_part(&mut self, part: u64) {
+        if part != self.part {
+            self.part = part;
+            self.seed_device(ALGORITHM_LANE);
+        }
+    }
+
+    /// Sets the next part of the batch.
+    pub(crate) fn start_part(&mut self, batch: Batch<D>) {
         self.images = Some(batch.images);
         self.targets = batch.targets;
         self.loss_targets = None;
@@ -173,7 +183,6 @@ impl<M, const D: usize> State<M, D> {
         self.mixture = None;
         self.logits = None;
         self.loss = None;
-        self.seed_device(ALGORITHM_LANE);
     }
 
     /// Updates the position outside a batch.

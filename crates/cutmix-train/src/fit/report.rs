@@ -44,6 +44,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         self.emit(Event::EvalStart)?;
         let mut scores = sums.scores("train");
         scores.extend(self.evaluate()?);
+        let scores = self.agree_on_scores(scores)?;
         let now = self.state.clock.now();
         let report = Report {
             epoch: now.epoch as f64 + now.epoch_progress,
@@ -121,6 +122,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         self.emit(Event::Save)?;
         self.loggers.each(|logger| logger.flush())?;
         self.average_statistics()?;
+        self.agree_on_time()?;
         if let Some(writer) = &mut self.writer {
             writer.write(&self.state, &self.record, &self.config)?;
         }

@@ -40,6 +40,17 @@ pub(super) fn mean<M: Module>(world: &dyn World, model: &M) -> Result<GradientsP
     })
 }
 
+/// A hash of all values of a model.
+pub(super) fn digest(model: &impl Module) -> Result<u64, Error> {
+    let mut all = Values::default();
+    model.visit(&mut all);
+    let mut hasher = DefaultHasher::new();
+    for data in numbers::read(all.0.into_iter())? {
+        hasher.write_u64(hash(data.as_slice::<f32>().map_err(Error::other)?));
+    }
+    Ok(hasher.finish())
+}
+
 /// A hash of the bits of numbers.
 fn hash(numbers: &[f32]) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -47,6 +58,16 @@ fn hash(numbers: &[f32]) -> u64 {
         .iter()
         .for_each(|number| hasher.write_u32(number.to_bits()));
     hasher.finish()
+}
+
+/// Collects all values, in f32.
+#[derive(Default)]
+struct Values(Vec<Tensor<1>>);
+
+impl ModuleVisitor for Values {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(numbers::flat(param.val()));
+    }
 }
 
 /// Collects the values that are not trained, in f32.

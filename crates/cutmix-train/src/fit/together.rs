@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Run, statistics};
+use crate::clock::Counts;
 use crate::data::Batches;
+use crate::history::Score;
 use crate::metrics::{Measured, Numbers, ReadNumbers};
 use crate::network::Network;
 use crate::state::Logged;
@@ -23,6 +25,16 @@ pub(super) struct Outline {
     pub first: usize,
     /// Whether the epoch has no other batch, where the processes had to agree on that.
     pub is_last: Option<bool>,
+}
+
+/// What the processes of a run have in common at its start.
+#[derive(Serialize, Deserialize)]
+struct Start {
+    counts: Counts,
+    /// Digests of values.
+    weights: u64,
+    ema: Option<u64>,
+    best: Option<u64>,
 }
 
 /// What a process knows of the next batch.
@@ -102,7 +114,8 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             has_more |= coming.has_more;
             for &size in &coming.sizes {
                 let taken = size.min(left - outline.samples);
-                has_more |= taken < size;
+                // A part that is cut counts as taken, as in one process.
+                has_more |= taken == 0;
                 outline.samples += taken;
                 outline.parts += usize::from(taken > 0);
                 if rank == self.world.rank() {
@@ -146,6 +159,42 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
             }));
         }
         Ok(parts)
+    }
+
+    /// Checks that all processes start from the same weights, or resume from the same checkpoint.
+    pub(super) fn check_start(&self) -> Result<(), Error> {
+        if self.world.size() == 1 {
+            return Ok(());
+        }
+        let digest = |model: &M| statistics::digest(model);
+        let own = Start {
+            counts: self.state.clock.counts,
+            weights: digest(self.state.model())?,
+            ema: self.state.ema_model.as_ref().map(digest).transpose()?,
+            best: self.best.as_ref().map(digest).transpose()?,
+        };
+        let all = gather(self.world.as_ref(), &own)?;
+        let is_same = |what, is_same| {
+            Error::ensure(
+                is_same,
+                what,
+                "different from those of process 0",
+                "the same in all processes",
+            )
+        };
+        is_same("elapsed batches", own.counts == all[0].counts)?;
+        is_same("weights", own.weights == all[0].weights)?;
+        is_same("weights of the moving average", own.ema == all[0].ema)?;
+        is_same("weights of the best model", own.best == all[0].best)
+    }
+
+    /// The scores of process 0, by which all of them decide.
+    pub(super) fn agree_on_scores(&self, own: Vec<Score>) -> Result<Vec<Score>, Error> {
+        if self.world.size() == 1 {
+            return Ok(own);
+        }
+        let mut all = gather(self.world.as_ref(), &own)?;
+        Ok(all.swap_remove(0))
     }
 
     /// Sets the time of all processes to that of the first one.

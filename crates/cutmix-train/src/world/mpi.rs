@@ -19,11 +19,12 @@ use crate::Error;
 /// All calls of MPI are made by a thread of their own, so that a sum is on its way while the caller reads
 /// the next numbers from its device. The last of several handles on the process ends MPI.
 ///
-/// A process that ends without that, by an error or a signal, makes the launcher end the others.
+/// A process that ends without that, by [`std::process::exit`], a panic or a signal, makes the launcher end
+/// the others. To drop the handle is to wait for them, so an error of one process has to end it by `exit`.
 #[derive(Debug)]
 pub struct Mpi {
     place: Place,
-    is_in_any_order: AtomicBool,
+    is_fast: AtomicBool,
     requests: Mutex<Option<Sender<Request>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,9 +44,9 @@ struct Place {
 pub enum Order {
     /// In the order of [`World::sum`]: each process adds up a slice of the numbers of all.
     #[default]
-    Pairs,
+    Exact,
     /// As MPI does it, which can be faster. The result depends on the number of processes and on the MPI.
-    Any,
+    Fast,
 }
 
 /// What the thread of MPI is asked for.
@@ -71,7 +72,7 @@ impl Mpi {
         let place = place.recv().map_err(|_| ended())?;
         Ok(Self {
             place: place.ok_or_else(|| Error::other("this process has joined MPI already"))?,
-            is_in_any_order: AtomicBool::new(false),
+            is_fast: AtomicBool::new(false),
             requests: Mutex::new(Some(requests)),
             thread: Some(thread),
         })
@@ -79,8 +80,8 @@ impl Mpi {
 
     /// Sets how numbers are added up from now on, in all processes alike.
     pub fn set_order(&self, order: Order) {
-        let is_any = order == Order::Any;
-        self.is_in_any_order.store(is_any, Ordering::Relaxed);
+        let is_fast = order == Order::Fast;
+        self.is_fast.store(is_fast, Ordering::Relaxed);
     }
 
     /// The number of this process among those on the same host, from 0.
@@ -124,10 +125,10 @@ impl World for Mpi {
     }
 
     fn sum(&self, numbers: Vec<f32>) -> Sum {
-        let order = if self.is_in_any_order.load(Ordering::Relaxed) {
-            Order::Any
+        let order = if self.is_fast.load(Ordering::Relaxed) {
+            Order::Fast
         } else {
-            Order::Pairs
+            Order::Exact
         };
         let answer = self.ask(|answer| Request::Sum(numbers, order, answer));
         Box::new(move || answer.recv().map_err(|_| ended()))
@@ -176,12 +177,12 @@ fn serve(placed: &SyncSender<Option<Place>>, requests: &Receiver<Request>) {
     for request in requests {
         match request {
             Request::Gather(bytes, answer) => {
-                let _ = answer.send(gather(&world, bytes));
+                let _ = answer.send(gather(&world, &bytes));
             }
             Request::Sum(numbers, order, answer) => {
                 let sum = match order {
-                    Order::Pairs => sum_slices(&world, numbers),
-                    Order::Any => sum_in_any_order(&world, &numbers),
+                    Order::Exact => sum_slices(&world, numbers),
+                    Order::Fast => sum_in_any_order(&world, &numbers),
                 };
                 let _ = answer.send(sum);
             }
@@ -200,22 +201,34 @@ fn places(sizes: &[i32]) -> Vec<i32> {
 }
 
 fn count(length: usize) -> i32 {
-    i32::try_from(length).expect("less than 2 GB at once")
+    i32::try_from(length).expect("less than 2^31 numbers at once")
 }
 
-fn gather(world: &SimpleCommunicator, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
-    // Without it, an empty slice may have the address that means `MPI_IN_PLACE` to Open MPI.
-    bytes.push(0);
-    let mut sizes = vec![0; world.size() as usize];
-    world.all_gather_into(&count(bytes.len()), &mut sizes[..]);
-    let starts = places(&sizes);
-    let mut all = vec![0u8; sizes.iter().sum::<i32>() as usize];
-    let mut parts = PartitionMut::new(&mut all[..], &sizes[..], &starts[..]);
-    world.all_gather_varcount_into(&bytes[..], &mut parts);
-    let ranges = starts.iter().zip(&sizes);
-    ranges
-        .map(|(&start, &size)| all[start as usize..][..size as usize - 1].to_vec())
-        .collect()
+fn gather(world: &SimpleCommunicator, own: &[u8]) -> Vec<Vec<u8>> {
+    let processes = world.size() as usize;
+    let mut sizes = vec![0u64; processes];
+    world.all_gather_into(&(own.len() as u64), &mut sizes[..]);
+    let mut all = vec![Vec::new(); processes];
+    // MPI counts to 2 GB.
+    let most = i32::MAX as usize / processes - 1;
+    let longest = sizes.iter().max().map_or(0, |size| *size as usize);
+    for start in (0..longest).step_by(most) {
+        let piece = |size: usize| start.min(size)..(start + most).min(size);
+        // Without another byte, an empty slice may have the address that means `MPI_IN_PLACE` to Open MPI.
+        let sent = [&own[piece(own.len())], &[0]].concat();
+        let lengths = sizes
+            .iter()
+            .map(|size| count(piece(*size as usize).len() + 1));
+        let lengths: Vec<i32> = lengths.collect();
+        let starts = places(&lengths);
+        let mut received = vec![0u8; lengths.iter().sum::<i32>() as usize];
+        let mut parts = PartitionMut::new(&mut received[..], &lengths[..], &starts[..]);
+        world.all_gather_varcount_into(&sent[..], &mut parts);
+        for ((all, &start), &length) in all.iter_mut().zip(&starts).zip(&lengths) {
+            all.extend_from_slice(&received[start as usize..][..length as usize - 1]);
+        }
+    }
+    all
 }
 
 /// Numbers of each process that are added up at once: those of several processes fit the cache.

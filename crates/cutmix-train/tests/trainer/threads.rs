@@ -1,36 +1,53 @@
 //! Processes that are threads of a test.
 
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use cutmix_train::{Error, Sum, World, sum_in_pairs};
 
 /// What the threads share.
 struct Meeting {
-    barrier: Barrier,
-    table: Mutex<Vec<Vec<u8>>>,
+    table: Mutex<Table>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Table {
+    /// What those have passed who wait for the others.
+    passed: Vec<Option<Vec<u8>>>,
+    /// What all have passed the last time, and how often they have.
+    all: Vec<Vec<u8>>,
+    times: usize,
+    /// Whether a thread has ended.
+    has_ended: bool,
 }
 
 /// One of several threads that act as processes.
 #[derive(Clone)]
 pub struct Thread {
     rank: usize,
+    size: usize,
     meeting: Arc<Meeting>,
 }
 
-impl Thread {
-    /// So many of them.
-    pub fn worlds(size: usize) -> Vec<Self> {
-        let meeting = Arc::new(Meeting {
-            barrier: Barrier::new(size),
-            table: Mutex::new(vec![Vec::new(); size]),
-        });
-        let meeting = || meeting.clone();
-        (0..size)
-            .map(|rank| Self {
-                rank,
-                meeting: meeting(),
-            })
-            .collect()
+impl Meeting {
+    fn new(size: usize) -> Arc<Self> {
+        let table = Table {
+            passed: vec![None; size],
+            ..Table::default()
+        };
+        Arc::new(Self {
+            table: Mutex::new(table),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap()
+    }
+
+    fn end(&self) {
+        self.table().has_ended = true;
+        self.changed.notify_all();
     }
 }
 
@@ -40,15 +57,24 @@ impl World for Thread {
     }
 
     fn size(&self) -> usize {
-        self.meeting.table.lock().unwrap().len()
+        self.size
     }
 
     fn gather(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>, Error> {
-        self.meeting.table.lock().unwrap()[self.rank] = bytes;
-        self.meeting.barrier.wait();
-        let all = self.meeting.table.lock().unwrap().clone();
-        self.meeting.barrier.wait();
-        Ok(all)
+        let mut table = self.meeting.table();
+        let before = table.times;
+        table.passed[self.rank] = Some(bytes);
+        if table.passed.iter().all(Option::is_some) {
+            table.all = table.passed.iter_mut().flat_map(Option::take).collect();
+            table.times += 1;
+            self.meeting.changed.notify_all();
+        }
+        let waits = |table: &mut Table| table.times == before && !table.has_ended;
+        let table = self.meeting.changed.wait_while(table, waits).unwrap();
+        if table.times == before {
+            return Err(Error::other("another process has ended"));
+        }
+        Ok(table.all.clone())
     }
 
     fn sum(&self, numbers: Vec<f32>) -> Sum {
@@ -67,12 +93,22 @@ impl World for Thread {
     }
 }
 
-/// Runs a process on each of so many threads, and returns what they return.
+/// Runs a process on each of so many threads, and returns what they return. Where one has ended, the
+/// others wait for it in vain, which is an error.
 pub fn in_threads<T: Send>(size: usize, run: impl Fn(Arc<dyn World>) -> T + Sync) -> Vec<T> {
+    let meeting = Meeting::new(size);
     std::thread::scope(|scope| {
-        let threads = Thread::worlds(size).into_iter().map(|thread| {
-            let run = &run;
-            scope.spawn(move || run(Arc::new(thread)))
+        let threads = (0..size).map(|rank| {
+            let (run, meeting) = (&run, meeting.clone());
+            scope.spawn(move || {
+                let result = run(Arc::new(Thread {
+                    rank,
+                    size,
+                    meeting: meeting.clone(),
+                }));
+                meeting.end();
+                result
+            })
         });
         let threads: Vec<_> = threads.collect();
         threads

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 use cutmix::loss::CrossEntropy;
-use cutmix_train::algorithms::{CutMix, Ema, LabelSmoothing};
+use cutmix_train::algorithms::{CutMix, Ema, GradientClipping, LabelSmoothing, OneOf, WhenConfig};
 use cutmix_train::loggers::BatchLog;
 use cutmix_train::{Checkpoint, Checkpoints, Event, Fit, Stop, Trainer};
 
@@ -12,8 +12,12 @@ use crate::threads::in_threads;
 /// Eleven samples in parts of two, of which four make a batch: of each epoch 8 samples, and then 3 in two
 /// parts.
 fn with_four_parts(max_duration: &str) -> Trainer<Tiny> {
+    with_samples(11, max_duration)
+}
+
+fn with_samples(samples: usize, max_duration: &str) -> Trainer<Tiny> {
     let config = config(max_duration).with_accumulate(4).with_seed(5);
-    trainer(config, Samples::new(11, 2))
+    trainer(config, Samples::new(samples, 2))
         .eval("val", Samples::new(7, 2).loader())
         .algorithm(CutMix::new())
         .algorithm(LabelSmoothing::new(0.1))
@@ -23,6 +27,7 @@ fn with_four_parts(max_duration: &str) -> Trainer<Tiny> {
 #[derive(Debug, PartialEq)]
 struct Outcome {
     weights: Vec<f32>,
+    epochs: Vec<f64>,
     scores: Vec<(String, f64)>,
     batches: Vec<(f64, usize)>,
 }
@@ -32,6 +37,9 @@ fn outcome(fit: &Fit<Tiny>, log: &LogRecorder) -> Outcome {
     let logged = |batch: &BatchLog| (batch.loss, batch.logged.len());
     Outcome {
         weights: fit.model.weights(),
+        epochs: (fit.history.reports.iter())
+            .map(|report| report.epoch)
+            .collect(),
         scores: scores
             .map(|score| (score.name.clone(), score.value))
             .collect(),
@@ -62,6 +70,7 @@ fn assert_same_for_any_number(trainer: impl Fn() -> Trainer<Tiny> + Sync) {
         assert_eq!(found[0], expected, "of {size} processes");
         for other in &found[1..] {
             assert_eq!(other.weights, expected.weights);
+            assert_eq!(other.epochs, expected.epochs);
             assert_eq!(other.scores, expected.scores);
             assert!(other.batches.is_empty(), "process 0 logs");
         }
@@ -77,8 +86,87 @@ fn weights_scores_and_logs_are_those_of_one_process() {
 fn a_run_that_ends_within_a_batch_is_cut_to_the_sample() {
     for samples in 8..16 {
         let duration = format!("{samples}sp");
-        assert_same_for_any_number(|| with_four_parts(&duration));
+        for all in [11, 12] {
+            assert_same_for_any_number(|| with_samples(all, &duration));
+        }
     }
+}
+
+/// It goes on within a batch of the run that was cut.
+#[test]
+fn a_run_that_was_cut_is_extended_as_by_one_process() {
+    let extended = |size, samples: usize| {
+        let folder = tempfile::tempdir().unwrap();
+        let train = |duration: &str| {
+            in_threads(size, |world| {
+                let checkpoints = Checkpoints::new(folder.path());
+                let trainer = with_samples(12, duration).logger(Quiet).world(world);
+                let trainer = trainer.checkpoints(checkpoints);
+                let trainer = match Checkpoint::exists(folder.path()) {
+                    true => trainer.resume(Checkpoint::latest(folder.path()).unwrap().checkpoint),
+                    false => trainer,
+                };
+                trainer.fit().unwrap().model.weights()
+            })
+        };
+        train(&format!("{samples}sp"));
+        train("3ep")
+    };
+    for samples in [3, 5, 9, 10, 11, 12] {
+        let expected = &extended(1, samples)[0];
+        for size in [2, 4] {
+            for weights in extended(size, samples) {
+                assert_eq!(&weights, expected, "{samples} samples, {size} processes");
+            }
+        }
+    }
+}
+
+/// At events of whole batches as well.
+#[test]
+fn algorithms_that_act_with_a_probability_act_in_all_processes_alike() {
+    for seed in 0..4 {
+        assert_same_for_any_number(|| {
+            let config = config("3ep").with_accumulate(4).with_seed(seed);
+            let some = |probability| WhenConfig {
+                probability,
+                ..WhenConfig::default()
+            };
+            trainer(config, Samples::new(11, 2))
+                .algorithm(some(0.5).init(CutMix::new()))
+                .algorithm(some(0.4).init(GradientClipping::new(0.01)))
+                .algorithm(some(0.6).init(Ema::new(0.8)))
+                .algorithm(
+                    OneOf::new()
+                        .with(1.0, GradientClipping::new(0.005))
+                        .with(1.0, LabelSmoothing::new(0.2)),
+                )
+        });
+    }
+}
+
+#[test]
+fn processes_with_other_weights_are_refused() {
+    let errors = in_threads(2, |world| {
+        let rank = world.rank();
+        let config = config("1ep").with_accumulate(2);
+        let weights = trainer(config.clone(), eleven()).fit().unwrap().model;
+        let trainer = if rank == 0 {
+            trainer(config, eleven())
+        } else {
+            config.init(weights, eleven().loader())
+        };
+        let fit = trainer.logger(Quiet).world(world).fit();
+        fit.unwrap_err().to_string()
+    });
+    let expected =
+        "`weights` is different from those of process 0; accepted: the same in all processes";
+    assert_eq!(errors[1], expected);
+    assert!(
+        errors[0].contains("another process has ended"),
+        "{}",
+        errors[0]
+    );
 }
 
 #[test]

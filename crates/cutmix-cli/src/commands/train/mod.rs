@@ -151,8 +151,9 @@ impl Prepared {
             device: device.without_autodiff(),
             world: processes.world,
         };
+        // Where the evaluation fails, there is a report as well.
+        write_report();
         let measured = evaluate(&subject, &splits).map_err(|error| {
-            write_report();
             let run = quoted(folder.path());
             error.with_advice(format!(
                 "; the model is saved, evaluate it with: cutmix eval {run} --on-bad-image skip"

@@ -25,7 +25,7 @@ pub(super) fn start(
     let mut settings = args.settings.layer(matches, args.config.as_deref())?;
     let given = args.settings.all_given(matches, args.config.as_deref())?;
     settings.divide(processes.world.size())?;
-    processes.add_up(settings.gradient_sum);
+    processes.set_gradient_sum(settings.gradient_sum);
     settings.check()?;
     settings.make_paths_absolute();
     let device = device::choose_of(&settings.device, processes.local_rank)?;
@@ -35,7 +35,7 @@ pub(super) fn start(
     settings.precision.set(&device)?;
     let pretrained = settings.pretrained()?;
     let splits = settings.open_data(pretrained.as_ref().map(|pretrained| pretrained.size))?;
-    settings.device = device.name.clone();
+    settings.device = device.setting(&settings.device);
     let colours = pretrained
         .as_ref()
         .map(|pretrained| pretrained.normalize(splits.train.shape()[0]));
@@ -47,7 +47,7 @@ pub(super) fn start(
         colours,
         processes,
     )?;
-    processes.check(&prepared.settings, &prepared.splits)?;
+    processes.check(&prepared.settings, &prepared.splits, &prepared.card)?;
     let folder = processes.folder(|| {
         let folder = RunFolder::create(args.output.as_deref())?;
         folder.start(&prepared.settings, &given, &Manifest::of(&prepared.splits))?;
@@ -88,8 +88,8 @@ pub(super) fn resume(
     let mut settings = options.layer(matches, Some(&folder.config()))?;
     let given_before = folder.read_given();
     settings.recipe = given_before.as_ref().and_then(RecipeName::of);
-    settings.divide(processes.world.size())?;
-    processes.add_up(settings.gradient_sum);
+    settings.check_parts(processes.world.size())?;
+    processes.set_gradient_sum(settings.gradient_sum);
     settings.check()?;
     let device = device::choose_of(&settings.device, processes.local_rank)?;
     if processes.is_first() {
@@ -134,6 +134,6 @@ pub(super) fn resume(
         let given = given_before.map(|before| before.into_iter().chain(given_now).collect());
         prepared.to_store = Some((settings, given));
     }
-    processes.check(&prepared.settings, &prepared.splits)?;
+    processes.check(&prepared.settings, &prepared.splits, &prepared.card)?;
     prepared.train(folder, checkpoint, view)
 }

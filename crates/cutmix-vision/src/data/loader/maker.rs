@@ -60,6 +60,8 @@ pub(super) struct Epoch<'a> {
     /// The samples in order, each with the number of times that it has come before.
     samples: Arc<Vec<(u32, u32)>>,
     share: Share,
+    /// The sample from which the share counts.
+    skip: usize,
     position: usize,
     reader: Option<Reader<'a>>,
 }
@@ -184,11 +186,12 @@ impl BatchMaker {
     }
 
     /// The first sample of the first batch of a share that starts at the sample `start` of an epoch or
-    /// after it; the number of samples or more where there is none.
-    pub fn next_of(&self, share: &Share, start: usize) -> usize {
+    /// after it; the number of samples or more where there is none. The share counts from the sample
+    /// `skip`.
+    pub fn next_of(&self, share: &Share, skip: usize, start: usize) -> usize {
         let samples = self.num_samples();
-        let mut batch = start.min(samples).div_ceil(self.batch_size);
-        while !share.has(batch) && batch * self.batch_size < samples {
+        let [first, mut batch] = [skip, start].map(|at| at.min(samples).div_ceil(self.batch_size));
+        while !share.has(batch - first) && batch * self.batch_size < samples {
             batch += 1;
         }
         batch * self.batch_size
@@ -207,7 +210,7 @@ impl BatchMaker {
         let reader = order.reading.map(|mut reading| {
             let mut is_due = vec![false; self.dataset.len()];
             for (place, &(sample, _)) in samples.iter().enumerate().skip(position) {
-                let is_own = share.has(place / self.batch_size);
+                let is_own = share.has((place - position) / self.batch_size);
                 is_due[sample as usize] |= is_own && !self.cache.has(sample as usize);
             }
             reading.retain(|&sample| is_due[sample as usize]);
@@ -222,6 +225,7 @@ impl BatchMaker {
             number,
             samples,
             share: share.clone(),
+            skip: position,
             position,
             reader,
         }
@@ -294,7 +298,7 @@ impl<'a> Epoch<'a> {
 
     /// Draws the next batch of the share; `None` at the end of the epoch.
     pub fn next(&mut self) -> Option<Drawn<'a>> {
-        let next = self.maker.next_of(&self.share, self.position);
+        let next = (self.maker).next_of(&self.share, self.skip, self.position);
         self.position = next.min(self.samples.len());
         let end = (self.position + self.maker.batch_size).min(self.samples.len());
         let places = self.position..end;

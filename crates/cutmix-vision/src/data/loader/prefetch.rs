@@ -173,7 +173,7 @@ impl<'a> EpochBatches<'a> {
             waiting,
             epoch,
             skip,
-            position: maker.next_of(share, skip),
+            position: maker.next_of(share, skip, skip),
             share: share.clone(),
             device: device.clone(),
             stage: Stage::Start,
@@ -203,7 +203,7 @@ impl<'a> EpochBatches<'a> {
     /// Counts a batch up to the sample `end`; at the end of the epoch, leaves the worker to the next
     /// one.
     fn count(&mut self, end: usize) {
-        self.position = self.maker.next_of(&self.share, end);
+        self.position = self.maker.next_of(&self.share, self.skip, end);
         if self.position < self.maker.num_samples() {
             return;
         }
@@ -236,8 +236,9 @@ impl Iterator for EpochBatches<'_> {
             match worker.batches.recv().and_then(|batch| batch.recv()) {
                 Ok(Ok(made)) => {
                     self.count(made.end);
-                    // All images of a batch of an evaluation may be bad.
-                    if !made.labels.is_empty() {
+                    // All images of a batch of an evaluation may be bad. Other processes wait for its
+                    // turn.
+                    if !made.labels.is_empty() || self.share != Share::ALL {
                         // Uploads happen on the caller's thread: the device would keep a stream for
                         // each thread.
                         return Some(Ok(self.upload(made)));
