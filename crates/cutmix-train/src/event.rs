@@ -26,7 +26,8 @@ pub enum Event {
     FitStart,
     /// An epoch starts.
     EpochStart,
-    /// The batch is on the device; of a batch of several parts, the first one is.
+    /// The batch is on the device; of a batch of several parts, the first one of this process is, unless it
+    /// makes none.
     BatchStart,
     /// The network is about to see the images: the last moment to change images and targets.
     BeforeForward,
