@@ -20,6 +20,7 @@ mod run_folder;
 mod settings;
 mod signals;
 mod terminal;
+mod training;
 
 use std::process::ExitCode;
 

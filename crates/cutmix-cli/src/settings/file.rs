@@ -54,7 +54,14 @@ impl Settings {
 
     /// Reads a configuration file.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        layered(path, read(path)?)
+        Self::read_with(path, &Table::new())
+    }
+
+    /// Reads a configuration file, in which these settings take the place of others.
+    pub fn read_with(path: &Path, given: &Table) -> Result<Self, Error> {
+        let mut table = read(path)?;
+        table.extend(given.clone());
+        layered(path, table)
     }
 
     /// The text of a configuration file. A recipe is named in a comment, as its settings are in the

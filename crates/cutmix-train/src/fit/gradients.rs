@@ -133,7 +133,8 @@ fn sum_over<M: Module>(
     let mut sums = sums.into_iter();
     let mut bucket = sums.next().expect("the first bucket")()?;
     let mut used = scalar_count;
-    let mut scalars = bucket[..used].to_vec().into_iter();
+    let scalars = bucket[..used].to_vec();
+    let mut scalars = scalars.into_iter();
     let gradients = numbers::values(model, |is_trained, size| {
         if !is_trained {
             return Ok(None);

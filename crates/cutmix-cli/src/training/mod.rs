@@ -1,4 +1,4 @@
-//! `cutmix train`.
+//! A training run, from its settings to its results.
 
 mod features;
 mod prepared;
@@ -6,79 +6,58 @@ mod start;
 mod view;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use burn::module::Module;
-use clap::ArgMatches;
 use cutmix_train::loggers::{Csv, JsonLines, Lines, TensorBoard};
-use cutmix_train::{Checkpoint, Checkpoints, Event, Fit, Loader, Network, State, Stop, Trainer};
+use cutmix_train::{
+    Checkpoint, Checkpoints, Event, Fit, History, Loader, Network, Score, State, Stop, Trainer,
+};
 use cutmix_vision::models::HeadOnly;
-use cutmix_vision::{AnyNetwork, ImageLoader, Split, Splits};
+use cutmix_vision::{AnyNetwork, ImageLoader, SkippedImage, Split, Splits};
 
 use self::prepared::Prepared;
-use self::view::View;
 #[cfg(feature = "dashboard")]
 use crate::dashboard::Dashboard;
 use crate::error::Error;
 use crate::evaluate::{Measured, Subject, evaluator};
 use crate::picture::FirstBatch;
-use crate::processes::Processes;
 use crate::progress::Progress;
 use crate::report::batches::BatchNumbers;
 use crate::report::{curves, html, summary};
 use crate::run_folder::{ModelCard, RunFolder, write_whole};
 use crate::settings::{Log, Settings, Train, in_order};
-use crate::signals::{STOPPED, stop_on_signals};
-use crate::terminal::{Warnings, line, quoted, warning};
+use crate::terminal::{Warnings, quoted, warning};
 
-/// Train a network on images and write it to a run folder.
-///
-/// The folder holds report.html (the run on one page, for a browser), config.toml (repeats the run:
-/// `cutmix train --config runs/001/config.toml`), given.toml (which of its settings were given),
-/// metrics.csv, batches.csv (what algorithms logged), model.safetensors, curves.png (loss and accuracy
-/// over the epochs), batch.png (what the network saw in its first batch), manifest.json (the images of
-/// each set), card.json (the classes, and how images are prepared), eval (see `cutmix eval`) and
-/// checkpoints, from which `cutmix train --resume` continues. Ctrl-C ends the run after its batch and
-/// saves it; a second one ends it at once.
-#[derive(Debug, clap::Args)]
-pub struct TrainArgs {
-    #[command(flatten)]
-    settings: Settings,
-    /// Take settings from this file, such as the config.toml of a run; options given here win
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Folder for the results, new or empty [default: runs/001, runs/002, ...]
-    #[arg(long, short, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// Resume the run in this folder, which was stopped or killed, from its last checkpoint; or extend
-    /// it with --duration
-    ///
-    /// On the CPU it ends with the weights of a run that was never stopped. It uses the settings of
-    /// the run; of the other options only --duration, --data (where the data are now),
-    /// --on-bad-image, --cache, --decode-memory, --device, --on-nan and --dashboard can be given. A run that is extended before its end continues as if it had been that long from the
-    /// start; a finished one gets a new cycle of its learning rate.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "output"])]
-    resume: Option<PathBuf>,
-    /// Show Burn's dashboard, with curves of loss and accuracy, instead of a line and a bar
-    ///
-    /// Arrows choose a metric and a plot. q asks how to end: s as Ctrl-C does, k at once. Build with
-    /// --features dashboard to have it.
-    #[arg(long)]
-    dashboard: bool,
+pub use self::view::View;
+
+/// A run that is ready to train, from its start or from a checkpoint.
+pub struct Training {
+    pub folder: RunFolder,
+    prepared: Prepared,
+    checkpoint: Option<Checkpoint>,
 }
 
-/// Trains and reports; a run that was stopped has an exit code of its own.
-pub fn run(
-    mut args: TrainArgs,
-    matches: &ArgMatches,
-    processes: &Processes,
-) -> Result<ExitCode, Error> {
-    processes.warn_of_tasks();
-    let view = View::choose(args.dashboard && processes.is_first())?;
-    match args.resume.take() {
-        Some(run) => start::resume(&args.settings, matches, &run, view, processes),
-        None => start::start(args, matches, view, processes),
+/// A run that is complete, or was stopped.
+pub struct Trained {
+    pub is_complete: bool,
+    pub history: History,
+    pub subject: Subject,
+    pub splits: Splits,
+    /// What was found out about the network on the test set, or else on the validation set, in a run that
+    /// is complete.
+    pub measured: Option<(Split, Measured)>,
+    /// The bad images that were left out.
+    pub skipped: Vec<SkippedImage>,
+}
+
+impl Trained {
+    /// The scores on the test set.
+    pub fn test_scores(&self) -> &[Score] {
+        match &self.measured {
+            Some((Split::Test, measured)) => &measured.scores,
+            _ => &[],
+        }
     }
 }
 
@@ -97,35 +76,42 @@ impl Loaders {
     }
 }
 
-impl Prepared {
-    fn train(
-        self,
-        folder: RunFolder,
-        from: Option<Checkpoint>,
-        view: View,
-    ) -> Result<ExitCode, Error> {
-        let processes = self.processes.clone();
-        if processes.is_first() {
-            folder.write_card(&self.card)?;
-        }
+impl Training {
+    /// Prints what is trained on what.
+    pub fn print_header(&self) {
+        let prepared = &self.prepared;
         summary::print_header(&summary::Header {
-            settings: &self.settings,
-            resolved: &self.resolved,
-            splits: &self.splits,
-            device: &self.device.describe(),
-            parameters: self.model.num_params(),
-            loaded: self.loaded.as_deref().unwrap_or_default(),
-            folder: folder.path(),
-            checkpoint: from.as_ref(),
+            settings: &prepared.settings,
+            resolved: &prepared.resolved,
+            splits: &prepared.splits,
+            device: &prepared.device.describe(),
+            parameters: prepared.model.num_params(),
+            loaded: prepared.loaded.as_deref().unwrap_or_default(),
+            folder: self.folder.path(),
+            checkpoint: self.checkpoint.as_ref(),
         });
-        let (settings, card) = (self.settings.clone(), self.card.clone());
-        let (splits, device) = (self.splits.clone(), self.device.device.clone());
-        let loaders = [Some(self.train.clone()), self.val.clone()];
+    }
+
+    /// Trains until the run is complete or `stop` is requested, and writes the results. The network of a
+    /// run that is complete is measured.
+    pub fn train(self, view: View, stop: Stop) -> Result<Trained, Error> {
+        let Self {
+            folder,
+            prepared,
+            checkpoint,
+        } = self;
+        let processes = prepared.processes.clone();
+        let is_first = processes.is_first();
+        if is_first {
+            folder.write_card(&prepared.card)?;
+        }
+        let (settings, card) = (prepared.settings.clone(), prepared.card.clone());
+        let (splits, device) = (prepared.splits.clone(), prepared.device.device.clone());
+        let loaders = [Some(prepared.train.clone()), prepared.val.clone()];
         let warnings = Warnings::default();
-        let fit = self.fit(&folder, from, view, &warnings);
+        let fit = prepared.fit(&folder, checkpoint, view, stop, &warnings);
         warnings.print();
         let fit = fit.map_err(|error| in_folder(error, &folder))?;
-        let is_first = processes.is_first();
         if is_first {
             finish(&fit, &folder, &settings, &card)?;
         }
@@ -135,15 +121,8 @@ impl Prepared {
                 html::write(&folder, parameters);
             }
         };
-        if !fit.is_complete {
-            write_report();
-            line("");
-            let run = quoted(folder.path());
-            line(format!(
-                "stopped and saved; resume with: cutmix train --resume {run}"
-            ));
-            return Ok(ExitCode::from(STOPPED));
-        }
+        // Where the evaluation fails, there is a report as well.
+        write_report();
         let subject = Subject {
             settings,
             card,
@@ -151,44 +130,47 @@ impl Prepared {
             device: device.without_autodiff(),
             world: processes.world,
         };
-        // Where the evaluation fails, there is a report as well.
-        write_report();
-        let measured = evaluate(&subject, &splits).map_err(|error| {
+        let mut trained = Trained {
+            is_complete: fit.is_complete,
+            history: fit.history,
+            subject,
+            splits,
+            measured: None,
+            skipped: Vec::new(),
+        };
+        if !trained.is_complete {
+            return Ok(trained);
+        }
+        let subject = &trained.subject;
+        trained.measured = evaluate(subject, &trained.splits).map_err(|error| {
             let run = quoted(folder.path());
             error.with_advice(format!(
                 "; the model is saved, evaluate it with: cutmix eval {run} --on-bad-image skip"
             ))
         })?;
         let skipped = loaders.iter().flatten().flat_map(ImageLoader::skipped);
-        let mut skipped = subject.skipped_by_all(skipped.collect())?;
-        if !is_first {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut scores = &[][..];
-        if let Some((set, measured)) = &measured {
-            subject.write(measured, &folder.evaluation(&set.to_string()));
+        trained.skipped = subject.skipped_by_all(skipped.collect())?;
+        if let Some((set, measured)) = &trained.measured {
+            if is_first {
+                subject.write(measured, &folder.evaluation(&set.to_string()));
+            }
             if *set == Split::Test {
-                skipped.extend(measured.evaluation.skipped.iter().cloned());
-                scores = &measured.scores;
+                trained.skipped.extend(measured.evaluation.skipped.clone());
             }
         }
         write_report();
-        summary::print_result(
-            &subject.settings,
-            &fit.history,
-            scores,
-            &skipped,
-            folder.path(),
-        );
-        Ok(ExitCode::SUCCESS)
+        Ok(trained)
     }
+}
 
+impl Prepared {
     /// Trains the whole network on images, or its head on their features.
     fn fit(
         mut self,
         folder: &RunFolder,
         from: Option<Checkpoint>,
         view: View,
+        stop: Stop,
         warnings: &Warnings,
     ) -> Result<Fit<AnyNetwork>, cutmix_train::Error> {
         if self.settings.train == Train::Head {
@@ -198,7 +180,7 @@ impl Prepared {
             let train = self.train_features()?;
             let val = self.val.as_ref().map(|val| self.features("val", val));
             let loaders = Loaders::new(train, val.transpose()?);
-            let trainer = self.trainer(HeadOnly, loaders, folder, from, view, warnings);
+            let trainer = self.trainer(HeadOnly, loaders, folder, from, (view, stop), warnings);
             let fit = trainer.fit()?;
             return Ok(Fit {
                 model: fit.model.0,
@@ -216,7 +198,7 @@ impl Prepared {
         };
         let loaders = Loaders::new(self.train.clone(), self.val.clone());
         let (whole, is_first) = (|network| network, self.processes.is_first());
-        let mut trainer = self.trainer(whole, loaders, folder, from, view, warnings);
+        let mut trainer = self.trainer(whole, loaders, folder, from, (view, stop), warnings);
         if is_first {
             trainer = trainer.callback(first_batch);
         }
@@ -230,12 +212,10 @@ impl Prepared {
         loaders: Loaders,
         folder: &RunFolder,
         from: Option<Checkpoint>,
-        view: View,
+        (view, stop): (View, Stop),
         warnings: &Warnings,
     ) -> Trainer<M> {
         let (settings, processes) = (self.settings, self.processes);
-        let stop = Stop::new();
-        stop_on_signals(stop.clone(), view.on_signal());
         let checkpoints = Checkpoints::new(folder.checkpoints())
             .with_save_interval(settings.save_interval)
             .with_keep(settings.keep);
@@ -260,6 +240,7 @@ impl Prepared {
         trainer = match view {
             View::Lines => trainer.logger(Lines),
             View::Bar(bar) => trainer.logger(Progress::new(bar, settings.duration)),
+            View::Nothing => trainer,
             #[cfg(feature = "dashboard")]
             View::Dashboard => trainer.logger(Dashboard::new(stop)),
         };

@@ -15,6 +15,8 @@ pub enum View {
     Lines,
     /// The same, above a bar.
     Bar(ProgressBar),
+    /// Not at all.
+    Nothing,
     /// The whole terminal, on which nothing else may write.
     #[cfg(feature = "dashboard")]
     Dashboard,
@@ -40,7 +42,9 @@ impl View {
             || note("stopping after this batch or evaluation; Ctrl-C again stops at once");
         let exit = || std::process::exit(STOPPED.into());
         match self {
-            Self::Lines => Box::new(move |again| if again { exit() } else { message() }),
+            Self::Lines | Self::Nothing => {
+                Box::new(move |again| if again { exit() } else { message() })
+            }
             Self::Bar(bar) => {
                 let bar = bar.clone();
                 Box::new(move |again| if again { exit() } else { bar.suspend(message) })
