@@ -2,6 +2,7 @@
 
 mod classes;
 mod evaluator;
+mod more;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::terminal::warning;
 
 pub use classes::is_numbered;
 pub use evaluator::evaluator;
+pub use more::{MeasureArgs, measure_more};
 
 /// The network that is measured.
 pub struct Subject {

@@ -7,6 +7,8 @@
 //! - [`Manifest`] records what a run was trained on and names what has changed since.
 //! - [`models`] makes a network from its name ([`ModelConfig`]) or from its own configuration
 //!   ([`ResNetConfig`]).
+//! - [`measures`] tells more of a trained network than its accuracy: occlusion, misleading changes, images
+//!   unlike those of the classes, and where objects are.
 //! - [`weights`] reads and writes what a network has learnt, with the names of PyTorch.
 //!
 //! Everything random is a function of a seed that the caller gives. Everything wrong with the data
@@ -25,6 +27,7 @@ struct Readme;
 struct TrainerGuide;
 
 pub mod data;
+pub mod measures;
 pub mod models;
 pub mod weights;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use cutmix_vision::data::sources::{Reason, image_folder};
+use cutmix_vision::data::sources::{Reason, image_folder, unlabelled_folder};
 use cutmix_vision::{DataConfig, DataError, Dataset, Label, Splits, View, open};
 use image::{DynamicImage, Rgb, RgbImage};
 use tempfile::{TempDir, tempdir};
@@ -529,4 +529,34 @@ fn a_set_is_seen_in_any_shape() {
     assert_eq!(row(View::new([1, 4, 8])), [0, 0, 0, 0, 200, 200, 200, 200]);
     assert_eq!(set.original(0).unwrap().size().to_string(), "4 x 8");
     assert_eq!(set.label(0), Label::Class(0));
+}
+
+#[test]
+fn all_images_of_a_folder_may_be_one_class() {
+    let dir = tempdir().unwrap();
+    let dir = dir.path();
+    pictures(
+        dir,
+        &["b.png", "a.jpg", "more/train/c.png", ".hidden/d.png"],
+    );
+    fs::write(dir.join("notes.txt"), "text").unwrap();
+    let set = unlabelled_folder(dir, &options(4)).unwrap();
+    assert_eq!(names(&set), ["a.jpg", "b.png", "more/train/c.png"]);
+    assert_eq!(classes(&set), [0; 3]);
+    assert_eq!(set.shape(), [3, 4, 4]);
+
+    fs::create_dir(dir.join("empty")).unwrap();
+    let message = |dir: &Path| unlabelled_folder(dir, &options(4)).unwrap_err();
+    assert!(matches!(
+        message(&dir.join("empty")),
+        DataError::NoImages { .. }
+    ));
+    assert!(matches!(
+        message(&dir.join("gone")),
+        DataError::NotFound { .. }
+    ));
+    assert!(matches!(
+        message(&dir.join("notes.txt")),
+        DataError::NotAFolder { .. }
+    ));
 }

@@ -360,6 +360,16 @@ fn bad_images_are_left_out_of_their_batch_and_counted() {
 }
 
 #[test]
+fn yielded_images_have_the_number_of_their_sample() {
+    let (_dir, set) = damaged(&[0, 3, 4]);
+    let config = LoaderConfig::new(2, raw(1)).with_on_bad_image(OnBadImage::Skip);
+    let loader = ImageLoader::eval(set, config).unwrap();
+    let images = batches(&loader, 0).map(|batch| batch.unwrap().size());
+    assert_eq!(images.sum::<usize>(), 3);
+    assert_eq!([0, 1, 2].map(|place| loader.index_at(place)), [1, 2, 5]);
+}
+
+#[test]
 fn a_resumed_epoch_skips_the_same_images() {
     let (_dir, set) = damaged(&[0, 4]);
     let config = LoaderConfig::new(2, raw(1))

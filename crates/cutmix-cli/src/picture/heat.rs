@@ -1,6 +1,6 @@
 //! Maps of numbers over images, as colours.
 
-use cutmix_vision::models::{Features, class_activation_map};
+use cutmix_vision::models::{Features, class_activation_map, upsample};
 use cutmix_vision::{AnyNetwork, Image, Size};
 
 use super::rgb;
@@ -81,42 +81,16 @@ impl Heat {
         let Size { height, width } = image.size();
         let mut pixels = Vec::with_capacity(3 * height * width);
         let scale = if highest > 0.0 { highest.recip() } else { 0.0 };
-        for row in 0..height {
-            let rows = between(row, height, self.size.height);
-            for column in 0..width {
-                let columns = between(column, width, self.size.width);
-                let [red, green, blue] = rgb(image, row, column).map(f32::from);
-                // The luma of ITU-R BT.601.
-                let grey = 0.299 * red + 0.587 * green + 0.114 * blue;
-                let color = color(scale * self.at(rows, columns)).map(f32::from);
-                pixels.extend(color.map(|ink| (COVER * ink + (1.0 - COVER) * grey).round() as u8));
-            }
+        let values = upsample(&self.values, self.size, image.size());
+        for (at, value) in values.into_iter().enumerate() {
+            let [red, green, blue] = rgb(image, at / width, at % width).map(f32::from);
+            // The luma of ITU-R BT.601.
+            let grey = 0.299 * red + 0.587 * green + 0.114 * blue;
+            let color = color(scale * value).map(f32::from);
+            pixels.extend(color.map(|ink| (COVER * ink + (1.0 - COVER) * grey).round() as u8));
         }
         Image::new(image.size(), 3, pixels).expect("there are three bytes for each pixel")
     }
-
-    fn at(&self, (top, bottom, down): Place, (left, right, across): Place) -> f32 {
-        let value = |row, column| self.values[row * self.size.width + column];
-        let mix = |a: f32, b: f32, share: f32| a + (b - a) * share;
-        let above = mix(value(top, left), value(top, right), across);
-        mix(
-            above,
-            mix(value(bottom, left), value(bottom, right), across),
-            down,
-        )
-    }
-}
-
-/// Two neighbouring places, and how far between them a position is.
-type Place = (usize, usize, f32);
-
-/// Where the middle of pixel `at` of `pixels` is among `places`, each of which stands for its middle.
-fn between(at: usize, pixels: usize, places: usize) -> Place {
-    let position = (at as f32 + 0.5) * places as f32 / pixels as f32 - 0.5;
-    let position = position.clamp(0.0, (places - 1) as f32);
-    let first = position as usize;
-    let second = (first + 1).min(places - 1);
-    (first, second, position - first as f32)
 }
 
 #[cfg(test)]

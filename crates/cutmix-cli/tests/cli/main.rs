@@ -15,6 +15,7 @@ mod extend;
 mod guide;
 mod help;
 mod kill;
+mod measures;
 mod parts;
 mod photos;
 mod pictures;

@@ -1,5 +1,7 @@
 //! Tests of what an evaluation holds.
 
+use cutmix_vision::measures::{Fgsm, Localisation};
+
 use super::*;
 
 /// An image that is said to have `class`.
@@ -70,4 +72,49 @@ fn the_json_of_an_evaluation_can_be_read() {
     assert_eq!(read.confusion, result().confusion);
     assert_eq!(read.mistakes[0].name, "dog/2.png");
     assert_eq!(read.calibration.bins.len(), 15);
+}
+
+#[test]
+fn measures_are_read_and_may_be_missing() {
+    let mut result = result();
+    result.measures.fgsm = Some(Fgsm {
+        levels: vec![1.0],
+        accuracy: vec![0.25],
+    });
+    let mut json = serde_json::to_value(Outcome::SingleLabel(result.clone())).unwrap();
+    assert_eq!(json["fgsm"]["accuracy"][0], 0.25);
+    let read = |json: &serde_json::Value| match serde_json::from_value(json.clone()).unwrap() {
+        Outcome::SingleLabel(read) => read.measures,
+        Outcome::MultiLabel(_) => panic!("{json}"),
+    };
+    assert_eq!(read(&json), result.measures);
+    // As in the files of earlier versions.
+    let keys = json.as_object_mut().unwrap();
+    for key in ["occlusion", "fgsm", "detection", "localisation"] {
+        assert!(keys.remove(key).is_some(), "{key}");
+    }
+    assert!(read(&json).are_none());
+}
+
+#[test]
+fn the_origin_of_a_threshold_is_said() {
+    let found = |threshold_of| LocalisationAt {
+        localisation: Localisation {
+            images: 4,
+            threshold: 0.2,
+            known_class: 0.5,
+            top1: 0.25,
+            mean_overlap: 0.4,
+        },
+        threshold_of,
+    };
+    let [test, val] = [Some(Split::Test), Some(Split::Val)];
+    for (threshold_of, measured, expected) in [
+        (None, test, "the usual one, as no validation set has boxes"),
+        (None, None, "the usual one, as no validation set has boxes"),
+        (val, test, "the best one on the validation set"),
+        (val, val, "the best one for these images themselves"),
+    ] {
+        assert_eq!(found(threshold_of).threshold_from(measured), expected);
+    }
 }

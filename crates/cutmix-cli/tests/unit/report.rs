@@ -1,13 +1,15 @@
 use std::collections::HashSet;
 
 use cutmix_train::Prediction;
+use cutmix_vision::measures::{Detection, Fgsm, Localisation, Occlusion};
 use cutmix_vision::{Label, Manifest, SkippedImage, Split};
 
 use super::page;
 use super::run::{Metrics, Run, Status};
 use crate::report::batches::BatchNumber;
 use crate::report::evaluation::{
-    Evaluation, ImagePrediction, Outcome, SingleLabel, StoredEvaluation,
+    Evaluation, ImagePrediction, LocalisationAt, Measures, Outcome, SingleLabel, StoredEvaluation,
+    UnlikeDetection,
 };
 use crate::settings::Settings;
 
@@ -186,6 +188,64 @@ fn metrics_have_their_unit_and_are_there_once() {
     assert!(page.contains("<dt>Area under the ROC curve</dt><dd>52.73 %</dd>"));
     assert_eq!(page.matches("Top-5 accuracy").count(), 1);
     assert!(!page.contains("5.98") && !page.contains("F-score"));
+}
+
+/// A run with all measures.
+fn measured() -> Run {
+    let mut run = run(vec!["a".into(), "b".into()]);
+    let Outcome::SingleLabel(result) = &mut run.evaluations[0].evaluation.result else {
+        panic!("images have one class");
+    };
+    result.measures = Measures {
+        occlusion: Some(Occlusion {
+            seed: 0,
+            shares: vec![0.07, 0.5],
+            random: vec![0.5, 0.25],
+            centre: vec![0.4, 0.125],
+            border: vec![0.45, 0.0],
+        }),
+        fgsm: Some(Fgsm {
+            levels: vec![1.0, 8.0],
+            accuracy: vec![0.375, 0.0],
+        }),
+        detection: Some(UnlikeDetection {
+            detection: Detection {
+                auroc: 0.875,
+                images: 1_000,
+                unlike_images: 20,
+            },
+            unlike: "<b>others</b>".into(),
+            unlike_skipped: Vec::new(),
+        }),
+        localisation: Some(LocalisationAt {
+            localisation: Localisation {
+                images: 8,
+                threshold: 0.35,
+                known_class: 0.75,
+                top1: 0.5,
+                mean_overlap: 0.625,
+            },
+            threshold_of: Some(Split::Val),
+        }),
+    };
+    run
+}
+
+#[test]
+fn measures_have_tables_and_curves_from_the_images_as_they_are() {
+    let page = page(&measured()).into_string();
+    for row in [
+        "<th scope=\"row\">random place</th><td class=\"n\">50.00</td><td class=\"n\">50.00</td><td class=\"n\">25.00</td>",
+        "<th scope=\"row\">border</th><td class=\"n\">50.00</td><td class=\"n\">45.00</td><td class=\"n\">0.00</td>",
+        "<th class=\"n\" scope=\"col\">0</th><th class=\"n\" scope=\"col\">7</th><th class=\"n\" scope=\"col\">50</th>",
+        "<th class=\"n\" scope=\"col\">0</th><th class=\"n\" scope=\"col\">1</th><th class=\"n\" scope=\"col\">8</th>",
+        "ROC curve of 87.50 %: 1,000 images of the classes, 20 of &lt;b&gt;others&lt;/b&gt;.",
+        "threshold of the map is 0.35, the best one on the validation set.",
+        "<dt>Localised, class known</dt><dd>75.00 %</dd>",
+        "random place 25.00, centre 12.50, border 0.00",
+    ] {
+        assert!(page.contains(row), "{row}: {page}");
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Int, Tensor};
 
-use super::{Classifier, Features, ModelError};
+use super::{Classifier, Features, ModelError, differentiable};
+use crate::data::Size;
 
 /// How much each place of the last map `[N, C, h, w]` of a network adds to the logit of a class, shape
 /// `[N, h, w]`; a place that lowers the logit has a negative number. `features` are those of images by
@@ -46,8 +47,7 @@ pub fn class_activation_map(
     let tokens = features
         .tokens
         .map(|tokens| tokens.without_autodiff().autodiff());
-    // Gradients are wanted of the map alone, and normalisations must not train.
-    let model = model.valid().train().freeze();
+    let model = differentiable(model);
     let pooled = model.pool(Features {
         map: tracked.clone(),
         tokens,
@@ -63,6 +63,47 @@ pub fn class_activation_map(
         None => Tensor::zeros([count, channels, 1, 1], &map.device()),
     };
     Ok((map * weights).sum_dim(1).squeeze_dim(1))
+}
+
+/// A map of the size `from`, row by row, as one of the size `to` that covers the same image: between the
+/// middles of its places it is bilinear, and beyond them it stays the same.
+///
+/// ```
+/// use cutmix_vision::Size;
+/// use cutmix_vision::models::upsample;
+///
+/// let map = upsample(&[0.0, 4.0], Size::new(1, 2), Size::new(1, 4));
+/// assert_eq!(map, [0.0, 1.0, 3.0, 4.0]);
+/// ```
+///
+/// # Panics
+/// Where the map has not a value for each place, or no place.
+pub fn upsample(map: &[f32], from: Size, to: Size) -> Vec<f32> {
+    assert_eq!(map.len(), from.area(), "the number of values");
+    let mix = |a: f32, b: f32, share: f32| a + (b - a) * share;
+    let columns: Vec<_> = (0..to.width)
+        .map(|column| between(column, to.width, from.width))
+        .collect();
+    let mut upsampled = Vec::with_capacity(to.area());
+    for row in 0..to.height {
+        let (top, bottom, down) = between(row, to.height, from.height);
+        let [above, below] = [top, bottom].map(|row| &map[row * from.width..][..from.width]);
+        upsampled.extend(columns.iter().map(|&(left, right, across)| {
+            let [above, below] = [above, below].map(|row| mix(row[left], row[right], across));
+            mix(above, below, down)
+        }));
+    }
+    upsampled
+}
+
+/// Where the middle of pixel `at` of `pixels` is among `places`, each of which stands for its middle: two
+/// neighbouring places, and how far between them it is.
+fn between(at: usize, pixels: usize, places: usize) -> (usize, usize, f32) {
+    let position = (at as f32 + 0.5) * places as f32 / pixels as f32 - 0.5;
+    let position = position.clamp(0.0, (places - 1) as f32);
+    let first = position as usize;
+    let second = (first + 1).min(places - 1);
+    (first, second, position - first as f32)
 }
 
 fn check(classes: &[usize], images: usize, known: usize) -> Result<(), ModelError> {

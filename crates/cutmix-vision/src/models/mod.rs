@@ -8,6 +8,7 @@
 mod activation_map;
 mod classifier;
 mod convnext;
+mod differentiable;
 mod efficientnet;
 mod error;
 mod head_only;
@@ -24,9 +25,10 @@ mod trace;
 mod vit;
 mod wide_resnet;
 
-pub use activation_map::class_activation_map;
+pub use activation_map::{class_activation_map, upsample};
 pub use classifier::{Classifier, Features};
 pub use convnext::{ConvNeXt, ConvNeXtConfig};
+pub use differentiable::differentiable;
 pub use efficientnet::{
     EfficientNet, EfficientNetActivation, EfficientNetConfig, EfficientNetStage,
 };

@@ -16,8 +16,9 @@ use super::Format;
 use crate::data::name;
 use crate::device;
 use crate::error::Error;
-use crate::evaluate::Subject;
+use crate::evaluate::{MeasureArgs, Subject, measure_more};
 use crate::precision::Precision;
+use crate::report::evaluation::Outcome;
 use crate::report::html;
 use crate::run_folder::RunFolder;
 use crate::settings::{Bytes, Settings};
@@ -68,6 +69,25 @@ Keys of the JSON document (shares and probabilities are in 0 to 1, those in scor
                      arXiv:1911.00068)
     each: name, class, predicted, probability, class-probability, margin (probability of the
     class less the highest other one), likely-class (or null), index in the set
+  occlusion          null without --measure occlusion: seed; shares of the area that are black; for
+                     each share the accuracy where the black box has a random place (random), is in
+                     the middle (centre), and where all but a box in the middle is black (border).
+                     Boxes have the aspect ratio of the images (Yun et al., arXiv:1905.04899)
+  fgsm               null without --measure fgsm: levels, of 255, by which each value of a pixel
+                     moves so that the loss rises; accuracy for each (fast gradient sign method,
+                     Goodfellow et al., arXiv:1412.6572)
+  detection          null without --unlike: auroc, the area under the ROC curve by which the highest
+                     probability tells images of the classes from those of --unlike, where equal
+                     ones count half (Hendrycks and Gimpel, arXiv:1610.02136); images; unlike, the
+                     name of the other data; unlike-images; unlike-skipped, bad images of them
+  localisation       null without --measure localisation: images with a box; threshold, from 0 (the
+                     lowest value of a class activation map) to 1 (the highest); known-class, the
+                     share of the images in which the box of the largest region above the threshold
+                     has an overlap (intersection over union) of at least 0.5 with the true box;
+                     top1, the share in which moreover the class is predicted; mean-overlap;
+                     threshold-of, the set on which the threshold is the best one by known-class, or
+                     null where it is 0.2, as no validation set has boxes (Choe et al.,
+                     arXiv:2001.07437)
 
   multi-label:
   mean-average-precision
@@ -90,6 +110,8 @@ pub struct EvalArgs {
     /// all images count where they are not divided into sets
     #[arg(long, value_name = "DATA")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    more: MeasureArgs,
     /// What to do with an image that cannot be decoded: end with an error, or leave it out and count it
     /// [default: as the run did]
     #[arg(long, value_name = "fail|skip", hide_possible_values = true)]
@@ -118,12 +140,17 @@ pub fn run(args: EvalArgs) -> Result<(), Error> {
     let (set, data) = opened.choose_set(args.split.as_deref())?;
     let data_name = name(args.data.as_deref().or(subject.settings.data.as_deref()));
     subject.check_labels(&data_name, data)?;
+    let more = args.more.open(&subject, data)?;
     let mut measured = subject.measure(set, data, &opened.splits, data_name)?;
+    let measures = measure_more(&subject, &measured, &opened.splits, &more)?;
     let trained_on = opened.trained_on(&measured);
     let evaluation = &mut measured.evaluation;
     evaluation.is_trained_on = trained_on > 0;
     evaluation.trained_on_images = trained_on;
     evaluation.changes = opened.changes.as_ref().map(ToString::to_string);
+    if let Outcome::SingleLabel(result) = &mut evaluation.result {
+        result.measures = measures;
+    }
     // Files are written as well where the result cannot be.
     let printed = match args.format {
         Format::Text => {

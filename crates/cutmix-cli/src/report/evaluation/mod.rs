@@ -2,6 +2,7 @@
 
 mod files;
 mod labels;
+mod measures;
 mod mistakes;
 mod text;
 
@@ -18,6 +19,7 @@ use crate::terminal::{count, grouped};
 
 pub use files::StoredEvaluation;
 pub use labels::MultiLabel;
+pub use measures::{LocalisationAt, Measures, UnlikeDetection};
 pub use mistakes::{MISTAKES, write_mistakes};
 
 /// All that is known of how well a network does on a set: what `cutmix eval` prints, writes and
@@ -50,6 +52,8 @@ pub struct Evaluation {
 /// What was measured, by the kind of the labels.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "kebab-case")]
+// A program has few of them.
+#[allow(clippy::large_enum_variant)]
 pub enum Outcome {
     SingleLabel(SingleLabel),
     MultiLabel(MultiLabel),
@@ -77,6 +81,8 @@ pub struct SingleLabel {
     pub mistakes: Vec<ImagePrediction>,
     /// Images whose label is likely wrong, by confident learning, the least probable label first.
     pub label_errors: Vec<ImagePrediction>,
+    #[serde(flatten)]
+    pub measures: Measures,
 }
 
 /// How well a class is recognised.
@@ -209,6 +215,7 @@ impl SingleLabel {
             confusion,
             mistakes,
             label_errors,
+            measures: Measures::default(),
         }
     }
 }

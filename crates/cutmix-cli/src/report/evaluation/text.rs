@@ -1,8 +1,10 @@
 //! An evaluation as text.
 
 use cutmix_train::{ClassScores, Score};
+use cutmix_vision::Split;
+use cutmix_vision::measures::Localisation;
 
-use super::{Evaluation, ImagePrediction, MultiLabel, Outcome, SingleLabel};
+use super::{Evaluation, ImagePrediction, Measures, MultiLabel, Outcome, SingleLabel};
 use crate::report::summary::{named_scores, print_skipped};
 use crate::terminal::{count, line, list, padded, width};
 
@@ -32,6 +34,10 @@ impl Evaluation {
                 result.print_classes();
                 line("");
                 result.print_findings();
+                if !result.measures.are_none() {
+                    line("");
+                    result.print_measures(self.set);
+                }
             }
             Outcome::MultiLabel(result) => {
                 result.print_classes();
@@ -126,6 +132,72 @@ impl SingleLabel {
             format!("{name}: labelled {class} ({probability:.2} %), likely {likely}")
         });
     }
+}
+
+impl SingleLabel {
+    /// Prints what was measured where it was asked for, of images of this set.
+    fn print_measures(&self, set: Option<Split>) {
+        let Measures {
+            occlusion,
+            fgsm,
+            detection,
+            localisation,
+        } = &self.measures;
+        if let Some(occlusion) = occlusion {
+            line("occlusion   accuracy (%) where a share of each image is black");
+            row("share (%)", &shares(&occlusion.shares), 0);
+            row("random", &shares(&occlusion.random), 2);
+            row("centre", &shares(&occlusion.centre), 2);
+            row("border", &shares(&occlusion.border), 2);
+        }
+        if let Some(fgsm) = fgsm {
+            line(
+                "fgsm        accuracy (%) where each value of a pixel moved so that the loss rises",
+            );
+            row("of 255", &fgsm.levels, 0);
+            row("accuracy", &shares(&fgsm.accuracy), 2);
+        }
+        if let Some(detection) = detection {
+            line(format!(
+                "detection   area under the ROC curve {:.2} %, by confidence: {}",
+                100.0 * detection.detection.auroc,
+                detection.images()
+            ));
+        }
+        if let Some(found) = localisation {
+            let Localisation {
+                images,
+                threshold,
+                known_class,
+                top1,
+                mean_overlap,
+            } = found.localisation;
+            line(format!(
+                "localised   {:.2} % of {} by the maps of their classes, {:.2} % and the class predicted; mean \
+                 overlap {:.2} %",
+                100.0 * known_class,
+                count(images, "object"),
+                100.0 * top1,
+                100.0 * mean_overlap,
+            ));
+            let from = found.threshold_from(set);
+            line(format!("            threshold {threshold:.2}, {from}"));
+        }
+    }
+}
+
+/// Shares in percent.
+fn shares(shares: &[f64]) -> Vec<f64> {
+    shares.iter().map(|share| 100.0 * share).collect()
+}
+
+/// Prints a row of numbers with so many decimal places.
+fn row(name: &str, numbers: &[f64], places: usize) {
+    let numbers = numbers.iter().map(|number| format!("{number:>8.places$}"));
+    line(format!(
+        "            {name:<9}{}",
+        numbers.collect::<String>()
+    ));
 }
 
 /// The scores as columns of percentages.

@@ -4,7 +4,7 @@ use cutmix_train::{CalibrationBin, ClassScores, ConfusionMatrix};
 use maud::{Markup, html};
 
 use super::svg::{Axis, X_ENDS, Y_ENDS, drawing};
-use super::{data_uri, mistakes, percent};
+use super::{data_uri, measures, mistakes, percent};
 use crate::metrics;
 use crate::report::confusion;
 use crate::report::evaluation::{
@@ -74,6 +74,7 @@ fn single_label(evaluated: &StoredEvaluation, result: &SingleLabel) -> Markup {
         }
         h3 { "Calibration" }
         (calibration(result))
+        (measures::section(evaluated, result))
         (mistakes::section(evaluated, result))
         (labels(evaluated, result))
     }

@@ -2,6 +2,7 @@
 
 mod curves;
 mod evaluation;
+mod measures;
 mod mistakes;
 mod result;
 mod run;

@@ -186,6 +186,13 @@ impl ImageLoader {
         self.maker.image((epoch, 0), index, None)
     }
 
+    /// The number of the sample that a loader for evaluation yields as number `place`, both from 0. Up to the
+    /// images that it has yielded, those that have been left out are known.
+    pub fn index_at(&self, place: usize) -> usize {
+        let bad = self.maker.bad().into_iter();
+        bad.fold(place, |index, bad| index + usize::from(bad <= index))
+    }
+
     /// The bad images that have been left out so far, in the order of the samples.
     pub fn skipped(&self) -> Vec<SkippedImage> {
         self.maker.skipped()

@@ -26,7 +26,7 @@ pub use csv::csv;
 #[cfg(feature = "fashion-mnist")]
 pub use fashion_mnist::fashion_mnist;
 pub(super) use folder::read_image;
-pub use folder::{Reason, Unused, image_files, image_folder};
+pub use folder::{Reason, Unused, image_files, image_folder, unlabelled_folder};
 pub use idx::idx;
 #[cfg(feature = "parquet")]
 pub use parquet::parquet;

@@ -15,7 +15,7 @@ use self::tree::Folder;
 use super::Layout;
 use crate::data::escape::relative_name;
 use crate::data::source::{Content, Label};
-use crate::data::{DataConfig, DataError, Source, Splits};
+use crate::data::{DataConfig, DataError, Dataset, Source, Splits};
 
 pub use unused::{Reason, Unused};
 
@@ -105,6 +105,27 @@ pub fn image_files(dir: impl AsRef<Path>) -> Result<Vec<PathBuf>, DataError> {
     }
     files.sort_unstable();
     Ok(files)
+}
+
+/// All images in the folder `dir` and in those below it, whatever the names of the folders, as one class
+/// with the name of `dir`. Files are known to be images as by [`image_folder`].
+///
+/// # Errors
+/// [`DataError::NotFound`], [`DataError::NotAFolder`] and [`DataError::Io`] where a folder cannot be
+/// listed, [`DataError::NoImages`] where there is no image, [`DataError::Argument`] where an option is out
+/// of range.
+pub fn unlabelled_folder(dir: impl AsRef<Path>, config: &DataConfig) -> Result<Dataset, DataError> {
+    let dir = dir.as_ref();
+    config.check()?;
+    let root = Folder::read(dir, &mut Unused::default())?;
+    let class = root.class.clone();
+    let mut files = ImageFiles::new(dir);
+    files.add_class(root, 0);
+    if files.files.is_empty() {
+        let path = dir.to_path_buf();
+        return Err(DataError::NoImages { path });
+    }
+    config.dataset(vec![class], Arc::new(files))
 }
 
 /// The classes of the training set.
