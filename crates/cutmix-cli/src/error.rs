@@ -131,6 +131,27 @@ pub enum Error {
          to train in several, or start it without mpirun"
     )]
     NoMpi(String),
+    #[error("nothing is compared; give --algorithm or --row, once for each row")]
+    NoRows,
+    #[error("{} is not the folder of a study: it has no study.toml; `cutmix compare` makes one", .0.display())]
+    NotAStudy(PathBuf),
+    /// A study goes on with another plan.
+    #[error(
+        "the study in {} differs in {what}: {found}, expected {expected}; choose another folder with --output",
+        folder.display()
+    )]
+    OtherStudy {
+        folder: PathBuf,
+        what: String,
+        found: String,
+        expected: String,
+    },
+    #[error("{} is the result of another {what}; remove it, or choose another folder with --output", path.display())]
+    OtherResult { path: PathBuf, what: String },
+    #[error(
+        "the runs have neither a validation nor a test set; add one, so that there is something to compare"
+    )]
+    Unmeasured,
     /// Processes that were started together do not find one another.
     #[error(
         "{0} processes were started together, and each finds only itself: use the mpirun of the MPI that \

@@ -19,6 +19,7 @@ mod report;
 mod run_folder;
 mod settings;
 mod signals;
+mod study;
 mod terminal;
 mod training;
 
@@ -29,7 +30,7 @@ use mimalloc::MiMalloc;
 
 use processes::Processes;
 
-use commands::{bench, check, eval, explain, export, predict, preview, train};
+use commands::{bench, check, compare, eval, explain, export, predict, preview, train};
 
 /// A training step on the CPU allocates and frees every activation. With the system's allocator,
 /// page faults are a good part of its time.
@@ -59,6 +60,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Box<train::TrainArgs>),
+    Compare(Box<compare::CompareArgs>),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Explain(explain::ExplainArgs),
@@ -123,7 +125,9 @@ fn main() -> ExitCode {
         end_all(&processes, &error);
     }
     join_pool(processes.on_same_cores);
-    let command = Args::command().mut_subcommand("train", settings::with_headings);
+    let command = Args::command()
+        .mut_subcommand("train", settings::with_headings)
+        .mut_subcommand("compare", settings::with_headings);
     let matches = match command.try_get_matches() {
         Ok(matches) => matches,
         Err(help) if help.exit_code() == 0 => {
@@ -143,6 +147,7 @@ fn main() -> ExitCode {
     let success = |()| ExitCode::SUCCESS;
     let result = match args.command {
         Command::Train(args) => train::run(*args, of_command.unwrap_or(&matches), &processes),
+        Command::Compare(args) => compare::run(*args, of_command.unwrap_or(&matches), &processes),
         // The others need no second process.
         _ if !processes.is_first() => Ok(ExitCode::SUCCESS),
         Command::Eval(args) => eval::run(args).map(success),

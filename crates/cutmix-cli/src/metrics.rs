@@ -74,7 +74,7 @@ impl fmt::Display for MetricName {
 }
 
 /// The loss, which every evaluation measures. All other metrics are in percent.
-const LOSS: &str = "loss";
+pub const LOSS: &str = "loss";
 
 /// The words for a metric of this name.
 pub fn label(name: &str) -> &str {

@@ -45,6 +45,16 @@ impl Processes {
         launched()
     }
 
+    /// This process without the others, on its own device and cores.
+    pub fn apart(&self) -> Self {
+        Self {
+            world: Arc::new(Alone),
+            #[cfg(feature = "mpi")]
+            mpi: None,
+            ..self.clone()
+        }
+    }
+
     fn alone() -> Self {
         Self {
             world: Arc::new(Alone),
@@ -136,9 +146,7 @@ impl Processes {
         }
         let mut settings = settings.to_table();
         // What may differ from host to host.
-        for setting in ["data", "weights", "device", "cache", "decode-memory"] {
-            settings.remove(setting);
-        }
+        settings.retain(|name, _| !Settings::is_of_machine(name));
         let own = Signature {
             settings: settings.into_iter().map(text_of).collect(),
             digest: Manifest::of(splits).digest(),

@@ -113,6 +113,8 @@ pub fn downloading<T>(work: impl FnOnce(&mut dyn FnMut(&str, u64, u64)) -> T) ->
 /// Moves the bar, and prints the reports above it.
 pub struct Progress {
     bar: ProgressBar,
+    /// The name of the run, where it is one of several, whose reports are not printed.
+    name: Option<String>,
     accuracy: &'static str,
     max_duration: Duration,
     /// When this process started to train, and the elapsed share of the run then.
@@ -145,6 +147,7 @@ impl Progress {
     pub fn new(bar: ProgressBar, max_duration: Duration) -> Self {
         Self {
             bar,
+            name: None,
             accuracy: "acc",
             max_duration,
             start: (Instant::now(), 0.0),
@@ -152,13 +155,25 @@ impl Progress {
         }
     }
 
+    /// Shows the name of the run, and prints no reports.
+    pub fn with_name(self, name: String) -> Self {
+        Self {
+            name: Some(name),
+            ..self
+        }
+    }
+
     /// The place of the batch that starts at `time`.
     fn place(&self, time: &Time) -> String {
         let (epoch, batch) = (time.epoch + 1, time.batch + 1);
-        match self.max_duration {
+        let place = match self.max_duration {
             Duration::Epochs(max) => format!("epoch {epoch}/{max}  batch {batch}"),
             Duration::Batches(max) => format!("epoch {epoch}  batch {batch}/{max}"),
             _ => format!("epoch {epoch}  batch {batch}"),
+        };
+        match &self.name {
+            Some(name) => format!("{name}  {place}"),
+            None => place,
         }
     }
 }
@@ -211,7 +226,9 @@ impl Logger for Progress {
     }
 
     fn report(&mut self, report: &Report) -> Result<(), Error> {
-        self.bar.suspend(|| line(report));
+        if self.name.is_none() {
+            self.bar.suspend(|| line(report));
+        }
         self.since_report = Means::new();
         Ok(())
     }

@@ -339,6 +339,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether a setting of this name says where things are on a machine and how it works, and nothing of
+    /// what a run does.
+    pub fn is_of_machine(name: &str) -> bool {
+        ["data", "weights", "device", "cache", "decode-memory"].contains(&name)
+    }
+
     /// Makes a part of each batch for each of so many processes, unless batches have parts already.
     pub fn divide(&mut self, processes: usize) -> Result<(), Error> {
         if self.accumulate == 1 {

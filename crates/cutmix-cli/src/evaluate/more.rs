@@ -1,5 +1,6 @@
 //! What takes longer to measure, and is measured where it is asked for.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -10,6 +11,7 @@ use cutmix_vision::measures::{
     Detection, FgsmConfig, Localisation, LocalisationConfig, OcclusionConfig, confidences,
 };
 use cutmix_vision::{DataError, Dataset, ImageLoader, LoaderConfig, Split, Splits, open};
+use serde::{Deserialize, Serialize};
 
 use super::{Measured, Subject};
 use crate::data::eval_batch_size;
@@ -18,7 +20,7 @@ use crate::progress::{counted, patiently};
 use crate::report::evaluation::{LocalisationAt, Measures, UnlikeDetection};
 
 /// Options of what to measure more.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct MeasureArgs {
     /// What to measure more, of images of one class each: one or several, separated by commas [default:
     /// none]
@@ -32,7 +34,8 @@ pub struct MeasureArgs {
 }
 
 /// A measure beside those of every evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum MeasureName {
     /// Accuracy where a part of each image is black.
     Occlusion,
@@ -80,6 +83,16 @@ impl MeasureArgs {
             Some(unlike) => Err(Error::option("unlike", unlike.display(), expected)),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for MeasureArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.measure.iter().map(|name| name.text());
+        let unlike = self.unlike.iter();
+        let unlike =
+            unlike.map(|path| format!("images unlike those of the classes in {}", path.display()));
+        f.write_str(&names.chain(unlike).collect::<Vec<_>>().join(", "))
     }
 }
 

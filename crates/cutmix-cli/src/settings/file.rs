@@ -27,7 +27,10 @@ impl Settings {
             );
             return Err(Error::option(RECIPE, recipe, expected));
         }
-        layered(file.unwrap_or(Path::new("the command line")), given)
+        match file {
+            Some(path) => layered(path, given),
+            None => Self::from_given(given),
+        }
     }
 
     /// The settings that were given on the command line.
@@ -50,6 +53,11 @@ impl Settings {
         let mut given = file.map_or_else(|| Ok(Table::new()), read)?;
         given.extend(self.given(matches));
         Ok(given)
+    }
+
+    /// The settings of which these were given.
+    pub fn from_given(given: Table) -> Result<Self, Error> {
+        layered(Path::new("the command line"), given)
     }
 
     /// Reads a configuration file.

@@ -40,6 +40,8 @@ pub struct Training {
 
 /// A run that is complete, or was stopped.
 pub struct Trained {
+    /// Its folder, which is in use as long as this is there.
+    pub folder: RunFolder,
     pub is_complete: bool,
     pub history: History,
     pub subject: Subject,
@@ -116,13 +118,13 @@ impl Training {
             finish(&fit, &folder, &settings, &card)?;
         }
         let parameters = fit.model.num_params();
-        let write_report = || {
+        let write_report = |folder: &RunFolder| {
             if is_first {
-                html::write(&folder, parameters);
+                html::write(folder, parameters);
             }
         };
         // Where the evaluation fails, there is a report as well.
-        write_report();
+        write_report(&folder);
         let subject = Subject {
             settings,
             card,
@@ -131,6 +133,7 @@ impl Training {
             world: processes.world,
         };
         let mut trained = Trained {
+            folder,
             is_complete: fit.is_complete,
             history: fit.history,
             subject,
@@ -143,7 +146,7 @@ impl Training {
         }
         let subject = &trained.subject;
         trained.measured = evaluate(subject, &trained.splits).map_err(|error| {
-            let run = quoted(folder.path());
+            let run = quoted(trained.folder.path());
             error.with_advice(format!(
                 "; the model is saved, evaluate it with: cutmix eval {run} --on-bad-image skip"
             ))
@@ -152,13 +155,13 @@ impl Training {
         trained.skipped = subject.skipped_by_all(skipped.collect())?;
         if let Some((set, measured)) = &trained.measured {
             if is_first {
-                subject.write(measured, &folder.evaluation(&set.to_string()));
+                subject.write(measured, &trained.folder.evaluation(&set.to_string()));
             }
             if *set == Split::Test {
                 trained.skipped.extend(measured.evaluation.skipped.clone());
             }
         }
-        write_report();
+        write_report(&trained.folder);
         Ok(trained)
     }
 }
@@ -240,6 +243,9 @@ impl Prepared {
         trainer = match view {
             View::Lines => trainer.logger(Lines),
             View::Bar(bar) => trainer.logger(Progress::new(bar, settings.duration)),
+            View::BarOf(bar, name) => {
+                trainer.logger(Progress::new(bar, settings.duration).with_name(name))
+            }
             View::Nothing => trainer,
             #[cfg(feature = "dashboard")]
             View::Dashboard => trainer.logger(Dashboard::new(stop)),

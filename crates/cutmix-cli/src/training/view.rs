@@ -15,6 +15,8 @@ pub enum View {
     Lines,
     /// The same, above a bar.
     Bar(ProgressBar),
+    /// A bar alone, with the name of the run.
+    BarOf(ProgressBar, String),
     /// Not at all.
     Nothing,
     /// The whole terminal, on which nothing else may write.
@@ -45,7 +47,7 @@ impl View {
             Self::Lines | Self::Nothing => {
                 Box::new(move |again| if again { exit() } else { message() })
             }
-            Self::Bar(bar) => {
+            Self::Bar(bar) | Self::BarOf(bar, _) => {
                 let bar = bar.clone();
                 Box::new(move |again| if again { exit() } else { bar.suspend(message) })
             }

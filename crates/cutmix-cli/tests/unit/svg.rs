@@ -50,6 +50,7 @@ fn a_long_curve_is_drawn_with_its_ends_and_extremes() {
             x_label: "epoch",
             y_range: None,
             series: vec![series],
+            bands: Vec::new(),
         };
         chart.figure().into_string()
     };

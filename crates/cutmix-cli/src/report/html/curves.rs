@@ -65,6 +65,7 @@ fn scores(metrics: &Metrics, metric: &str, mixes: bool) -> Markup {
         x_label: "epoch",
         y_range: None,
         series,
+        bands: Vec::new(),
     }
     .figure()
 }
@@ -88,6 +89,7 @@ fn learning_rate(run: &Run) -> Markup {
         x_label: "epoch",
         y_range: Some([0.0, 0.0]),
         series,
+        bands: Vec::new(),
     }
     .figure()
 }
@@ -169,6 +171,7 @@ fn logged_number(name: &str, points: Vec<[f64; 2]>) -> Markup {
                 points,
             },
         ],
+        bands: Vec::new(),
     }
     .figure()
 }

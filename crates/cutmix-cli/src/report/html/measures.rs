@@ -58,6 +58,7 @@ fn occlusion(evaluated: &StoredEvaluation, found: &Occlusion, accuracy: f64) -> 
         x_label: "black share of the images (%)",
         y_range: Some([0.0, 100.0]),
         series: series.collect(),
+        bands: Vec::new(),
     };
     html! {
         h3 { "Occlusion" }

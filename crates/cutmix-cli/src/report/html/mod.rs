@@ -7,6 +7,7 @@ mod mistakes;
 mod result;
 mod run;
 mod settings;
+pub mod study;
 mod svg;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -31,6 +32,26 @@ pub fn write(folder: &RunFolder, parameters: usize) {
 
 fn page(run: &Run) -> Markup {
     let title = result::title(run);
+    let body = html! {
+        header {
+            h1 { (title) }
+            p.path { (run.path.display()) }
+            (result::summary(run))
+        }
+        main {
+            (result::evaluations(run))
+            (curves::section(run))
+            (curves::logged(run))
+            @for one in &run.evaluations { (evaluation::section(one)) }
+            (settings::section(run))
+            (settings::repeat(run))
+        }
+    };
+    document(&title, body)
+}
+
+/// A page of this title.
+fn document(title: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -42,19 +63,7 @@ fn page(run: &Run) -> Markup {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header {
-                    h1 { (title) }
-                    p.path { (run.path.display()) }
-                    (result::summary(run))
-                }
-                main {
-                    (result::evaluations(run))
-                    (curves::section(run))
-                    (curves::logged(run))
-                    @for one in &run.evaluations { (evaluation::section(one)) }
-                    (settings::section(run))
-                    (settings::repeat(run))
-                }
+                (body)
                 footer { "Written by cutmix " (env!("CARGO_PKG_VERSION")) "." }
             }
         }

@@ -15,6 +15,9 @@ const DOTTED: usize = 30;
 /// The number of parts of a long curve. Of each the lowest and the highest point are drawn.
 const PARTS: usize = 256;
 
+/// Series of different colours.
+const COLOURS: usize = 8;
+
 /// A chart of numbers over an axis.
 pub struct Chart<'a> {
     /// What it shows, with its unit.
@@ -25,7 +28,12 @@ pub struct Chart<'a> {
     /// The part of the y axis that is shown at least.
     pub y_range: Option<[f64; 2]>,
     pub series: Vec<Series>,
+    /// Behind the first series.
+    pub bands: Vec<Band>,
 }
+
+/// What a series reaches over: x, and the lowest and the highest y.
+pub struct Band(pub Vec<[f64; 3]>);
 
 /// Points of one colour, by rising x. Those that are not finite are left out.
 pub struct Series {
@@ -73,19 +81,31 @@ impl Chart<'_> {
 
     fn svg(&self, drawn: &[Vec<[f64; 2]>]) -> Markup {
         let points = || drawn.iter().flatten();
+        let ends = self.bands.iter().flat_map(|band| &band.0);
+        let ends = ends.flat_map(|[_, low, high]| [*low, *high]);
         let x = Axis::new(points().map(|point| point[0]), None, X_ENDS, 6);
-        let y = Axis::new(points().map(|point| point[1]), self.y_range, Y_ENDS, 5);
+        let y = Axis::new(
+            points().map(|point| point[1]).chain(ends),
+            self.y_range,
+            Y_ENDS,
+            5,
+        );
         let curves = html! {
+            @for (index, band) in self.bands.iter().enumerate() {
+                @let low = band.0.iter().map(|[right, low, _]| (x.place(*right), y.place(*low)));
+                @let high = band.0.iter().rev().map(|[right, _, high]| (x.place(*right), y.place(*high)));
+                path class={ "band s" (index % COLOURS) } d=(line(&low.chain(high).collect::<Vec<_>>())) {}
+            }
             @for (index, (series, points)) in self.series.iter().zip(drawn).enumerate() {
                 @let places: Vec<_> = points.iter().map(|[right, up]| (x.place(*right), y.place(*up))).collect();
                 @if series.shape == Shape::Dots {
-                    path class={ "sample s" (index % 4) } d=(dots(&places)) {}
+                    path class={ "sample s" (index % COLOURS) } d=(dots(&places)) {}
                 } @else {
                     @if places.len() > 1 {
-                        path class={ "line s" (index % 4) } d=(line(&places)) {}
+                        path class={ "line s" (index % COLOURS) } d=(line(&places)) {}
                     }
                     @if places.len() <= DOTTED {
-                        path class={ "dots s" (index % 4) } d=(dots(&places)) {}
+                        path class={ "dots s" (index % COLOURS) } d=(dots(&places)) {}
                     }
                 }
             }
@@ -137,7 +157,7 @@ fn key(shape: Shape, index: usize) -> Markup {
         Shape::Dots => ("sample", "M5 5h0M14 3h0M23 6h0"),
     };
     html! {
-        svg viewBox="0 0 28 10" aria-hidden="true" { path class={ (class) " s" (index % 4) } d=(path) {} }
+        svg viewBox="0 0 28 10" aria-hidden="true" { path class={ (class) " s" (index % COLOURS) } d=(path) {} }
     }
 }
 
@@ -209,6 +229,16 @@ impl Axis {
             step,
             ends,
         }
+    }
+
+    /// The lowest value of the axis.
+    pub fn low(&self) -> f64 {
+        self.low
+    }
+
+    /// The highest value of the axis.
+    pub fn high(&self) -> f64 {
+        self.high
     }
 
     pub fn place(&self, value: f64) -> f64 {

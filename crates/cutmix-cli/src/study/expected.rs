@@ -1,0 +1,93 @@
+//! How long the runs of a study will take.
+
+use cutmix_train::{Duration, Stop};
+
+use super::plan::{Plan, PlannedRun};
+use crate::error::Error;
+use crate::processes::Processes;
+use crate::settings::Settings;
+use crate::training::{Training, View};
+
+/// Batches of each of the two parts of a short run. The second part is measured.
+const BATCHES: u64 = 6;
+/// Images that are enough to measure evaluation.
+const IMAGES: usize = 512;
+/// Passes over the test set of each measure, about.
+const PASSES: [(&str, f64); 3] = [("occlusion", 15.0), ("fgsm", 8.0), ("localisation", 2.0)];
+
+/// How fast a row trains and evaluates on this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Speed {
+    /// Images in a second.
+    train: f64,
+    eval: f64,
+    /// Images of the sets.
+    sets: [usize; 3],
+}
+
+impl Speed {
+    /// Measures it in a short run. Rows that differ in algorithms alone have about the same.
+    pub fn measure(plan: &Plan, run: PlannedRun, processes: &Processes) -> Result<Self, Error> {
+        let folder =
+            tempfile::tempdir().map_err(|error| Error::write(&std::env::temp_dir(), error))?;
+        let mut given = plan.given(run);
+        let whole = Settings::from_given(given.clone())?;
+        let sets = whole.clone().open_data(None)?;
+        let sets = [Some(&sets.train), sets.val.as_ref(), sets.test.as_ref()]
+            .map(|set| set.map_or(0, |set| set.len()));
+        let limit = IMAGES
+            .max(2 * whole.batch_size)
+            .min(whole.limit.unwrap_or(usize::MAX));
+        for (name, value) in [
+            ("duration", format!("{}ba", 2 * BATCHES)),
+            ("eval-interval", format!("{BATCHES}ba")),
+            ("save-interval", format!("{}ba", 2 * BATCHES)),
+        ] {
+            given.insert(name.into(), value.into());
+        }
+        given.insert("limit".into(), toml::Value::Integer(limit as i64));
+        let settings = Settings::from_given(given.clone())?;
+        let output = folder.path().join("run");
+        let training = Training::start(settings, &given, Some(&output), processes)?;
+        let trained = training.train(View::Nothing, Stop::new())?;
+        let reports = &trained.history.reports;
+        let [.., first, second] = &reports[..] else {
+            return Err(Error::Unmeasured);
+        };
+        let images = (second.samples - first.samples) as f64;
+        let evaluated = trained.splits.val.as_ref().map_or(0, |set| set.len());
+        let evaluation = second.seconds - first.seconds - second.train_seconds;
+        let train = images / second.train_seconds.max(1e-6);
+        // Where nothing is evaluated, a forward pass takes a third of a training step.
+        let eval = if evaluated > 0 && evaluation > 0.0 {
+            evaluated as f64 / evaluation
+        } else {
+            3.0 * train
+        };
+        Ok(Self { train, eval, sets })
+    }
+
+    /// Seconds of a run with these settings, and of what is measured of its network.
+    pub fn seconds(&self, settings: &Settings, measures: &str) -> f64 {
+        let [train, val, test] = self.sets.map(|images| images as f64);
+        let batch = settings.batch_size as f64;
+        let images = match settings.duration {
+            Duration::Epochs(epochs) => epochs as f64 * train,
+            Duration::Batches(batches) => batches as f64 * batch,
+            Duration::Samples(samples) => samples as f64,
+            Duration::Wall(time) => return time.as_secs_f64(),
+            Duration::Share(_) => 0.0,
+        };
+        let evaluations = match settings.eval_interval {
+            Duration::Epochs(epochs) => images / train / epochs.max(1) as f64,
+            Duration::Batches(batches) => images / batch / batches.max(1) as f64,
+            Duration::Samples(samples) => images / samples.max(1) as f64,
+            Duration::Share(share) => 1.0 / share.max(1e-3),
+            Duration::Wall(time) => images / self.train / time.as_secs_f64().max(1.0),
+        };
+        let measured = if test > 0.0 { test } else { val };
+        let passes = PASSES.iter().filter(|(name, _)| measures.contains(name));
+        let passes: f64 = passes.map(|(_, passes)| passes).sum();
+        images / self.train + (evaluations * val + (1.0 + passes) * measured) / self.eval
+    }
+}

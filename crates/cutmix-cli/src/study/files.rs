@@ -1,0 +1,145 @@
+//! The folder of a study.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::plan::{Plan, PlannedRun};
+use super::result::RunResult;
+use super::table::Table;
+use crate::error::Error;
+use crate::run_folder::write_whole;
+
+const PLAN: &str = "study.toml";
+
+/// The folder of a study: study.toml, runs/, results/, and what they show together.
+#[derive(Clone, Debug)]
+pub struct StudyFolder(PathBuf);
+
+impl StudyFolder {
+    pub fn new(path: &Path) -> Self {
+        Self(path.into())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The plan; `None` where the folder is new.
+    pub fn read_plan(&self) -> Result<Option<Plan>, Error> {
+        let path = self.0.join(PLAN);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::read(&path, error)),
+        };
+        let plan = toml::from_str(&text).map_err(|error| Error::Config {
+            path,
+            reason: error.message().into(),
+        });
+        plan.map(Some)
+    }
+
+    /// Writes the plan. A folder that has other files is refused.
+    pub fn write_plan(&self, plan: &Plan) -> Result<(), Error> {
+        let is_new = !self.0.join(PLAN).exists();
+        let has_files = fs::read_dir(&self.0).is_ok_and(|mut files| files.next().is_some());
+        if is_new && has_files {
+            return Err(Error::OutputTaken(self.0.clone()));
+        }
+        for folder in [self.0.clone(), self.0.join("runs"), self.0.join("results")] {
+            fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        let text = toml::to_string(plan).expect("texts and numbers are TOML");
+        let text = format!(
+            "# Written by cutmix {version}. `cutmix compare --resume DIR` goes on with the study.\n{text}"
+        );
+        write_whole(&self.0.join(PLAN), text.as_bytes())
+    }
+
+    pub fn run(&self, run: PlannedRun) -> PathBuf {
+        self.0.join("runs").join(run.name())
+    }
+
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report.html")
+    }
+
+    fn result(&self, run: PlannedRun) -> PathBuf {
+        let name = self.0.join("results").join(run.name());
+        // The name may have a dot.
+        let mut file = name.into_os_string();
+        file.push(".json");
+        file.into()
+    }
+
+    /// The result of a run, where it is finished. One of other data, settings or versions is refused.
+    pub fn read_result(&self, plan: &Plan, run: PlannedRun) -> Result<Option<RunResult>, Error> {
+        let path = self.result(run);
+        let json = match fs::read(&path) {
+            Ok(json) => json,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::read(&path, error)),
+        };
+        let result: RunResult = serde_json::from_slice(&json).map_err(|error| Error::Config {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+        let differs = |what: &str| Error::OtherResult {
+            path: path.clone(),
+            what: what.into(),
+        };
+        if result.version != plan.version {
+            return Err(differs("version"));
+        }
+        if result.data != plan.data {
+            return Err(differs("data"));
+        }
+        if !Plan::are_same(&result.given, &plan.given(run)) || result.row != run.row.name {
+            return Err(differs("settings"));
+        }
+        Ok(Some(result))
+    }
+
+    pub fn write_result(&self, run: PlannedRun, result: &RunResult) -> Result<(), Error> {
+        let json = serde_json::to_vec_pretty(result).expect("texts, numbers and lists are JSON");
+        write_whole(&self.result(run), &json)
+    }
+
+    /// All results that there are.
+    pub fn results(&self, plan: &Plan) -> Result<Vec<RunResult>, Error> {
+        let results = plan
+            .runs()
+            .filter_map(|run| self.read_result(plan, run).transpose());
+        results.collect()
+    }
+
+    /// Writes the table as CSV and JSON, and the main numbers of each run as CSV.
+    pub fn write_tables(&self, table: &Table, results: &[RunResult]) -> Result<(), Error> {
+        let csv_error = |path: &Path, error: csv::Error| {
+            Error::write(path, std::io::Error::other(error.to_string()))
+        };
+        let path = self.0.join("table.csv");
+        let bytes = table.csv().map_err(|error| csv_error(&path, error))?;
+        write_whole(&path, &bytes)?;
+        let path = self.0.join("runs.csv");
+        let bytes = runs_csv(results).map_err(|error| csv_error(&path, error))?;
+        write_whole(&path, &bytes)?;
+        let json = serde_json::to_vec_pretty(table).expect("texts, numbers and lists are JSON");
+        write_whole(&self.0.join("table.json"), &json)
+    }
+}
+
+/// A row for each number of each run.
+fn runs_csv(results: &[RunResult]) -> Result<Vec<u8>, csv::Error> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(["row", "seed", "measure", "value"])?;
+    for result in results {
+        for number in result.numbers() {
+            let (seed, value) = (result.seed.to_string(), number.value.to_string());
+            csv.write_record([&result.row, &seed, &number.name, &value])?;
+        }
+    }
+    csv.into_inner()
+        .map_err(|error| csv::Error::from(error.into_error()))
+}

@@ -1,0 +1,160 @@
+//! The result of one run of a study.
+
+use std::collections::BTreeMap;
+
+use cutmix_train::History;
+use cutmix_vision::Split;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::metrics;
+use crate::report::evaluation::{Measures, Outcome};
+use crate::training::Trained;
+
+/// What a study keeps of a run, in a file of its own: all that its tables and charts need.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RunResult {
+    /// The version of the program.
+    pub version: String,
+    /// Digest of the data of the study.
+    pub data: String,
+    pub row: String,
+    pub seed: u64,
+    /// The settings that were given.
+    pub given: Table,
+    /// All settings of the run.
+    pub settings: Table,
+    /// Seconds of training, with evaluation.
+    pub seconds: f64,
+    /// The set that was measured at the end.
+    pub set: Split,
+    pub images: usize,
+    /// The scores on it, as in metrics.csv.
+    pub scores: BTreeMap<String, Option<f64>>,
+    /// Expected calibration error, in 0..=1.
+    pub calibration_error: Option<f64>,
+    #[serde(flatten)]
+    pub measures: Measures,
+    pub history: History,
+}
+
+/// A number of a run that is compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number {
+    pub name: String,
+    /// A percentage, or a plain number.
+    pub is_percent: bool,
+    pub higher_is_better: bool,
+    /// Whether it is in the table that is read first.
+    pub is_main: bool,
+    pub value: f64,
+}
+
+impl RunResult {
+    /// Of a run that is complete; `None` where it has neither a test nor a validation set.
+    pub fn new(
+        (version, data): (String, String),
+        (row, seed, given): (String, u64, Table),
+        trained: &Trained,
+        measures: Measures,
+    ) -> Option<Self> {
+        let (set, measured) = trained.measured.as_ref()?;
+        let evaluation = &measured.evaluation;
+        Some(Self {
+            version,
+            data,
+            row,
+            seed,
+            given,
+            settings: trained.subject.settings.to_table(),
+            seconds: (trained.history.reports.last()).map_or(0.0, |report| report.seconds),
+            set: *set,
+            images: evaluation.images,
+            scores: evaluation.scores.clone(),
+            calibration_error: match &evaluation.result {
+                Outcome::SingleLabel(result) => Some(result.calibration.expected_error),
+                Outcome::MultiLabel(_) => None,
+            },
+            measures,
+            history: trained.history.clone(),
+        })
+    }
+
+    /// All numbers that are compared, the main ones first.
+    pub fn numbers(&self) -> Vec<Number> {
+        let number = |name: String, value: f64, is_main| Number {
+            name,
+            is_percent: true,
+            higher_is_better: true,
+            is_main,
+            value,
+        };
+        let percent = |name: &str, share: f64| number(name.into(), 100.0 * share, true);
+        let mut main = Vec::new();
+        let mut others = Vec::new();
+        for (name, value) in &self.scores {
+            let Some(value) = *value else { continue };
+            let is_loss = name == metrics::LOSS;
+            main.push(Number {
+                is_percent: !is_loss,
+                higher_is_better: !is_loss,
+                ..number(name.clone(), value, true)
+            });
+        }
+        if let Some(error) = self.calibration_error {
+            main.push(Number {
+                higher_is_better: false,
+                ..percent("calibration error", error)
+            });
+        }
+        if let Some(occlusion) = &self.measures.occlusion {
+            for (place, accuracies) in [
+                ("random", &occlusion.random),
+                ("centre", &occlusion.centre),
+                ("border", &occlusion.border),
+            ] {
+                main.push(percent(&format!("occlusion, {place}"), mean(accuracies)));
+                others.extend(
+                    occlusion
+                        .shares
+                        .iter()
+                        .zip(accuracies)
+                        .map(|(share, value)| {
+                            let name = format!("occlusion, {place}, {} %", 100.0 * share);
+                            number(name, 100.0 * value, false)
+                        }),
+                );
+            }
+        }
+        if let Some(fgsm) = &self.measures.fgsm {
+            main.push(percent("fgsm", mean(&fgsm.accuracy)));
+            others.extend(
+                fgsm.levels
+                    .iter()
+                    .zip(&fgsm.accuracy)
+                    .map(|(level, value)| {
+                        number(format!("fgsm, {level} of 255"), 100.0 * value, false)
+                    }),
+            );
+        }
+        if let Some(found) = &self.measures.detection {
+            main.push(percent("detection, AUROC", found.detection.auroc));
+        }
+        if let Some(found) = &self.measures.localisation {
+            main.push(percent("localisation", found.localisation.known_class));
+            main.push(percent("localisation, top 1", found.localisation.top1));
+            others.push(number(
+                "mean overlap".into(),
+                100.0 * found.localisation.mean_overlap,
+                false,
+            ));
+        }
+        main.extend(others);
+        main
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
