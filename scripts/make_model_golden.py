@@ -365,6 +365,14 @@ TWINS = [
     ),
     Twin(
         "reference",
+        "wrn10_2",
+        "wrn10-2",
+        lambda classes: WideResNet(1, 2, classes),
+        # The paper does not have it: 6 n + 4 layers for n = 1.
+        Published("reference", "0", classes=10, pixels=32),
+    ),
+    Twin(
+        "reference",
         "wrn16_4",
         "wrn16-4",
         lambda classes: WideResNet(2, 4, classes),

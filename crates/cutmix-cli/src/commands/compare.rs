@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use cutmix_train::{Stop, gather};
 use cutmix_vision::Manifest;
 use indicatif::ProgressBar;
@@ -130,7 +131,7 @@ impl Study {
             }
             (None, stored) => {
                 let given = args.settings.all_given(matches, args.config.as_deref())?;
-                let new = new_plan(given, &args)?;
+                let new = new_plan(given, &names_of_algorithms(matches), &args)?;
                 match stored {
                     Some(stored) => extended(stored, new, &folder)?,
                     None => new,
@@ -292,7 +293,18 @@ fn extended(mut stored: Plan, new: Plan, folder: &StudyFolder) -> Result<Plan, E
     Ok(stored)
 }
 
-fn new_plan(mut given: toml::Table, args: &CompareArgs) -> Result<Plan, Error> {
+/// The algorithms as they were given on the command line.
+fn names_of_algorithms(matches: &ArgMatches) -> Vec<String> {
+    if matches.value_source("algorithm") != Some(ValueSource::CommandLine) {
+        return Vec::new();
+    }
+    let texts = matches.get_raw("algorithm").into_iter().flatten();
+    texts
+        .map(|text| text.to_string_lossy().into_owned())
+        .collect()
+}
+
+fn new_plan(mut given: toml::Table, names: &[String], args: &CompareArgs) -> Result<Plan, Error> {
     if given.remove("seed").is_some() {
         return Err(Error::option(
             "seed",
@@ -300,7 +312,7 @@ fn new_plan(mut given: toml::Table, args: &CompareArgs) -> Result<Plan, Error> {
             "none; give --seeds",
         ));
     }
-    let rows = rows(&mut given, &args.row)?;
+    let rows = rows(&mut given, names, &args.row)?;
     Ok(Plan {
         version: env!("CARGO_PKG_VERSION").into(),
         data: digest_of_data(&given)?,

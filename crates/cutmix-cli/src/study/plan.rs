@@ -129,17 +129,23 @@ fn text_of(table: &Table, name: &str) -> String {
     value.map_or_else(|| "not given".into(), ToString::to_string)
 }
 
-/// The rows of these options: one for each algorithm, then those that are given as text. The settings
-/// that were given for all rows lose the algorithms.
-pub fn rows(given: &mut Table, texts: &[String]) -> Result<Vec<Row>, Error> {
+/// The rows of these options: one for each algorithm, under its name where it has one, then those that are
+/// given as text. The settings that were given for all rows lose the algorithms.
+pub fn rows(given: &mut Table, names: &[String], texts: &[String]) -> Result<Vec<Row>, Error> {
     let algorithms = match given.remove(ALGORITHM) {
         Some(toml::Value::Array(algorithms)) => algorithms,
         _ => Vec::new(),
     };
-    let of_algorithm = algorithms.into_iter().map(|algorithm| Row {
-        name: algorithm.as_str().unwrap_or_default().into(),
-        settings: Table::from_iter([(ALGORITHM.into(), vec![algorithm].into())]),
-    });
+    let of_algorithm = algorithms
+        .into_iter()
+        .enumerate()
+        .map(|(at, algorithm)| Row {
+            name: match names.get(at) {
+                Some(name) => name.clone(),
+                None => algorithm.as_str().unwrap_or_default().into(),
+            },
+            settings: Table::from_iter([(ALGORITHM.into(), vec![algorithm].into())]),
+        });
     let mut rows: Vec<Row> = of_algorithm.collect();
     for text in texts {
         rows.push(text.parse()?);

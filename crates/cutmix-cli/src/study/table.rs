@@ -106,30 +106,40 @@ impl Table {
     /// Prints the main measures.
     pub fn print(&self) {
         for measure in self.main() {
-            line("");
             let better = if measure.higher_is_better {
                 "higher"
             } else {
                 "lower"
             };
-            let names = measure.rows.iter().map(|row| width(&row.row));
-            let name_width = names.max().unwrap_or(0).min(60);
-            line(format!(
-                "{}  {}  {}  needed seeds   ({better} is better)",
-                padded(&measure.title(), name_width.max(width(&measure.title()))),
-                padded("mean", 16),
-                padded("difference to the first row, 95 %", 34),
-            ));
-            for row in &measure.rows {
+            let title = format!("{}, {better} is better", measure.title());
+            let head = [
+                title,
+                "mean".into(),
+                "difference, 95 %".into(),
+                "seeds needed".into(),
+            ];
+            let rows = measure.rows.iter().map(|row| {
                 let needed = row.difference.map(|difference| needed(&difference));
-                let cells = format!(
-                    "{}  {}  {}  {}",
-                    padded(&row.row, name_width.max(width(&measure.title()))),
-                    padded(&row.mean_text(), 16),
-                    padded(&row.difference_text(), 34),
-                    needed.unwrap_or_default()
-                );
-                line(cells.trim_end());
+                [
+                    row.row.clone(),
+                    row.mean_text(),
+                    row.difference_text(),
+                    needed.unwrap_or_default(),
+                ]
+            });
+            let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+            let widths = [0, 1, 2].map(|column| {
+                let cells = rows.iter().map(|row| width(&row[column]));
+                cells.max().unwrap_or(0)
+            });
+            line("");
+            for row in rows {
+                let cells = row
+                    .iter()
+                    .zip(widths)
+                    .map(|(cell, width)| padded(cell, width));
+                let cells: Vec<_> = cells.collect();
+                line(format!("{}  {}", cells.join("  "), row[3]).trim_end());
             }
         }
     }

@@ -17,6 +17,11 @@ use super::{
 /// The members of the family that have a name.
 pub(super) const ARCHITECTURES: &[Architecture] = &[
     architecture(
+        "wrn10-2",
+        "10 layers, twice as wide as resnet8, 310 thousand parameters, for images of 28 to 64 pixels",
+        |config, device| build(WideResNetConfig::wrn10_2, config, device),
+    ),
+    architecture(
         "wrn16-4",
         "16 layers, wide, 2.7 million parameters, for images of 28 to 64 pixels",
         |config, device| build(WideResNetConfig::wrn16_4, config, device),
@@ -114,6 +119,11 @@ pub struct WideResNet {
 const STEM: usize = 16;
 
 impl WideResNetConfig {
+    /// 10 layers, twice as wide: 309,818 parameters for 3 channels and 10 classes.
+    pub fn wrn10_2(num_classes: usize) -> Self {
+        Self::new(num_classes, 1, 2)
+    }
+
     /// 16 layers, 4 times as wide: 2,748,890 parameters for 3 channels and 10 classes.
     pub fn wrn16_4(num_classes: usize) -> Self {
         Self::new(num_classes, 2, 4)
