@@ -369,7 +369,7 @@ TWINS = [
         "wrn10-2",
         lambda classes: WideResNet(1, 2, classes),
         # The paper does not have it: 6 n + 4 layers for n = 1.
-        Published("reference", "0", classes=10, pixels=32),
+        Published("reference", "303706", classes=10, pixels=32),
     ),
     Twin(
         "reference",

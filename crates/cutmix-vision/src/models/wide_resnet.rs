@@ -18,7 +18,7 @@ use super::{
 pub(super) const ARCHITECTURES: &[Architecture] = &[
     architecture(
         "wrn10-2",
-        "10 layers, twice as wide as resnet8, 310 thousand parameters, for images of 28 to 64 pixels",
+        "10 layers, twice as wide as resnet8, 304 thousand parameters, for images of 28 to 64 pixels",
         |config, device| build(WideResNetConfig::wrn10_2, config, device),
     ),
     architecture(
@@ -119,7 +119,7 @@ pub struct WideResNet {
 const STEM: usize = 16;
 
 impl WideResNetConfig {
-    /// 10 layers, twice as wide: 309,818 parameters for 3 channels and 10 classes.
+    /// 10 layers, twice as wide: 303,706 parameters for 3 channels and 10 classes.
     pub fn wrn10_2(num_classes: usize) -> Self {
         Self::new(num_classes, 1, 2)
     }
