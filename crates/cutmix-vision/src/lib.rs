@@ -36,7 +36,8 @@ pub use data::fashion_mnist;
 pub use data::{
     Augment, Change, Changes, ClassMap, Content, DataConfig, DataError, Dataset, DecodeConfig,
     Depth, FeatureLoader, FileBatch, FileBatches, FileBatchesConfig, Fit, Image, ImageFile,
-    ImageLoader, Label, LoaderConfig, Manifest, Normalize, OnBadImage, Sampler, Size, SkippedImage,
-    Source, Split, Splits, View, image_files, load_image, open, to_targets, to_tensor,
+    ImageLoader, Label, LoaderConfig, Manifest, Normalize, OnBadImage, Rect, Sampler, Size,
+    SkippedImage, Source, Split, Splits, View, image_files, load_image, open, to_targets,
+    to_tensor,
 };
 pub use models::{AnyNetwork, Classifier, ModelConfig, ModelError, ResNet, ResNetConfig};

@@ -21,7 +21,7 @@ pub mod sources;
 mod splits;
 mod view;
 
-pub use augment::{Augment, Fit};
+pub use augment::{Augment, Fit, Rect};
 pub use check::{Check, Place, SetCheck, check};
 pub use config::{DataConfig, OnBadImage};
 pub use dataset::Dataset;
