@@ -39,6 +39,16 @@ fn a_run_on_cluttered_fashion_is_resumed_and_measured_anywhere() {
     let measured = output(&elsewhere, &["eval", "../run"]);
     let heading = "Cluttered Fashion-MNIST (embedded), test set: 64 images\n";
     assert!(measured.starts_with(heading), "{measured}");
+    let more = "--measure localisation --unlike cluttered-fashion --format json";
+    let options = more.split(' ').collect();
+    let measured = output(&elsewhere, &[vec!["eval", "../run"], options].concat());
+    let found: serde_json::Value = serde_json::from_str(&measured).unwrap();
+    assert_eq!(found["localisation"]["images"], 64);
+    assert_eq!(found["localisation"]["threshold-of"], "val");
+    assert_eq!(
+        found["detection"]["unlike"],
+        "Cluttered Fashion-MNIST (embedded)"
+    );
 
     let options = ["--config", "run/config.toml", "--output", "again"];
     let shown = output(path, &[&["train"], &options[..]].concat());
