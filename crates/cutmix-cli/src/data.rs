@@ -4,10 +4,10 @@ use std::path::Path;
 
 use cutmix_vision::{
     Change, Changes, DataConfig, DataError, Dataset, DecodeConfig, Manifest, OnBadImage, Splits,
-    fashion_mnist, open,
 };
 
 use crate::class_weights::BALANCED;
+use crate::embedded::Origin;
 use crate::error::Error;
 use crate::progress::patiently;
 use crate::settings::Settings;
@@ -66,16 +66,14 @@ impl Settings {
     }
 
     /// Opens the data, all of them, with the sets that they have by themselves. Resolves the settings
-    /// to what was opened: an absolute path, and the size of the images.
+    /// to what was opened: an absolute path, unless the data are embedded, and the size of the images.
     pub fn open_whole_data(&mut self) -> Result<Splits, Error> {
         let config = self.data_config();
-        let splits = match &self.data {
-            None => config.apply(fashion_mnist())?,
-            Some(data) => patiently(&format!("listing {}", data.display()), || {
-                open(data, &config)
-            })?,
-        };
+        let splits = patiently(&format!("listing {}", self.data_name()), || {
+            open(self.data.as_deref(), &config)
+        })?;
         if let Some(data) = &mut self.data
+            && let Origin::Path(_) = Origin::of(Some(data))
             && let Ok(absolute) = std::path::absolute(&*data)
         {
             *data = absolute;
@@ -151,11 +149,19 @@ fn advice(changes: &Changes, opened: &Splits, instead: &str) -> String {
     }
 }
 
-/// The name of data, or of the embedded ones, in messages.
+/// Opens embedded data, or those at a path.
+pub fn open(data: Option<&Path>, config: &DataConfig) -> Result<Splits, DataError> {
+    match Origin::of(data) {
+        Origin::Embedded(embedded) => config.apply((embedded.open)()),
+        Origin::Path(path) => cutmix_vision::open(path, config),
+    }
+}
+
+/// The name of data in messages: their path, or the title of embedded ones.
 pub fn name(data: Option<&Path>) -> String {
-    match data {
-        None => "Fashion-MNIST (embedded)".into(),
-        Some(data) => data.display().to_string(),
+    match Origin::of(data) {
+        Origin::Embedded(embedded) => embedded.title.into(),
+        Origin::Path(path) => path.display().to_string(),
     }
 }
 

@@ -31,6 +31,7 @@ pub use parts::{FrozenPart, Multiple};
 pub use recipe::RecipeName;
 pub use resolve::Resolved;
 
+use crate::embedded::data_parser;
 use crate::error::Error;
 use crate::metrics::MetricName;
 use crate::precision::Precision;
@@ -40,12 +41,16 @@ use crate::precision::Precision;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
-    /// Images to learn: a folder, or a file [default: the embedded Fashion-MNIST]
+    /// Images to learn: a folder, a file, or what is embedded: fashion-mnist or cluttered-fashion
+    /// [default: fashion-mnist]
+    ///
+    /// cluttered-fashion has garments of Fashion-MNIST over fragments of others, 64 x 64 pixels. A folder
+    /// of that name in the current folder goes before the embedded data.
     ///
     /// A folder holds a folder of images for each class, or `train`, `val` and `test` with such
     /// folders, or the files of MNIST (IDX, also .gz) or CIFAR (binary version). docs/DATA.md has all
     /// layouts; `cutmix check DATA` says what is found.
-    #[arg(long, value_name = "DATA")]
+    #[arg(long, value_name = "DATA", value_parser = data_parser())]
     pub data: Option<PathBuf>,
     /// Side of the squares that images become, in pixels, 1 to 4096 [default: 64; images that all
     /// have one size already, those of MNIST and CIFAR, keep it]

@@ -14,7 +14,8 @@
 //! Everything random is a function of a seed that the caller gives. Everything wrong with the data
 //! is a [`DataError`] that names the file or argument and what is accepted.
 //!
-//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images; `hub` adds
+//! The feature `fashion-mnist` adds `fashion_mnist()`, 20,000 embedded images, and
+//! `cluttered_fashion()`, which is made of them; `hub` adds
 //! `weights::hub`, which downloads weights; `onnx` adds `weights::onnx`, which writes a network as an
 //! ONNX model, and `models::multiplies`.
 
@@ -31,12 +32,13 @@ pub mod measures;
 pub mod models;
 pub mod weights;
 
-#[cfg(feature = "fashion-mnist")]
-pub use data::fashion_mnist;
 pub use data::{
     Augment, Change, Changes, ClassMap, Content, DataConfig, DataError, Dataset, DecodeConfig,
     Depth, FeatureLoader, FileBatch, FileBatches, FileBatchesConfig, Fit, Image, ImageFile,
-    ImageLoader, Label, LoaderConfig, Manifest, Normalize, OnBadImage, Sampler, Size, SkippedImage,
-    Source, Split, Splits, View, image_files, load_image, open, to_targets, to_tensor,
+    ImageLoader, Label, LoaderConfig, Manifest, Normalize, OnBadImage, Rect, Sampler, Size,
+    SkippedImage, Source, Split, Splits, View, image_files, load_image, open, to_targets,
+    to_tensor,
 };
+#[cfg(feature = "fashion-mnist")]
+pub use data::{cluttered_fashion, fashion_mnist};
 pub use models::{AnyNetwork, Classifier, ModelConfig, ModelError, ResNet, ResNetConfig};

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Format;
 use crate::data;
+use crate::embedded::data_parser;
 use crate::error::{Error, with_option};
 use crate::progress::counted;
 use crate::settings::{Bytes, Settings};
@@ -17,6 +18,7 @@ use crate::terminal::{count, grouped, json, line, list};
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     /// Images, as for `cutmix train --data`
+    #[arg(value_parser = data_parser())]
     data: PathBuf,
     /// Memory that all threads together may take to decode images, as for `cutmix train`; an image
     /// that takes more by itself is bad

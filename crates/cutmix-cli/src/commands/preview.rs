@@ -11,6 +11,7 @@ use cutmix_vision::{
     to_targets, to_tensor,
 };
 
+use crate::embedded::data_parser;
 use crate::error::Error;
 use crate::outputs::read;
 use crate::picture::{Grid, Row, Tile, tiles};
@@ -22,8 +23,8 @@ use crate::{data, device};
 /// picture.
 #[derive(Debug, clap::Args)]
 pub struct PreviewArgs {
-    /// Images, as for `cutmix train --data` [default: the embedded Fashion-MNIST]
-    #[arg(long, value_name = "DATA")]
+    /// Images, as for `cutmix train --data` [default: fashion-mnist, which is embedded]
+    #[arg(long, value_name = "DATA", value_parser = data_parser())]
     data: Option<PathBuf>,
     /// Side of the squares that images become, in pixels, 1 to 4096 [default: as for `cutmix train`]
     #[arg(long, value_name = "PIXELS")]

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use cutmix_train::{Batches, Loader};
-use cutmix_vision::data::augment::Rect;
 use cutmix_vision::data::sources::unlabelled_folder;
 use cutmix_vision::measures::{
     Detection, FgsmConfig, Localisation, LocalisationConfig, OcclusionConfig, confidences,
 };
-use cutmix_vision::{DataError, Dataset, ImageLoader, LoaderConfig, Split, Splits, open};
+use cutmix_vision::{DataError, Dataset, ImageLoader, LoaderConfig, Rect, Split, Splits};
 use serde::{Deserialize, Serialize};
 
 use super::{Measured, Subject};
-use crate::data::eval_batch_size;
+use crate::data::{eval_batch_size, name, open};
+use crate::embedded::data_parser;
 use crate::error::Error;
 use crate::progress::{counted, patiently};
 use crate::report::evaluation::{LocalisationAt, Measures, UnlikeDetection};
@@ -29,7 +29,7 @@ pub struct MeasureArgs {
     /// Other images, which show none of the classes: measure how well the confidence of the network
     /// tells them apart. Data as for `cutmix train --data`, of which the first of test, val and train
     /// counts, or a folder of images
-    #[arg(long, value_name = "DATA")]
+    #[arg(long, value_name = "DATA", value_parser = data_parser())]
     unlike: Option<PathBuf>,
 }
 
@@ -63,7 +63,7 @@ impl MeasureArgs {
         if subject.card.is_multi_label {
             self.refuse("none, as images have several classes")?;
         }
-        if self.measure.contains(&MeasureName::Localisation) && !has_boxes(data) {
+        if self.measure.contains(&MeasureName::Localisation) && !data.has_boxes() {
             return Err(no_boxes());
         }
         let unlike = self.unlike.as_deref();
@@ -108,8 +108,8 @@ impl Unlike {
     fn open(path: &Path, subject: &Subject) -> Result<Self, Error> {
         let Subject { settings, card, .. } = subject;
         let config = settings.data_config();
-        let data = patiently(&format!("listing {}", path.display()), || {
-            match open(path, &config) {
+        let data = patiently(&format!("listing {}", name(Some(path))), || {
+            match open(Some(path), &config) {
                 Ok(splits) => Ok(first_set(&splits)),
                 // Whatever they show, it is none of the classes.
                 Err(DataError::NoClasses { .. } | DataError::OneClass { .. }) if path.is_dir() => {
@@ -123,7 +123,7 @@ impl Unlike {
         let config = LoaderConfig::new(eval_batch_size(&data), card.normalize.clone())
             .with_on_bad_image(settings.on_bad_image);
         Ok(Self {
-            name: path.display().to_string(),
+            name: name(Some(path)),
             loader: ImageLoader::eval(data, config)?,
         })
     }
@@ -194,7 +194,7 @@ fn localisation(
     splits: &Splits,
 ) -> Result<LocalisationAt, Error> {
     let measure = |config: &LocalisationConfig, loader: &ImageLoader| {
-        let boxes = |place| true_box(loader.dataset(), loader.index_at(place));
+        let boxes = |place| true_box(loader, place);
         let results = watched("localising objects", loader, |loader| {
             config.measure(&subject.model, loader, boxes, &subject.device)
         })?;
@@ -202,7 +202,7 @@ fn localisation(
     };
     let all = LocalisationConfig::new();
     let only = |threshold| LocalisationConfig::new().with_thresholds(vec![threshold]);
-    let val = splits.val.as_ref().filter(|val| has_boxes(val));
+    let val = splits.val.as_ref().filter(|val| val.has_boxes());
     let is_val = measured.evaluation.set == Some(Split::Val);
     let (config, threshold_of) = match val {
         _ if is_val => (all, Some(Split::Val)),
@@ -218,14 +218,11 @@ fn localisation(
     })
 }
 
-/// The box of the object in image `index` of data, in pixels of the image that the network sees. The data
-/// sources know of no boxes.
-fn true_box(_data: &Dataset, _index: usize) -> Option<Rect> {
-    None
-}
-
-fn has_boxes(data: &Dataset) -> bool {
-    (0..data.len()).any(|index| true_box(data, index).is_some())
+/// The box of the object in the image that a loader has yielded as number `place`.
+fn true_box(loader: &ImageLoader, place: usize) -> Option<Rect> {
+    let found = loader.dataset().object_box(loader.index_at(place));
+    // The image has been read, so its size is known.
+    found.ok().flatten()
 }
 
 fn no_boxes() -> Error {

@@ -6,6 +6,7 @@ mod bench;
 #[path = "../common/mod.rs"]
 mod common;
 mod data;
+mod embedded;
 mod errors;
 mod eval;
 mod eval_files;

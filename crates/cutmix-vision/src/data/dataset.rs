@@ -11,7 +11,7 @@ use super::config::check_fraction;
 use super::decode::{DecodeConfig, Decoder, Failure, Reservation};
 use super::source::{Content, Label, Memory, Relabelled, Source};
 use super::view::{Opened, View};
-use super::{DataError, Image, Size, manifest};
+use super::{DataError, Image, Rect, Size, manifest};
 
 /// Lane of the random stream that splits are drawn from; those of order and augmentation are in
 /// `loader`.
@@ -254,6 +254,29 @@ impl Dataset {
         let opened = self.open(index, &content)?;
         let channels = opened.channels();
         self.transformed(index, opened, channels, &[])
+    }
+
+    /// Whether the data say of some sample where its object is, as [`object_box`](Self::object_box)
+    /// gives it.
+    pub fn has_boxes(&self) -> bool {
+        let mut indices = self.indices.iter();
+        indices.any(|&at| self.source().object_box(at as usize).is_some())
+    }
+
+    /// Box of the object of sample `index` in pixels of [`image`](Self::image): the smallest one that
+    /// holds all of the object's own box after the view, cut to the image. `None` where the data do
+    /// not say where the object is, or the view has cut it off. The size of the image has to be known,
+    /// so a file is read, and not decoded.
+    ///
+    /// # Errors
+    /// Those of [`image`](Self::image).
+    pub fn object_box(&self, index: usize) -> Result<Option<Rect>, DataError> {
+        let Some(region) = self.source().object_box(self.source_index(index)?) else {
+            return Ok(None);
+        };
+        let (content, _reserved) = self.content(index)?;
+        let size = self.open(index, &content)?.size();
+        self.view.seen_box(region, size)
     }
 
     /// What the source has of sample `index`. Waits for the memory of its file first, since that is read

@@ -21,7 +21,7 @@ pub mod sources;
 mod splits;
 mod view;
 
-pub use augment::{Augment, Fit};
+pub use augment::{Augment, Fit, Rect};
 pub use check::{Check, Place, SetCheck, check};
 pub use config::{DataConfig, OnBadImage};
 pub use dataset::Dataset;
@@ -38,7 +38,7 @@ pub use normalize::{
 pub use pixels::{ClassMap, Image, Size};
 pub use source::{Content, Label, Source};
 #[cfg(feature = "fashion-mnist")]
-pub use sources::fashion_mnist;
+pub use sources::{cluttered_fashion, fashion_mnist};
 pub use sources::{image_files, open};
 pub use splits::{SkippedImage, Splits};
 pub use view::View;

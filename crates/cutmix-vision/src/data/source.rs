@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, Dataset, Image, Size, Splits};
+use super::{DataError, Dataset, Image, Rect, Size, Splits};
 
 /// Where the samples of a data set come from, such as a folder or a file of many images.
 ///
@@ -65,6 +65,12 @@ pub trait Source: Debug + Send + Sync {
     /// # Errors
     /// [`DataError`] where the sample cannot be read.
     fn content(&self, index: usize) -> Result<Content<'_>, DataError>;
+
+    /// Box of the object that sample `index` shows, in pixels of its own upright image. What lies beyond
+    /// the image is cut off by [`Dataset::object_box`]. Default `None`: not known.
+    fn object_box(&self, _index: usize) -> Option<Rect> {
+        None
+    }
 
     /// Size in bytes of the file of sample `index`, or of its pixels, by which a
     /// [`Manifest`](crate::Manifest) notices that it has changed, and by which the memory for files
@@ -219,6 +225,10 @@ impl Source for Relabelled {
 
     fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
         self.source.content(index)
+    }
+
+    fn object_box(&self, index: usize) -> Option<Rect> {
+        self.source.object_box(index)
     }
 
     fn bytes(&self, index: usize) -> u64 {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::augment::{Fit, Frame, Transform};
+use super::augment::{Fit, Frame, Rect, Transform};
 use super::decode::{Failure, Header};
 use super::{DataError, Image, Size};
 
@@ -96,6 +96,17 @@ impl View {
         self.fit.transforms(&frame, self.crop_share)
     }
 
+    /// Where a box of an image of this size is in the image that the network sees, cut to it; `None`
+    /// where no pixel of it is seen.
+    pub(crate) fn seen_box(&self, region: Rect, size: Size) -> Result<Option<Rect>, DataError> {
+        let (mut seen, mut size) = (region.seen_in(Rect::whole(size)), size);
+        for transform in self.transforms(size)? {
+            seen = seen.and_then(|seen| moved(seen, size, &transform));
+            size = transform.output_size(size);
+        }
+        Ok(seen)
+    }
+
     /// An image that may have another size, in that of the view.
     pub(crate) fn fitted(&self, image: Image) -> Result<Image, DataError> {
         if image.size() == self.size() {
@@ -103,6 +114,33 @@ impl View {
         }
         let transforms = self.transforms(image.size())?;
         Transform::apply_all(&transforms, image)
+    }
+}
+
+/// Where a box inside an image of this size is after a transform of a view; `None` where it is cut off.
+fn moved(region: Rect, size: Size, transform: &Transform) -> Option<Rect> {
+    match *transform {
+        Transform::Crop { region: kept, to } => {
+            Some(region.seen_in(kept)?.resized(kept.size(), to))
+        }
+        Transform::Resize { to, window } => region.resized(size, to).seen_in(window),
+        Transform::Place {
+            canvas, top, left, ..
+        } => {
+            let placed = Rect {
+                top: region.top + top.max(0).unsigned_abs(),
+                left: region.left + left.max(0).unsigned_abs(),
+                ..region
+            };
+            let window = Rect {
+                top: top.min(0).unsigned_abs(),
+                left: left.min(0).unsigned_abs(),
+                ..Rect::whole(canvas)
+            };
+            placed.seen_in(window)
+        }
+        // A view resizes, cuts and pads; it moves pixels in no other way.
+        _ => Some(region),
     }
 }
 

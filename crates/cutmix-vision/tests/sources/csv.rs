@@ -206,6 +206,67 @@ fn columns_of_flags_are_the_classes() {
 }
 
 #[test]
+fn columns_of_corners_are_the_boxes() {
+    let dir = table(
+        "path,label,y0,x0,Y1,X1\na.png,x,1,0,3,4\nb.png,y,,,,\nc.png,x,2.0,3.0,90.0,4.0\na.png,x,1,0,3,4\n",
+    );
+    let set = read(dir.path()).unwrap().train;
+    assert_eq!(classes(&set), ["x", "y", "x"]);
+    // The images of 4 x 4 pixels are seen as 64 x 64.
+    let boxes = [0, 1, 2].map(|at| {
+        let region = set.object_box(at).unwrap();
+        region.map(|region| region.to_string())
+    });
+    let [a, b, c] = boxes.each_ref().map(Option::as_deref);
+    assert_eq!(a, Some("rows 16..48, columns 0..64"));
+    assert_eq!(b, None);
+    assert_eq!(c, Some("rows 32..64, columns 48..64"));
+
+    let dir = table("path,rust,scab,x0,y0,x1,y1\na.png,1,0,0,1,1,2\nb.png,0,1,0,1,1,2\n");
+    let set = read(dir.path()).unwrap().train;
+    assert_eq!(set.classes(), ["rust", "scab"]);
+    assert!(set.has_boxes());
+    let dir = table("path,label\na.png,x\nb.png,y\n");
+    assert!(!read(dir.path()).unwrap().train.has_boxes());
+}
+
+#[test]
+fn wrong_boxes_are_errors_that_say_what_is_accepted() {
+    let whole = "expected a whole number of pixels from 0, or all four columns empty";
+    for (cells, parts) in [
+        ("0,0,4,", ["box is empty in line 3, column `y1`", whole]),
+        ("-1,0,4,4", ["box is `-1` in line 3, column `x0`", whole]),
+        ("0,0.5,4,4", ["box is `0.5` in line 3, column `y0`", whole]),
+        ("0,0,NaN,4", ["box is `NaN` in line 3, column `x1`", whole]),
+        (
+            "3,0,3,4",
+            ["box is `3` in line 3, column `x1`", "expected above x0, 3"],
+        ),
+        (
+            "0,7,4,5",
+            ["box is `5` in line 3, column `y1`", "expected above y0, 7"],
+        ),
+    ] {
+        let dir = table(&format!(
+            "path,label,x0,y0,x1,y1\na.png,x,0,0,4,4\nb.png,y,{cells}\n"
+        ));
+        assert_says(read(dir.path()), &[&["labels.csv"], &parts[..]].concat());
+    }
+    let dir = table("path,label,x0,y0\na.png,x,0,0\nb.png,y,0,0\n");
+    let parts = [
+        "header is the columns `x0`, `y0` alone",
+        "expected all of x0, y0, x1 and y1, or none of them",
+    ];
+    assert_says(read(dir.path()), &parts);
+    let dir = table("path,label,x0,y0,x1,y1\na.png,x,0,0,4,4\na.png,x,0,0,4,3\n");
+    let parts = [
+        "another label, box or set in line 3 than in line 2",
+        "each image once",
+    ];
+    assert_says(read(dir.path()), &parts);
+}
+
+#[test]
 fn images_are_found_by_their_name() {
     let dir = tempdir().unwrap();
     for name in [

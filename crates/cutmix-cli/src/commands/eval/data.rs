@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use cutmix_vision::{Change, Changes, DataError, Dataset, Manifest, Split, Splits, open};
+use cutmix_vision::{Change, Changes, DataError, Dataset, Manifest, Split, Splits};
 
 use super::EvalArgs;
 use super::trained_on::trained_on;
-use crate::data::own_splits;
+use crate::data::{open, own_splits};
 use crate::error::Error;
 use crate::evaluate::{Measured, is_numbered};
 use crate::report::evaluation::Evaluation;
@@ -92,10 +92,10 @@ pub fn open_data(
     // All images count, so there is no validation set unless the data have one.
     let config = settings.data_config().with_multi_label(card.is_multi_label);
     let known = config.clone().with_classes(Some(card.classes.clone()));
-    let splits = match open(data, &known) {
+    let splits = match open(Some(data), &known) {
         // Classes that are numbers may be those of the network by their order.
         Err(unknown @ DataError::UnknownClass { .. }) => {
-            let opened = open(data, &config).ok();
+            let opened = open(Some(data), &config).ok();
             opened
                 .filter(|opened| is_numbered(&opened.train))
                 .ok_or(unknown)

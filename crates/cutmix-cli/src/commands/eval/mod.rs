@@ -15,6 +15,7 @@ use self::data::open_data;
 use super::Format;
 use crate::data::name;
 use crate::device;
+use crate::embedded::{Origin, data_parser};
 use crate::error::Error;
 use crate::evaluate::{MeasureArgs, Subject, measure_more};
 use crate::precision::Precision;
@@ -108,7 +109,7 @@ pub struct EvalArgs {
     split: Option<String>,
     /// Where the data of the run are now, or other data to measure on: as for `cutmix train --data`;
     /// all images count where they are not divided into sets
-    #[arg(long, value_name = "DATA")]
+    #[arg(long, value_name = "DATA", value_parser = data_parser())]
     data: Option<PathBuf>,
     #[command(flatten)]
     more: MeasureArgs,
@@ -177,8 +178,12 @@ fn folder_name(set: Option<Split>, other: Option<&Path>) -> String {
     let Some(data) = other else {
         return set;
     };
-    // Of `.` or `..` only the absolute path has a name. Patterns of several files are no path.
-    let path = (data.canonicalize()).or_else(|_| std::path::absolute(data));
+    // Of `.` or `..` only the absolute path has a name. Patterns of several files are no path, and
+    // embedded data are the same in every folder.
+    let path = match Origin::of(other) {
+        Origin::Embedded(_) => Ok(data.into()),
+        Origin::Path(_) => (data.canonicalize()).or_else(|_| std::path::absolute(data)),
+    };
     let path = path.as_deref().unwrap_or(data);
     let name = path.file_name().unwrap_or("data".as_ref());
     let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Sample;
 use crate::data::source::{Content, Label, Source};
-use crate::data::{DataError, Dataset};
+use crate::data::{DataError, Dataset, Rect};
 
 /// A source with samples that are gone after its own.
 #[derive(Debug)]
@@ -68,6 +68,13 @@ impl Source for WithGone {
                 io::ErrorKind::NotFound.into(),
             )),
             None => self.source.content(index),
+        }
+    }
+
+    fn object_box(&self, index: usize) -> Option<Rect> {
+        match self.gone(index) {
+            Some(_) => None,
+            None => self.source.object_box(index),
         }
     }
 

@@ -4,6 +4,8 @@
 mod burn;
 mod cifar;
 mod class_names;
+#[cfg(feature = "fashion-mnist")]
+mod cluttered_fashion;
 mod csv;
 #[cfg(feature = "fashion-mnist")]
 mod fashion_mnist;
@@ -22,6 +24,8 @@ use super::{DataConfig, DataError, Splits};
 
 pub use burn::BurnSource;
 pub use cifar::cifar;
+#[cfg(feature = "fashion-mnist")]
+pub use cluttered_fashion::cluttered_fashion;
 pub use csv::csv;
 #[cfg(feature = "fashion-mnist")]
 pub use fashion_mnist::fashion_mnist;

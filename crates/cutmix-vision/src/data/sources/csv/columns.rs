@@ -1,5 +1,6 @@
 //! What the columns of a table mean.
 
+use super::boxes::{self, Corners};
 use super::table::{Row, Table, quoted};
 use crate::data::DataError;
 use crate::data::sources::sets::split_of;
@@ -83,6 +84,7 @@ pub struct Columns {
     pub path: usize,
     pub labels: LabelColumns,
     pub set: Option<usize>,
+    pub corners: Option<Corners>,
     pub has_header: bool,
     /// Whether the header names both the images and the labels as is usual.
     pub are_named: bool,
@@ -118,8 +120,13 @@ impl Columns {
             Some(column) if has_sets(table, column)? => Some(column),
             _ => None,
         };
-        let is_free =
-            |at: usize| at != path && Some(at) != set && !(has_header && is_index(&names[at]));
+        let corners =
+            boxes::corners(&names).map_err(|found| table.wrong("header", found, boxes::COLUMNS))?;
+        let is_corner = |at: &usize| corners.is_some_and(|corners: Corners| corners.contains(at));
+        let is_free = |at: usize| {
+            let is_index = has_header && is_index(&names[at]);
+            !(at == path || Some(at) == set || is_corner(&at) || is_index)
+        };
         let rest: Vec<_> = (0..header.len()).filter(|&at| is_free(at)).collect();
         let is_flagged = rest.len() > 1 && rest.iter().all(|&at| flag(row.get(at)).is_some());
         let labels = match (label, rest.as_slice()) {
@@ -137,6 +144,7 @@ impl Columns {
             path,
             labels,
             set,
+            corners,
             has_header,
             are_named: named.is_some() && has_names,
             len: header.len(),

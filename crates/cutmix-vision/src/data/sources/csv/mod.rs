@@ -1,5 +1,6 @@
 //! Tables of images and their labels in CSV files.
 
+mod boxes;
 mod cells;
 mod columns;
 mod files;
@@ -13,6 +14,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::boxes::Boxes;
 use self::files::Files;
 use self::images::Images;
 use self::rows::Rows;
@@ -22,7 +24,7 @@ use super::sets::splits;
 use super::{Layout, read_image};
 use crate::data::escape::relative_name;
 use crate::data::source::{Content, Label};
-use crate::data::{DataConfig, DataError, Source, Splits};
+use crate::data::{DataConfig, DataError, Rect, Source, Splits};
 
 pub(super) const LAYOUT: Layout = Layout {
     about: "a CSV file of paths and labels (labels.csv, or train.csv, val.csv and test.csv)",
@@ -48,6 +50,9 @@ pub(super) const LAYOUT: Layout = Layout {
 ///   row has a single 1, samples have one class each.
 /// - A column such as `split`, `set` or `subset` with `train`, `val` and `test`, or other usual
 ///   names, has the set of each image.
+/// - The columns `x0`, `y0`, `x1` and `y1` have the box of the object, which
+///   [`Dataset::object_box`](crate::Dataset::object_box) gives: its first column and row of pixels,
+///   and the column and row behind it, in the upright image. A row may leave all four empty.
 ///
 /// The classes are [`DataConfig::classes`], or the names of the columns of 0 and 1, or the labels of
 /// the training set, sorted, numbers by their value. A row that is repeated is one sample.
@@ -56,8 +61,8 @@ pub(super) const LAYOUT: Layout = Layout {
 /// [`DecodeConfig::memory`](crate::data::DecodeConfig::memory) is refused.
 ///
 /// # Errors
-/// [`DataError::Format`] with the line where a row, an image or a label is missing or wrong, or where
-/// no column has labels; [`DataError::NotFound`], [`DataError::Io`] and [`DataError::TooLarge`];
+/// [`DataError::Format`] with the line where a row, an image, a label or a box is missing or wrong, or
+/// where no column has labels; [`DataError::NotFound`], [`DataError::Io`] and [`DataError::TooLarge`];
 /// [`DataError::UnknownClass`] for a class that is not one of the training set;
 /// [`DataError::OneClass`] where samples have one class each, unless the classes are given;
 /// [`DataError::Argument`] where an option is out of range.
@@ -81,6 +86,7 @@ pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
     let kept = rows.kept()?;
     let Rows {
         files,
+        boxes,
         lines,
         mut cells,
         ..
@@ -107,6 +113,7 @@ pub fn csv(path: impl AsRef<Path>, config: &DataConfig) -> Result<Splits, DataEr
     let source = CsvImages {
         root: root.into(),
         files: files.select(&kept),
+        boxes: boxes.select(&kept),
         labels,
     };
     let all = config.dataset(classes, Arc::new(source))?;
@@ -118,6 +125,7 @@ struct CsvImages {
     /// Folder to which names are relative.
     root: PathBuf,
     files: Files,
+    boxes: Boxes,
     labels: Labels,
 }
 
@@ -145,6 +153,10 @@ impl Source for CsvImages {
 
     fn content(&self, index: usize) -> Result<Content<'_>, DataError> {
         read_image(&self.path(index))
+    }
+
+    fn object_box(&self, index: usize) -> Option<Rect> {
+        self.boxes.get(index)
     }
 
     fn bytes(&self, index: usize) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::boxes::{Boxes, read_box};
 use super::cells::{Cell, Cells};
 use super::columns::Columns;
 use super::files::Files;
@@ -15,6 +16,7 @@ pub struct Rows {
     pub images: Images,
     pub files: Files,
     pub cells: Cells,
+    pub boxes: Boxes,
     pub lines: Vec<Line>,
     tables: Vec<PathBuf>,
 }
@@ -34,6 +36,7 @@ impl Rows {
             images,
             files: Files::default(),
             cells: Cells::default(),
+            boxes: Boxes::default(),
             lines: Vec::new(),
             tables: Vec::new(),
         }
@@ -58,6 +61,10 @@ impl Rows {
                 Ok(found) => {
                     self.files.push(found);
                     self.cells.cells.push(Cell::of(table, &columns, &row)?);
+                    self.boxes.push(match columns.corners {
+                        Some(corners) => read_box(table, corners, &row)?,
+                        None => None,
+                    });
                     self.lines.push(Line {
                         table: self.tables.len() as u32,
                         number: u32::try_from(row.line).unwrap_or(u32::MAX),
@@ -108,10 +115,13 @@ impl Rows {
             }
             is_kept[again] = false;
             let (line, other) = (&self.lines[first], &self.lines[again]);
-            if line.set != other.set || !self.cells.cells.are_equal(first, again) {
+            let is_same = line.set == other.set
+                && self.cells.cells.are_equal(first, again)
+                && self.boxes.get(first) == self.boxes.get(again);
+            if !is_same {
                 let image = self.files.path(again);
                 let found = format!(
-                    "{} with another label or set in line {} than in line {} of {}",
+                    "{} with another label, box or set in line {} than in line {} of {}",
                     image.display(),
                     other.number,
                     line.number,
