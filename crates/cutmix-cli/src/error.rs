@@ -146,7 +146,7 @@ pub enum Error {
         found: String,
         expected: String,
     },
-    #[error("{} is the result of another {what}; remove it, or choose another folder with --output", path.display())]
+    #[error("{} is the result of other {what}; remove it, or choose another folder with --output", path.display())]
     OtherResult { path: PathBuf, what: String },
     #[error(
         "the runs have neither a validation nor a test set; add one, so that there is something to compare"

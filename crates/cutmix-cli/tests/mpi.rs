@@ -655,3 +655,21 @@ fn two_hosts_learn_what_one_learns() {
     let expected = format!("error: process 1 on {}: ", hosts.0[1]);
     assert!(error.starts_with(&expected), "{error}");
 }
+
+#[test]
+fn processes_share_the_runs_of_a_study() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let compare = "compare --algorithm none --algorithm cutmix --seeds 0..1 --limit 64 --duration 4ba \
+                   --batch-size 16 --model resnet8 --device cpu";
+    alone(path, &format!("{compare} --output alone"));
+    let shown = succeed(path, 3, &format!("{compare} --output together"));
+    assert_eq!(
+        shown.matches("runs       4 of 4 left").count(),
+        1,
+        "{shown}"
+    );
+    let [found, expected] = ["together", "alone"]
+        .map(|study| fs::read_to_string(path.join(study).join("runs.csv")).unwrap());
+    assert_eq!(found, expected);
+}

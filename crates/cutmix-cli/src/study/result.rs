@@ -102,6 +102,11 @@ impl RunResult {
                 ..number(name.clone(), value, true)
             });
         }
+        let last = self.history.reports.last();
+        let of_val = last.and_then(|report| report.value("val/accuracy"));
+        if let Some(value) = of_val.filter(|_| self.set == Split::Test) {
+            main.push(number("validation accuracy".into(), value, true));
+        }
         if let Some(error) = self.calibration_error {
             main.push(Number {
                 higher_is_better: false,

@@ -5,6 +5,7 @@ mod bench;
 #[cfg(unix)]
 #[path = "../common/mod.rs"]
 mod common;
+mod compare;
 mod data;
 mod embedded;
 mod errors;

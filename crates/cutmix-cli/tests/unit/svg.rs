@@ -81,6 +81,7 @@ fn a_chart_draws_finite_points_inside_its_frame() {
                 points: vec![[2.0, f64::INFINITY]],
             },
         ],
+        bands: Vec::new(),
     };
     let text = chart.figure().into_string();
     assert!(text.contains("d=\"M52.0 10.0L390.0 206.0\""), "{text}");

@@ -181,9 +181,12 @@ fn curves(plan: &Plan, results: &[RunResult]) -> Markup {
     }
 }
 
+/// The accuracies of one place of the black box.
+type Accuracies = fn(&Occlusion) -> &Vec<f64>;
+
 /// Accuracy over the share that is black.
 fn occlusion(plan: &Plan, results: &[RunResult]) -> Markup {
-    let places: [(&str, fn(&Occlusion) -> &Vec<f64>); 3] = [
+    let places: [(&str, Accuracies); 3] = [
         ("at a random place", |found| &found.random),
         ("in the centre", |found| &found.centre),
         ("around the border", |found| &found.border),
@@ -191,7 +194,7 @@ fn occlusion(plan: &Plan, results: &[RunResult]) -> Markup {
     let has_any = results
         .iter()
         .any(|result| result.measures.occlusion.is_some());
-    let points = |result: &RunResult, of: fn(&Occlusion) -> &Vec<f64>| -> Vec<[f64; 2]> {
+    let points = |result: &RunResult, of: Accuracies| -> Vec<[f64; 2]> {
         let Some(found) = &result.measures.occlusion else {
             return Vec::new();
         };

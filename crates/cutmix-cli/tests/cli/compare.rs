@@ -1,0 +1,263 @@
+//! `cutmix compare`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::{cutmix, error, output, scratch};
+
+const COMPARE: &str = "compare --algorithm none --algorithm cutmix:probability=0.5 --seeds 0..1 --limit 64 \
+                       --duration 4ba --batch-size 16 --model resnet8 --device cpu";
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+/// The values of runs.csv by row, seed and measure.
+fn values(study: &Path) -> BTreeMap<(String, u64, String), f64> {
+    let mut table = csv::Reader::from_path(study.join("runs.csv")).unwrap();
+    let rows = table.deserialize::<(String, u64, String, f64)>();
+    rows.map(|row| {
+        let (row, seed, measure, value) = row.unwrap();
+        ((row, seed, measure), value)
+    })
+    .collect()
+}
+
+fn results(study: &Path) -> Vec<String> {
+    let files = fs::read_dir(study.join("results")).unwrap();
+    let mut names: Vec<_> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn rows_are_compared_seed_by_seed() {
+    let folder = scratch();
+    let study = folder.path().join("study");
+    let shown = output(
+        folder.path(),
+        &words(&format!("{COMPARE} --measure occlusion,fgsm")),
+    );
+    for line in [
+        "runs       4 of 4 left, about ",
+        "seeds      0, 1",
+        "Accuracy (%), higher is better",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    let names = ["01-none-seed-0.json", "01-none-seed-1.json"];
+    assert_eq!(results(&study)[..2], names);
+    let values = values(&study);
+    let value = |row: &str, seed, measure: &str| values[&(row.into(), seed, measure.into())];
+    let cutmix = "cutmix:probability=0.5";
+    let differences = [0, 1].map(|seed| value(cutmix, seed, "loss") - value("none", seed, "loss"));
+    let table = fs::read(study.join("table.json")).unwrap();
+    let table: Value = serde_json::from_slice(&table).unwrap();
+    let loss = table
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["name"] == "loss")
+        .unwrap();
+    assert_eq!(loss["higher-is-better"], false);
+    let (first, second) = (&loss["rows"][0], &loss["rows"][1]);
+    assert_eq!(first["difference"], Value::Null);
+    assert_eq!(second["row"], cutmix);
+    let close = |found: &Value, expected: f64| {
+        assert!(
+            (found.as_f64().unwrap() - expected).abs() < 1e-9,
+            "{found}, not {expected}"
+        );
+    };
+    let mean = (differences[0] + differences[1]) / 2.0;
+    close(&second["difference"]["mean"], mean);
+    // Student's t of one degree of freedom.
+    let half = 12.706_204_736 * (differences[0] - differences[1]).abs() / 2.0;
+    let low = second["difference"]["interval"][0].as_f64().unwrap();
+    assert!((low - (mean - half)).abs() < 1e-6, "{low}");
+    // The run is that of `cutmix train`.
+    output(
+        folder.path(),
+        &words(
+            "train --algorithm none --seed 1 --limit 64 --duration 4ba --batch-size 16 --model resnet8 \
+             --device cpu --output run",
+        ),
+    );
+    let alone = fs::read(folder.path().join("run/eval/test/evaluation.json")).unwrap();
+    let alone: Value = serde_json::from_slice(&alone).unwrap();
+    assert_eq!(
+        alone["scores"]["loss"].as_f64().unwrap(),
+        value("none", 1, "loss")
+    );
+    let measured = [
+        "occlusion, random",
+        "occlusion, centre, 25 %",
+        "fgsm, 8 of 255",
+        "calibration error",
+    ];
+    for measure in measured {
+        value(cutmix, 0, measure);
+    }
+    let report = fs::read_to_string(study.join("report.html")).unwrap();
+    for text in [
+        "4 of 4 finished",
+        "class=\"band s1\"",
+        "Occlusion",
+        "cutmix:probability=0.5",
+    ] {
+        assert!(report.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_study_goes_on_with_more_rows_and_seeds() {
+    let folder = scratch();
+    let study = folder.path().join("study");
+    let one = COMPARE.replace("0..1", "3");
+    let shown = output(folder.path(), &words(&one));
+    assert!(shown.contains("(one seed)"), "{shown}");
+    let before = fs::read(study.join("results/01-none-seed-3.json")).unwrap();
+    let shown = output(folder.path(), &words(&one));
+    assert!(shown.contains("all 2 are finished"), "{shown}");
+    let mut more = words(&one);
+    more.extend(["--row", "--algorithm cutmix --learning-rate 0.05"]);
+    more[6] = "3,5";
+    let shown = output(folder.path(), &more);
+    assert!(shown.contains("4 of 6 left"), "{shown}");
+    assert_eq!(results(&study).len(), 6);
+    assert_eq!(
+        fs::read(study.join("results/01-none-seed-3.json")).unwrap(),
+        before
+    );
+    let shown = output(folder.path(), &["compare", "--resume", "study"]);
+    assert!(shown.contains("all 6 are finished"), "{shown}");
+    assert!(
+        shown.contains("--algorithm cutmix --learning-rate 0.05"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_study_that_was_killed_ends_as_one_that_was_not() {
+    let folder = scratch();
+    let long = COMPARE.replace("4ba", "40ba") + " --save-interval 1ba --eval-interval 10ba";
+    let whole = long.clone() + " --output whole";
+    output(folder.path(), &words(&whole));
+    let mut killed = Command::new(env!("CARGO_BIN_EXE_cutmix"))
+        .args(words(&(long + " --output killed")))
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(killed.stdout.take().unwrap()).lines();
+    // In the second run.
+    let finished = lines.find(|line| line.as_ref().unwrap().contains("none, seed 0: "));
+    finished.unwrap().unwrap();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(results(&folder.path().join("killed")).len() < 4);
+    output(folder.path(), &["compare", "--resume", "killed"]);
+    let [found, expected] = ["killed", "whole"].map(|study| values(&folder.path().join(study)));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn other_plans_and_results_are_refused() {
+    let folder = scratch();
+    output(folder.path(), &words(COMPARE));
+    let refused = |change: &dyn Fn(&str) -> String| error(folder.path(), &words(&change(COMPARE)));
+    let message = refused(&|command| command.replace("4ba", "5ba"));
+    assert_eq!(
+        message,
+        "the study in study differs in --duration: \"5ba\", expected \"4ba\"; choose another folder with --output"
+    );
+    let message = refused(&|command| format!("{command} --measure fgsm"));
+    assert!(
+        message.starts_with("the study in study differs in what is measured: fgsm"),
+        "{message}"
+    );
+    let message = refused(&|command| format!("{command} --data cluttered-fashion"));
+    assert!(message.contains("differs in"), "{message}");
+    let message = refused(&|command| format!("{command} --seed 4"));
+    assert_eq!(message, "--seed is 4, expected none; give --seeds");
+    let message = refused(&|command| format!("{command} --algorithm none"));
+    assert_eq!(message, "--row is none, expected each row once");
+    let path = folder.path().join("study/results/01-none-seed-0.json");
+    let json = fs::read_to_string(&path).unwrap();
+    fs::write(&path, json.replacen("\"seed\": 0", "\"seed\": 7", 2)).unwrap();
+    let message = refused(&str::to_string);
+    let expected = "study/results/01-none-seed-0.json is the result of other settings; remove it, or choose \
+                    another folder with --output";
+    assert_eq!(message, expected);
+    fs::write(&path, json.replacen(env!("CARGO_PKG_VERSION"), "0.0.1", 1)).unwrap();
+    let message = error(folder.path(), &["compare", "--resume", "study"]);
+    assert!(
+        message.contains("is the result of other version"),
+        "{message}"
+    );
+    fs::write(&path, "{").unwrap();
+    let message = error(folder.path(), &["compare", "--resume", "study"]);
+    assert!(
+        message.starts_with("study/results/01-none-seed-0.json: EOF"),
+        "{message}"
+    );
+}
+
+#[test]
+fn wrong_plans_start_nothing() {
+    let folder = scratch();
+    let wrong = |arguments: &[&str]| {
+        let arguments = [&["compare", "--limit", "64"], arguments].concat();
+        let message = error(folder.path(), &arguments);
+        assert!(!folder.path().join("study").exists());
+        message
+    };
+    assert_eq!(
+        wrong(&[]),
+        "nothing is compared; give --algorithm or --row, once for each row"
+    );
+    for (row, expected) in [
+        ("--seed 1", "seeds for all rows, with --seeds"),
+        ("--data photos", "the same data for all rows"),
+        (
+            "--colour blue",
+            "options of `cutmix train`: unexpected argument '--colour' found",
+        ),
+        (
+            "--model 'resnet8",
+            "options of `cutmix train`: a quotation mark is left open",
+        ),
+        (" ", "options of `cutmix train`: none is given"),
+    ] {
+        let message = wrong(&["--row", row]);
+        assert_eq!(message, format!("--row is {row}, expected {expected}"));
+    }
+    let message = wrong(&["--algorithm", "none", "--batch-size", "0"]);
+    assert!(message.starts_with("--batch-size is 0"), "{message}");
+    let message = error(folder.path(), &["compare", "--resume", "."]);
+    assert!(
+        message.contains("is not the folder of a study"),
+        "{message}"
+    );
+    fs::create_dir(folder.path().join("taken")).unwrap();
+    fs::write(folder.path().join("taken/file"), "").unwrap();
+    let message = error(folder.path(), &words(&format!("{COMPARE} --output taken")));
+    assert!(
+        message.starts_with("output folder taken exists and is not empty"),
+        "{message}"
+    );
+    let seeds = cutmix(
+        folder.path(),
+        &["compare", "--algorithm", "none", "--seeds", "4..1"],
+    );
+    let seeds = String::from_utf8(seeds.stderr).unwrap();
+    assert!(seeds.contains("expected a range such as 0..4"), "{seeds}");
+}
