@@ -190,9 +190,12 @@ impl Table {
 impl Measure {
     /// The name with the unit.
     pub fn title(&self) -> String {
+        let name = metrics::label(&self.name).replace("fgsm", "FGSM");
+        let first = name.get(..1).unwrap_or_default().to_uppercase();
+        let rest = name.get(1..).unwrap_or_default();
         match self.unit {
-            "" => metrics::label(&self.name).to_string(),
-            unit => format!("{} ({unit})", metrics::label(&self.name)),
+            "" => format!("{first}{rest}"),
+            unit => format!("{first}{rest} ({unit})"),
         }
     }
 }
