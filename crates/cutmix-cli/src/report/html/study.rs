@@ -101,20 +101,20 @@ fn measure_table(measure: &Measure) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "Row" }
-                        th scope="col" { "Seeds, " (short(axis.low())) " to " (short(axis.high())) }
                         th.n scope="col" { "Mean" }
                         th.n scope="col" { "Difference to the first row, 95 %" }
                         th.n scope="col" { "Seeds needed" }
+                        th scope="col" { "Runs, " (short(axis.low())) " to " (short(axis.high())) }
                     }
                 }
                 tbody {
                     @for row in &measure.rows {
                         tr {
                             th scope="row" { (row.row) }
-                            td { (dots(row, &axis)) }
                             td.n { (row.mean_text()) }
                             td.n { (difference(row)) }
                             td.n { @if let Some(found) = &row.difference { (needed(found)) } }
+                            td { (dots(row, &axis)) }
                         }
                     }
                 }
