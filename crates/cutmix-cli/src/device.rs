@@ -38,15 +38,10 @@ impl Chosen {
     }
 
     /// The setting that chooses this device again where `text` has chosen it, or that of another process:
-    /// with the number of the device only where `text` has it.
+    /// the number 0 is in it only where `text` has it.
     pub fn setting(&self, text: &str) -> String {
-        let backend = self.name.split(':').next().unwrap_or_default();
-        if text.contains(':') {
-            &self.name
-        } else {
-            backend
-        }
-        .into()
+        let first = self.name.strip_suffix(":0").filter(|_| !text.contains(':'));
+        first.unwrap_or(&self.name).into()
     }
 
     /// The name of the device and, where the backend knows it, that of the hardware.
@@ -64,8 +59,14 @@ pub fn choose_of(text: &str, local_rank: usize) -> Result<Chosen, Error> {
     let chosen = choose(text)?;
     match chosen.name.split_once(':') {
         Some((backend, "0")) if !text.contains(':') => {
-            let count = devices(backend).map_or(0, |devices| devices.len());
-            choose(&format!("{backend}:{}", local_rank % count.max(1)))
+            let devices = devices(backend).unwrap_or_default();
+            let is_card = |device: &&Device| hardware(device).is_some_and(|(_, is_card)| is_card);
+            // A driver in software comes behind the cards.
+            let count = match devices.iter().filter(is_card).count() {
+                0 => devices.len().max(1),
+                cards => cards,
+            };
+            choose(&format!("{backend}:{}", local_rank % count))
         }
         _ => Ok(chosen),
     }

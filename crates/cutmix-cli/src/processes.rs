@@ -150,7 +150,7 @@ impl Processes {
         let own = Signature {
             settings: settings.into_iter().map(text_of).collect(),
             digest: Manifest::of(splits).digest(),
-            card: card.to_json(),
+            card: card.parts(),
         };
         let all = gather(self.world.as_ref(), &own)?;
         own.compare(&all[0])?;
@@ -167,8 +167,8 @@ impl Processes {
 
 /// Waits until the processes of lower ranks have had the time to write the same error.
 fn wait(rank: usize) {
-    let ranks = u32::try_from(rank.min(10)).unwrap_or(0);
-    std::thread::sleep(Duration::from_secs(3) + ranks * Duration::from_millis(300));
+    let ranks = u32::try_from(rank.min(100)).unwrap_or(0);
+    std::thread::sleep(Duration::from_secs(3) + ranks * Duration::from_millis(150));
 }
 
 /// As [`Processes::wait_for_others`], where the processes have not found one another.
@@ -190,7 +190,8 @@ fn build() -> String {
 
 /// The command of this process, and whether it resumes a run.
 fn command() -> String {
-    let mut arguments = std::env::args().skip(1);
+    let arguments = std::env::args_os().skip(1);
+    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
     let command = arguments.next().unwrap_or_default();
     let resumes = arguments.any(|argument| argument.starts_with("--resume"));
     format!("{command}{}", if resumes { " --resume" } else { "" })
@@ -202,7 +203,8 @@ struct Signature {
     /// Names and values.
     settings: Vec<(String, String)>,
     digest: String,
-    card: String,
+    /// Names and values.
+    card: Vec<(String, String)>,
 }
 
 impl Signature {
@@ -219,8 +221,10 @@ impl Signature {
             return Err(other_process("its data", &self.digest, &first.digest));
         }
         // Such as weights of classes or colours from other files of these names.
-        if self.card != first.card {
-            return Err(other_process("its model card", &self.card, &first.card));
+        for (own, first) in self.card.iter().zip(&first.card) {
+            if own != first {
+                return Err(other_process(&format!("its {}", own.0), &own.1, &first.1));
+            }
         }
         Ok(())
     }

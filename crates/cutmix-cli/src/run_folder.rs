@@ -88,6 +88,15 @@ impl ModelCard {
             .with_blur_pool(self.blur_pool)
     }
 
+    /// Its parts by their names, as JSON.
+    pub fn parts(&self) -> Vec<(String, String)> {
+        let card = serde_json::to_value(self).expect("texts and numbers are JSON");
+        let parts = card.as_object().into_iter().flatten();
+        parts
+            .map(|(name, value)| (name.clone(), value.to_string()))
+            .collect()
+    }
+
     /// The text in the metadata of model files.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("texts and numbers are JSON")

@@ -165,6 +165,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
 
     /// Trains until the run is over.
     pub fn fit(mut self) -> Result<Fit<M>, Error> {
+        self.check_start()?;
         let start = RunStart {
             history: self.state.history.clone(),
             time: *self.state.time(),
@@ -194,7 +195,6 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
 
     /// All epochs; whether the run is complete.
     fn epochs(&mut self) -> Result<bool, Error> {
-        self.check_start()?;
         self.emit(Event::FitStart)?;
         self.agree_on_time()?;
         let train = self.train.clone();
@@ -300,7 +300,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let measured = self.agree_on_batch(measured)?;
         let (model, device) = (self.state.model(), self.state.device());
         self.state.gradients = gradients.reduce(model, device, self.world.as_ref())?;
-        self.state.set_part(first + count as u64 - 1);
+        self.state.start_step(first + count as u64 - 1);
         self.emit(Event::BeforeStep)?;
 
         if self.is_to_step(&measured)? {

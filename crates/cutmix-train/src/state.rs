@@ -89,6 +89,7 @@ pub struct State<M, const D: usize = 4> {
 /// algorithms draw on the device, and for a forward pass (dropout).
 const ALGORITHM_LANE: u64 = u64::MAX - 1;
 const FORWARD_LANE: u64 = u64::MAX;
+const STEP_LANE: u64 = u64::MAX - 2;
 
 const NO_MODEL: &str = "`map_model` returns the model that it took";
 
@@ -152,6 +153,7 @@ impl<M, const D: usize> State<M, D> {
         let loss = Arc::new(cutmix::loss::CrossEntropy::new());
         let mut state = Self::new(model, optimizer, loss, clock, device, num_classes, seed);
         state.part = part;
+        state.seed_device(ALGORITHM_LANE);
         state.start_part(batch);
         state
     }
@@ -172,6 +174,13 @@ impl<M, const D: usize> State<M, D> {
             self.part = part;
             self.seed_device(ALGORITHM_LANE);
         }
+    }
+
+    /// Sets the last part of the batch in all processes, before the optimizer step. What is drawn on the
+    /// device from now on is the same in all of them.
+    pub(crate) fn start_step(&mut self, part: u64) {
+        self.part = part;
+        self.seed_device(STEP_LANE);
     }
 
     /// Sets the next part of the batch.

@@ -180,8 +180,11 @@ impl Prepared {
             if let Some(checkpoint) = &from {
                 self.model = checkpoint.trained_model(self.model)?;
             }
-            let train = self.train_features()?;
-            let val = self.val.as_ref().map(|val| self.features("val", val));
+            let train = self.train_features(&stop)?;
+            let val = self
+                .val
+                .as_ref()
+                .map(|val| self.features("val", val, &stop));
             let loaders = Loaders::new(train, val.transpose()?);
             let trainer = self.trainer(HeadOnly, loaders, folder, from, (view, stop), warnings);
             let fit = trainer.fit()?;

@@ -45,6 +45,7 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         let mut scores = sums.scores("train");
         scores.extend(self.evaluate()?);
         let scores = self.agree_on_scores(scores)?;
+        self.agree_on_time()?;
         let now = self.state.clock.now();
         let report = Report {
             epoch: now.epoch as f64 + now.epoch_progress,

@@ -185,7 +185,10 @@ impl<M: Network<D>, const D: usize> Run<M, D> {
         is_same("elapsed batches", own.counts == all[0].counts)?;
         is_same("weights", own.weights == all[0].weights)?;
         is_same("weights of the moving average", own.ema == all[0].ema)?;
-        is_same("weights of the best model", own.best == all[0].best)
+        is_same("weights of the best model", own.best == all[0].best)?;
+        // No process goes on before all are known to be the same.
+        self.world.gather(Vec::new())?;
+        Ok(())
     }
 
     /// The scores of process 0, by which all of them decide.

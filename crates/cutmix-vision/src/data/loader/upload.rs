@@ -124,6 +124,10 @@ impl Uploader {
     /// The tensor of shape `[N, C, H, W]` of `count` images.
     pub fn upload(&self, images: Images, count: usize, device: &Device) -> Tensor<4> {
         let [channels, height, width] = self.shape;
+        if count == 0 {
+            // Devices make no part of nothing.
+            return Tensor::zeros([0, channels, height, width], device);
+        }
         let shape = [count, height, width, channels];
         let images: Tensor<4> = match images {
             Images::Normalized(mut values) => {
