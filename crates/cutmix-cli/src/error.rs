@@ -146,8 +146,12 @@ pub enum Error {
         found: String,
         expected: String,
     },
-    #[error("{} is the result of other {what}; remove it, or choose another folder with --output", path.display())]
+    #[error("{} is a result with other {what}; remove it, or choose another folder with --output", path.display())]
     OtherResult { path: PathBuf, what: String },
+    #[error("{failed} of {total} runs failed")]
+    FailedRuns { failed: usize, total: usize },
+    #[error("run folder {} has other settings than the study; remove it", .0.display())]
+    OtherRun(PathBuf),
     #[error(
         "the runs have neither a validation nor a test set; add one, so that there is something to compare"
     )]

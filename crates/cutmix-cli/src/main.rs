@@ -6,6 +6,7 @@ mod commands;
 mod dashboard;
 mod data;
 mod device;
+mod digest;
 mod embedded;
 mod error;
 mod evaluate;

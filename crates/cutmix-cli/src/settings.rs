@@ -347,7 +347,15 @@ impl Settings {
     /// Whether a setting of this name says where things are on a machine and how it works, and nothing of
     /// what a run does.
     pub fn is_of_machine(name: &str) -> bool {
-        ["data", "weights", "device", "cache", "decode-memory"].contains(&name)
+        [
+            "data",
+            "weights",
+            "class-weights",
+            "device",
+            "cache",
+            "decode-memory",
+        ]
+        .contains(&name)
     }
 
     /// Makes a part of each batch for each of so many processes, unless batches have parts already.

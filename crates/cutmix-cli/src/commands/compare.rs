@@ -1,24 +1,25 @@
 //! `cutmix compare`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use cutmix_train::{Stop, gather};
-use cutmix_vision::Manifest;
-use indicatif::ProgressBar;
 
+use crate::embedded::Origin;
 use crate::error::Error;
 use crate::evaluate::{MeasureArgs, measure_more};
 use crate::processes::Processes;
+use crate::progress;
 use crate::report::html::study as report;
+use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 use crate::signals::{STOPPED, stop_on_signals};
 use crate::study::expected::Speed;
 use crate::study::plan::{PlannedRun, rows};
-use crate::study::{Plan, RunResult, Seeds, StudyFolder, Table};
-use crate::terminal::{clock, count, grouped, line, note, quoted, warning};
+use crate::study::{Plan, RunResult, Seeds, StudyFolder, Table, contents};
+use crate::terminal::{clock, count, grouped, line, quoted, warning};
 use crate::training::{Training, View};
 
 /// Compare algorithms, or other settings, by runs with several seeds.
@@ -26,10 +27,12 @@ use crate::training::{Training, View};
 /// Each --algorithm and each --row is a row of the result, compared with the first one seed by seed. All
 /// other options are those of `cutmix train`, for all rows. The command shows its plan and about how long
 /// it takes, and can be stopped at any moment: the same command, or --resume, goes on and leaves out what is
-/// finished. More rows and seeds can be added; results of other data, settings or versions are refused.
+/// finished. More rows and seeds can be added; results of other data, settings or versions are refused. A
+/// run that fails is told, and the others go on.
 ///
 /// The folder holds report.html, table.csv and table.json (mean and standard error of each row, and its
-/// difference to the first one with a 95 % interval), runs.csv (the numbers of each run), study.toml (the
+/// difference to the first one with a 95 % interval; occlusion and fgsm are means over all shares and
+/// levels, which are there one by one as well), runs.csv (the numbers of each run), study.toml (the
 /// plan), results (all that is known of each run) and runs (the folders of `cutmix train`). The test set is
 /// measured once in each run, at its end.
 ///
@@ -54,7 +57,8 @@ pub struct CompareArgs {
     /// Folder of the study, new, or that of this study
     #[arg(long, short, value_name = "DIR", default_value = "study")]
     output: PathBuf,
-    /// Go on with the study in this folder, by its own plan
+    /// Go on with the study in this folder, by its own plan; --seeds can be given to add some, and --data and
+    /// --device where these are others now
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output", "row", "measure", "unlike"])]
     resume: Option<PathBuf>,
 }
@@ -65,46 +69,55 @@ pub fn run(
     matches: &ArgMatches,
     processes: &Processes,
 ) -> Result<ExitCode, Error> {
-    let study = Study::open(args, matches, processes)?;
-    study.print();
-    study.print_expected()?;
     let stop = Stop::new();
-    let message = || note("stopping after this batch; Ctrl-C again stops at once");
-    stop_on_signals(stop.clone(), move |again| match again {
-        true => std::process::exit(STOPPED.into()),
-        false => message(),
-    });
-    study.train(&stop)?;
+    stop_on_signals(stop.clone(), View::Nothing.on_signal());
+    let mut study = Study::open(args, matches, processes)?;
+    study.print();
+    if study.is_first {
+        study.print_expected()?;
+    }
+    let failed = study.train(&stop);
     // No process reports before all have trained.
-    let stopped = gather(processes.world.as_ref(), &stop.is_requested())?;
-    if processes.is_first() {
-        let results = study.folder.results(&study.plan)?;
-        let table = study.write(&results)?;
-        table.print();
+    let failed = gather(processes.world.as_ref(), &failed)?.concat();
+    let results = study.results()?;
+    let all = study.plan.runs().count();
+    let missing = all - results.len();
+    let folder = study.folder.path();
+    if study.is_first {
+        study.write(&results)?.print();
         line("");
-        let missing = study.plan.runs().count() - results.len();
-        if missing > 0 {
-            line(format!("{} left", count(missing, "run")));
-        }
         line(format!(
             "{}/  report.html  table.csv  table.json  runs.csv  study.toml  results/  runs/",
-            study.folder.path().display()
+            folder.display()
         ));
+        for reason in &failed {
+            line(format!("failed     {reason}"));
+        }
     }
-    if stopped.contains(&true) {
-        let folder = quoted(study.folder.path());
+    if !failed.is_empty() {
+        let failed = failed.len();
+        return Err(Error::FailedRuns { failed, total: all });
+    }
+    if missing > 0 {
+        let (missing, folder) = (count(missing, "run"), quoted(folder));
         line(format!(
-            "stopped; go on with: cutmix compare --resume {folder}"
+            "{missing} left; go on with: cutmix compare --resume {folder}"
         ));
-        return Ok(ExitCode::from(STOPPED));
     }
-    Ok(ExitCode::SUCCESS)
+    let is_stopped = stop.is_requested() && missing > 0;
+    Ok(if is_stopped {
+        ExitCode::from(STOPPED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// A study in its folder.
 struct Study {
     folder: StudyFolder,
     plan: Plan,
+    /// Settings of this machine, which may have changed since a run was stopped.
+    machine: toml::Table,
     /// This process alone.
     own: Processes,
     is_first: bool,
@@ -113,45 +126,38 @@ struct Study {
 impl Study {
     /// Opens the folder, and adds what is new in the plan.
     fn open(args: CompareArgs, matches: &ArgMatches, processes: &Processes) -> Result<Self, Error> {
-        let given = args.settings.given(matches);
         let folder = StudyFolder::new(args.resume.as_deref().unwrap_or(&args.output));
-        let stored = folder.read_plan()?;
-        let plan = match (&args.resume, stored) {
-            (Some(path), None) => return Err(Error::NotAStudy(path.clone())),
-            (Some(_), Some(plan)) => {
-                if let Some(name) = given.keys().next() {
-                    return Err(Error::ResumeSetting(name.clone()));
-                }
-                let now = Plan {
-                    data: digest_of_data(&plan.settings)?,
-                    version: env!("CARGO_PKG_VERSION").into(),
-                    ..plan.clone()
-                };
-                extended(plan, now, &folder)?
-            }
-            (None, stored) => {
-                let given = args.settings.all_given(matches, args.config.as_deref())?;
-                let new = new_plan(given, &names_of_algorithms(matches), &args)?;
-                match stored {
-                    Some(stored) => extended(stored, new, &folder)?,
-                    None => new,
-                }
-            }
-        };
-        for run in plan.runs().take(plan.rows.len()) {
-            Settings::from_given(plan.given(run))?.check()?;
-        }
-        if processes.is_first() {
+        let given = args.settings.given(matches);
+        // The first process decides for all.
+        let own = if processes.is_first() {
+            let plan = planned(&folder, &args, matches)?;
             folder.write_plan(&plan)?;
-        }
-        // The others need the folder.
-        gather(processes.world.as_ref(), &())?;
+            Some(plan)
+        } else {
+            None
+        };
+        let plan = gather(processes.world.as_ref(), &own)?
+            .into_iter()
+            .flatten()
+            .next();
+        let plan = plan.ok_or_else(|| Error::NotAStudy(folder.path().into()))?;
+        let mut machine = given;
+        machine.retain(|name, _| MACHINE.contains(&name));
         Ok(Self {
             folder,
             plan,
+            machine,
             own: processes.apart(),
             is_first: processes.is_first(),
         })
+    }
+
+    /// The results so far, by the plan as it is now: another process may have added rows.
+    fn results(&mut self) -> Result<Vec<RunResult>, Error> {
+        if let Some(plan) = self.folder.read_plan()? {
+            self.plan = plan;
+        }
+        self.folder.results(&self.plan)
     }
 
     /// The runs that are not finished.
@@ -188,13 +194,27 @@ impl Study {
             line(format!("runs       all {} are finished", grouped(all)));
             return Ok(());
         }
+        let time = match self.expected(&missing) {
+            Ok(seconds) => format!("about {} one after the other", clock(seconds)),
+            // The run itself will tell more.
+            Err(_) => "for a time that is not known".into(),
+        };
+        line(format!(
+            "runs       {} of {} left, {time}",
+            grouped(missing.len()),
+            grouped(all)
+        ));
+        line("");
+        Ok(())
+    }
+
+    fn expected(&self, missing: &[PlannedRun]) -> Result<f64, Error> {
         let mut speeds: Vec<(toml::Table, Speed)> = Vec::new();
         let mut seconds = 0.0;
-        for run in &missing {
-            let given = self.plan.given(*run);
-            let settings = Settings::from_given(given.clone())?;
-            let mut alike = given;
-            alike.retain(|name, _| name != "algorithm" && name != "seed" && name != "duration");
+        for run in missing {
+            let mut alike = self.plan.given(*run);
+            let settings = Settings::from_given(alike.clone())?;
+            alike.retain(|name, _| Speed::depends_on(name));
             let known = speeds.iter().find(|(other, _)| *other == alike);
             let speed = match known {
                 Some((_, speed)) => *speed,
@@ -204,60 +224,57 @@ impl Study {
                     speed
                 }
             };
-            seconds += speed.seconds(&settings, &self.plan.measures.to_string());
+            seconds += speed.seconds(&settings, self.plan.measures.passes());
         }
-        line(format!(
-            "runs       {} of {} left, about {} one after the other",
-            grouped(missing.len()),
-            grouped(all),
-            clock(seconds)
-        ));
-        line("");
-        Ok(())
+        Ok(seconds)
     }
 
-    /// Trains what is missing and no other process trains.
-    fn train(&self, stop: &Stop) -> Result<(), Error> {
-        for run in self.missing()? {
+    /// Trains what is missing and no other process trains. Returns what failed.
+    fn train(&self, stop: &Stop) -> Vec<String> {
+        let mut failed = Vec::new();
+        for run in self.plan.runs() {
             if stop.is_requested() {
                 break;
             }
+            let name = format!("{}, seed {}", run.row.name, run.seed);
             match self.train_one(run, stop) {
-                Ok(Some(result)) => {
-                    self.folder.write_result(run, &result)?;
-                    line(format!(
-                        "{}, seed {}: {}{}",
-                        run.row.name,
-                        run.seed,
-                        headline(&result),
-                        clock(result.seconds)
-                    ));
-                    if self.is_first {
-                        self.write(&self.folder.results(&self.plan)?)?;
-                    }
+                Ok(Some(result)) => line(format!(
+                    "{name}: {}{}",
+                    headline(&result),
+                    clock(result.seconds)
+                )),
+                // Finished before, or stopped, or another process of the study trains it.
+                Ok(None) | Err(Error::InUse(_)) => {}
+                Err(error) => {
+                    warning(format!("{name}: {error}"));
+                    failed.push(format!("{name}: {error}"));
                 }
-                // Stopped.
-                Ok(None) => break,
-                // Another process of the study trains it.
-                Err(Error::InUse(_)) => {}
-                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        failed
     }
 
-    /// Trains and measures a run, from its last checkpoint where it was stopped; `None` where it is stopped
-    /// now.
+    /// Trains and measures a run, from its last checkpoint where it was stopped; `None` where it is finished
+    /// already, or is stopped now.
     fn train_one(&self, run: PlannedRun, stop: &Stop) -> Result<Option<RunResult>, Error> {
+        let _lock = self.folder.lock(run)?;
+        if self.folder.read_result(&self.plan, run)?.is_some() {
+            return Ok(None);
+        }
         let path = self.folder.run(run);
         let given = self.plan.given(run);
         let training = if path.join("config.toml").is_file() {
-            Training::resume(&path, toml::Table::new(), &self.own)?
+            let before = RunFolder::open(&path)?.read_given().unwrap_or_default();
+            if !Plan::are_same(&before, &given) {
+                return Err(Error::OtherRun(path));
+            }
+            Training::resume(&path, self.machine.clone(), &self.own)?
         } else {
             let settings = Settings::from_given(given.clone())?;
             Training::start(settings, &given, Some(&path), &self.own)?
         };
-        let view = crate::progress::bar().map_or(View::Nothing, |bar| bar_of(bar, run));
+        let name = || format!("{}, seed {}", run.row.name, run.seed);
+        let view = progress::bar().map_or(View::Nothing, |bar| View::BarOf(bar, name()));
         let trained = training.train(view, stop.clone())?;
         if !trained.is_complete {
             return Ok(None);
@@ -268,9 +285,14 @@ impl Study {
         let subject = &trained.subject;
         let more = self.plan.measures.open(subject, measured.data())?;
         let measures = measure_more(subject, measured, &trained.splits, &more)?;
-        let study = (self.plan.version.clone(), self.plan.data.clone());
-        let of_run = (run.row.name.clone(), run.seed, given);
-        Ok(RunResult::new(study, of_run, &trained, measures))
+        let result = RunResult::new(&self.plan, run, &trained, measures);
+        if let Some(result) = &result {
+            self.folder.write_result(run, result)?;
+            if self.is_first {
+                self.write(&self.folder.results(&self.plan)?)?;
+            }
+        }
+        Ok(result)
     }
 
     /// Writes the tables and the report. A report that cannot be written is a warning.
@@ -284,49 +306,102 @@ impl Study {
     }
 }
 
-fn bar_of(bar: ProgressBar, run: PlannedRun) -> View {
-    View::BarOf(bar, format!("{}, seed {}", run.row.name, run.seed))
-}
+/// Settings of a machine that can be given for the rest of a study.
+const MACHINE: [&str; 4] = ["data", "device", "cache", "decode-memory"];
 
-fn extended(mut stored: Plan, new: Plan, folder: &StudyFolder) -> Result<Plan, Error> {
-    stored.extend(new, folder.path())?;
-    Ok(stored)
-}
-
-/// The algorithms as they were given on the command line.
-fn names_of_algorithms(matches: &ArgMatches) -> Vec<String> {
-    if matches.value_source("algorithm") != Some(ValueSource::CommandLine) {
-        return Vec::new();
+/// The plan of the folder with what is new, once all of it has been opened.
+fn planned(folder: &StudyFolder, args: &CompareArgs, matches: &ArgMatches) -> Result<Plan, Error> {
+    let stored = folder.read_plan()?;
+    let mut given = args.settings.given(matches);
+    if let Some(seed) = given.get("seed") {
+        return Err(Error::option("seed", seed, "none; give --seeds"));
     }
-    let texts = matches.get_raw("algorithm").into_iter().flatten();
-    texts
-        .map(|text| text.to_string_lossy().into_owned())
-        .collect()
-}
-
-fn new_plan(mut given: toml::Table, names: &[String], args: &CompareArgs) -> Result<Plan, Error> {
-    if given.remove("seed").is_some() {
-        return Err(Error::option(
-            "seed",
-            args.settings.seed,
-            "none; give --seeds",
-        ));
+    let new = match (&args.resume, &stored) {
+        (Some(path), None) => return Err(Error::NotAStudy(path.clone())),
+        (Some(_), Some(plan)) => {
+            if let Some(name) = given.keys().find(|name| !MACHINE.contains(&name.as_str())) {
+                let expected =
+                    "none with --resume; give the command of the study again to add rows";
+                return Err(Error::option(name, &given[name], expected));
+            }
+            let mut plan = plan.clone();
+            plan.settings.extend(given);
+            if matches.value_source("seeds") == Some(ValueSource::CommandLine) {
+                plan.seeds = args.seeds.0.clone();
+            }
+            plan
+        }
+        (None, _) => {
+            let algorithms: Vec<_> = match given.remove("algorithm") {
+                Some(_) => {
+                    let texts = matches.get_raw("algorithm").into_iter().flatten();
+                    let texts = texts.map(|text| text.to_string_lossy().into_owned());
+                    let specs = args.settings.algorithm.iter().map(ToString::to_string);
+                    texts.zip(specs).collect()
+                }
+                None => Vec::new(),
+            };
+            let rows = rows(algorithms.into_iter(), &args.row)?;
+            let mut settings = Settings::of_file(args.config.as_deref())?;
+            settings.remove("seed");
+            settings.extend(given);
+            Plan {
+                version: String::new(),
+                data: String::new(),
+                unlike: None,
+                seeds: args.seeds.0.clone(),
+                measures: args.measures.clone(),
+                settings,
+                rows,
+            }
+        }
+    };
+    let new = opened(new)?;
+    match stored {
+        Some(mut stored) => {
+            stored.extend(new, folder.path())?;
+            Ok(stored)
+        }
+        None => Ok(new),
     }
-    let rows = rows(&mut given, names, &args.row)?;
-    Ok(Plan {
-        version: env!("CARGO_PKG_VERSION").into(),
-        data: digest_of_data(&given)?,
-        seeds: args.seeds.0.clone(),
-        measures: args.measures.clone(),
-        settings: given,
-        rows,
-    })
 }
 
-/// The digest of all data, before a seed divides them.
-fn digest_of_data(given: &toml::Table) -> Result<String, Error> {
-    let splits = Settings::from_given(given.clone())?.open_whole_data()?;
-    Ok(Manifest::of(&splits).digest())
+/// Checks all rows of a plan, and fills in what they are of.
+fn opened(mut plan: Plan) -> Result<Plan, Error> {
+    plan.version = env!("CARGO_PKG_VERSION").into();
+    plan.measures.make_path_absolute();
+    make_paths_absolute(&mut plan.settings);
+    for row in &mut plan.rows {
+        make_paths_absolute(&mut row.settings);
+        let mut given = plan.settings.clone();
+        given.extend(row.settings.clone());
+        let mut settings = Settings::from_given(given.clone())?;
+        settings.check()?;
+        row.contents = contents::of_files(&given)?;
+        let weights = settings.pretrained()?;
+        let splits = settings.open_data(weights.map(|weights| weights.size))?;
+        let measured = [&splits.test, &splits.val].into_iter().flatten();
+        let measured = measured.into_iter().find(|set| !set.is_empty());
+        plan.measures.check(measured.ok_or(Error::Unmeasured)?)?;
+        settings.resolve(&splits.train)?;
+    }
+    plan.data = contents::of_data(&plan.settings, plan.measures.localises())?;
+    plan.unlike = (plan.measures).digest(&Settings::from_given(plan.settings.clone())?)?;
+    Ok(plan)
+}
+
+fn make_paths_absolute(given: &mut toml::Table) {
+    for name in ["data", "weights", "class-weights"] {
+        let Some(path) = given.get(name).and_then(toml::Value::as_str).map(Path::new) else {
+            continue;
+        };
+        let is_embedded = matches!(Origin::of(Some(path)), Origin::Embedded(_));
+        let exists = path.exists() && !is_embedded;
+        if let Some(absolute) = std::path::absolute(path).ok().filter(|_| exists) {
+            let absolute = absolute.to_string_lossy().into_owned();
+            given.insert(name.into(), absolute.into());
+        }
+    }
 }
 
 /// The score by which a run is known at a glance.

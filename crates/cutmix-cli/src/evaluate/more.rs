@@ -9,7 +9,7 @@ use cutmix_vision::data::sources::unlabelled_folder;
 use cutmix_vision::measures::{
     Detection, FgsmConfig, Localisation, LocalisationConfig, OcclusionConfig, confidences,
 };
-use cutmix_vision::{DataError, Dataset, ImageLoader, LoaderConfig, Rect, Split, Splits};
+use cutmix_vision::{DataError, Dataset, ImageLoader, LoaderConfig, Manifest, Rect, Split, Splits};
 use serde::{Deserialize, Serialize};
 
 use super::{Measured, Subject};
@@ -18,6 +18,7 @@ use crate::embedded::data_parser;
 use crate::error::Error;
 use crate::progress::{counted, patiently};
 use crate::report::evaluation::{LocalisationAt, Measures, UnlikeDetection};
+use crate::settings::Settings;
 
 /// Options of what to measure more.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -58,14 +59,60 @@ struct Unlike {
 }
 
 impl MeasureArgs {
-    /// Checks that all of it can be measured of a network on `data`, and opens the other images.
-    pub fn open(&self, subject: &Subject, data: &Dataset) -> Result<MoreMeasures, Error> {
-        if subject.card.is_multi_label {
+    /// Checks that all of it can be measured on `data`.
+    pub fn check(&self, data: &Dataset) -> Result<(), Error> {
+        if data.is_multi_label() {
             self.refuse("none, as images have several classes")?;
         }
-        if self.measure.contains(&MeasureName::Localisation) && !data.has_boxes() {
+        if self.localises() && !data.has_boxes() {
             return Err(no_boxes());
         }
+        Ok(())
+    }
+
+    /// Whether objects are localised, for which their boxes are needed.
+    pub fn localises(&self) -> bool {
+        self.measure.contains(&MeasureName::Localisation)
+    }
+
+    /// Whether the same is measured, wherever the other images are.
+    pub fn are_same(&self, other: &Self) -> bool {
+        let has_all =
+            |one: &Self, other: &Self| one.measure.iter().all(|name| other.measure.contains(name));
+        let have_unlike = self.unlike.is_some() == other.unlike.is_some();
+        has_all(self, other) && has_all(other, self) && have_unlike
+    }
+
+    /// The number of passes over the images that it takes, about.
+    pub fn passes(&self) -> f64 {
+        let passes = self.measure.iter().map(|name| match name {
+            MeasureName::Occlusion => 15.0,
+            MeasureName::Fgsm => 8.0,
+            MeasureName::Localisation => 2.0,
+        });
+        passes.sum::<f64>() + f64::from(u8::from(self.unlike.is_some()))
+    }
+
+    /// The digest of the other images.
+    pub fn digest(&self, settings: &Settings) -> Result<Option<String>, Error> {
+        let data = self.unlike.as_deref();
+        let data = data.map(|path| unlike_data(path, settings)).transpose()?;
+        Ok(data.map(|data| Manifest::of(&Splits::new(data)).digest()))
+    }
+
+    /// Makes the path of the other images absolute, so that they are found from another folder.
+    pub fn make_path_absolute(&mut self) {
+        if let Some(unlike) = &mut self.unlike
+            && unlike.exists()
+            && let Ok(absolute) = std::path::absolute(&*unlike)
+        {
+            *unlike = absolute;
+        }
+    }
+
+    /// Checks that all of it can be measured of a network on `data`, and opens the other images.
+    pub fn open(&self, subject: &Subject, data: &Dataset) -> Result<MoreMeasures, Error> {
+        self.check(data)?;
         let unlike = self.unlike.as_deref();
         let unlike = unlike.map(|path| Unlike::open(path, subject)).transpose()?;
         Ok(MoreMeasures {
@@ -90,8 +137,7 @@ impl fmt::Display for MeasureArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.measure.iter().map(|name| name.text());
         let unlike = self.unlike.iter();
-        let unlike =
-            unlike.map(|path| format!("images unlike those of the classes in {}", path.display()));
+        let unlike = unlike.map(|path| format!("other images: {}", path.display()));
         f.write_str(&names.chain(unlike).collect::<Vec<_>>().join(", "))
     }
 }
@@ -107,18 +153,7 @@ impl Unlike {
     /// Opens data, or a folder of images, as images of the shape that the network takes.
     fn open(path: &Path, subject: &Subject) -> Result<Self, Error> {
         let Subject { settings, card, .. } = subject;
-        let config = settings.data_config();
-        let data = patiently(&format!("listing {}", name(Some(path))), || {
-            match open(Some(path), &config) {
-                Ok(splits) => Ok(first_set(&splits)),
-                // Whatever they show, it is none of the classes.
-                Err(DataError::NoClasses { .. } | DataError::OneClass { .. }) if path.is_dir() => {
-                    unlabelled_folder(path, &config)
-                }
-                Err(error) => Err(error),
-            }
-        });
-        let data = data.map_err(|error| Error::from(error).without_advice())?;
+        let data = unlike_data(path, settings)?;
         let data = data.with_view(card.view)?;
         let config = LoaderConfig::new(eval_batch_size(&data), card.normalize.clone())
             .with_on_bad_image(settings.on_bad_image);
@@ -127,6 +162,22 @@ impl Unlike {
             loader: ImageLoader::eval(data, config)?,
         })
     }
+}
+
+/// The images of data, or of a folder, which show none of the classes.
+fn unlike_data(path: &Path, settings: &Settings) -> Result<Dataset, Error> {
+    let config = settings.data_config();
+    let data = patiently(&format!("listing {}", name(Some(path))), || {
+        match open(Some(path), &config) {
+            Ok(splits) => Ok(first_set(&splits)),
+            // Whatever they show, it is none of the classes.
+            Err(DataError::NoClasses { .. } | DataError::OneClass { .. }) if path.is_dir() => {
+                unlabelled_folder(path, &config)
+            }
+            Err(error) => Err(error),
+        }
+    });
+    data.map_err(|error| Error::from(error).without_advice())
 }
 
 /// The first set that there is of test, validation and training set.

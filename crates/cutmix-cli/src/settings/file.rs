@@ -48,9 +48,14 @@ impl Settings {
         table
     }
 
+    /// The settings of a configuration file, where there is one.
+    pub fn of_file(file: Option<&Path>) -> Result<Table, Error> {
+        file.map_or_else(|| Ok(Table::new()), read)
+    }
+
     /// The settings that were given on the command line or in a configuration file.
     pub fn all_given(&self, matches: &ArgMatches, file: Option<&Path>) -> Result<Table, Error> {
-        let mut given = file.map_or_else(|| Ok(Table::new()), read)?;
+        let mut given = Self::of_file(file)?;
         given.extend(self.given(matches));
         Ok(given)
     }

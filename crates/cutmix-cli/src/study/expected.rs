@@ -12,9 +12,6 @@ use crate::training::{Training, View};
 const BATCHES: u64 = 6;
 /// Images that are enough to measure evaluation.
 const IMAGES: usize = 512;
-/// Passes over the test set of each measure, about.
-const PASSES: [(&str, f64); 3] = [("occlusion", 15.0), ("fgsm", 8.0), ("localisation", 2.0)];
-
 /// How fast a row trains and evaluates on this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Speed {
@@ -26,7 +23,27 @@ pub struct Speed {
 }
 
 impl Speed {
-    /// Measures it in a short run. Rows that differ in algorithms alone have about the same.
+    /// Whether a setting of this name changes the speed.
+    pub fn depends_on(name: &str) -> bool {
+        let names = [
+            "model",
+            "size",
+            "eval-size",
+            "batch-size",
+            "accumulate",
+            "limit",
+            "augment",
+            "precision",
+            "train",
+            "weights",
+            "recipe",
+            "blur-pool",
+            "device",
+        ];
+        names.contains(&name)
+    }
+
+    /// Measures it in a short run. Algorithms that compute more, such as SAM, take longer.
     pub fn measure(plan: &Plan, run: PlannedRun, processes: &Processes) -> Result<Self, Error> {
         let folder =
             tempfile::tempdir().map_err(|error| Error::write(&std::env::temp_dir(), error))?;
@@ -67,15 +84,15 @@ impl Speed {
         Ok(Self { train, eval, sets })
     }
 
-    /// Seconds of a run with these settings, and of what is measured of its network.
-    pub fn seconds(&self, settings: &Settings, measures: &str) -> f64 {
+    /// Seconds of a run with these settings, and of so many passes over the images that it is measured on.
+    pub fn seconds(&self, settings: &Settings, passes: f64) -> f64 {
         let [train, val, test] = self.sets.map(|images| images as f64);
         let batch = settings.batch_size as f64;
         let images = match settings.duration {
             Duration::Epochs(epochs) => epochs as f64 * train,
             Duration::Batches(batches) => batches as f64 * batch,
             Duration::Samples(samples) => samples as f64,
-            Duration::Wall(time) => return time.as_secs_f64(),
+            Duration::Wall(time) => time.as_secs_f64() * self.train,
             Duration::Share(_) => 0.0,
         };
         let evaluations = match settings.eval_interval {
@@ -86,8 +103,6 @@ impl Speed {
             Duration::Wall(time) => images / self.train / time.as_secs_f64().max(1.0),
         };
         let measured = if test > 0.0 { test } else { val };
-        let passes = PASSES.iter().filter(|(name, _)| measures.contains(name));
-        let passes: f64 = passes.map(|(_, passes)| passes).sum();
         images / self.train + (evaluations * val + (1.0 + passes) * measured) / self.eval
     }
 }

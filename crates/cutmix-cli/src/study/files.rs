@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cutmix_train::{AtomicFile, FolderLock};
+
 use super::plan::{Plan, PlannedRun};
 use super::result::RunResult;
 use super::table::Table;
@@ -10,6 +12,8 @@ use crate::error::Error;
 use crate::run_folder::write_whole;
 
 const PLAN: &str = "study.toml";
+/// What the names of temporary files begin with.
+const TEMPORARY: &str = ".cutmix-";
 
 /// The folder of a study: study.toml, runs/, results/, and what they show together.
 #[derive(Clone, Debug)]
@@ -39,22 +43,35 @@ impl StudyFolder {
         plan.map(Some)
     }
 
-    /// Writes the plan. A folder that has other files is refused.
+    /// Writes the plan. A folder that has files of something else is refused.
     pub fn write_plan(&self, plan: &Plan) -> Result<(), Error> {
-        let is_new = !self.0.join(PLAN).exists();
-        let has_files = fs::read_dir(&self.0).is_ok_and(|mut files| files.next().is_some());
-        if is_new && has_files {
+        fs::create_dir_all(&self.0).map_err(|error| Error::write(&self.0, error))?;
+        let mut files = fs::read_dir(&self.0).map_err(|error| Error::read(&self.0, error))?;
+        let is_other = |name: &str| !name.starts_with(TEMPORARY) && name != PLAN;
+        let has_other =
+            files.any(|file| file.is_ok_and(|file| is_other(&file.file_name().to_string_lossy())));
+        if has_other && !self.0.join(PLAN).exists() {
             return Err(Error::OutputTaken(self.0.clone()));
         }
-        for folder in [self.0.clone(), self.0.join("runs"), self.0.join("results")] {
-            fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
-        }
+        // Nobody reads what a killed process has left half written.
+        let _ = AtomicFile::remove_left_over(&self.0, TEMPORARY);
         let version = env!("CARGO_PKG_VERSION");
         let text = toml::to_string(plan).expect("texts and numbers are TOML");
         let text = format!(
             "# Written by cutmix {version}. `cutmix compare --resume DIR` goes on with the study.\n{text}"
         );
-        write_whole(&self.0.join(PLAN), text.as_bytes())
+        write_whole(&self.0.join(PLAN), text.as_bytes())?;
+        for folder in [self.0.join("runs"), self.0.join("results")] {
+            fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
+        }
+        Ok(())
+    }
+
+    /// Takes a run, which no other process takes as long as the lock is there.
+    pub fn lock(&self, run: PlannedRun) -> Result<FolderLock, Error> {
+        let folder = self.0.join("runs").join(".locks").join(run.name());
+        fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
+        Ok(FolderLock::acquire(&folder)?)
     }
 
     pub fn run(&self, run: PlannedRun) -> PathBuf {
@@ -106,12 +123,24 @@ impl StudyFolder {
         write_whole(&self.result(run), &json)
     }
 
-    /// All results that there are.
+    /// All results that there are. They are of the same images.
     pub fn results(&self, plan: &Plan) -> Result<Vec<RunResult>, Error> {
-        let results = plan
-            .runs()
-            .filter_map(|run| self.read_result(plan, run).transpose());
-        results.collect()
+        let mut results: Vec<RunResult> = Vec::new();
+        for run in plan.runs() {
+            let Some(result) = self.read_result(plan, run)? else {
+                continue;
+            };
+            if let Some(first) = results.first()
+                && (first.set, first.images) != (result.set, result.images)
+            {
+                return Err(Error::OtherResult {
+                    path: self.result(run),
+                    what: "images".into(),
+                });
+            }
+            results.push(result);
+        }
+        Ok(results)
     }
 
     /// Writes the table as CSV and JSON, and the main numbers of each run as CSV.

@@ -1,5 +1,6 @@
 //! A study: runs that differ in some settings, each with several seeds, and what they show together.
 
+pub mod contents;
 pub mod expected;
 pub mod files;
 pub mod plan;

@@ -1,5 +1,6 @@
 //! What a study compares.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,9 +16,11 @@ use crate::settings::Settings;
 /// The setting that names the algorithms of a run.
 const ALGORITHM: &str = "algorithm";
 /// Settings that are the same in all rows, with what says so.
-const NOT_IN_ROWS: [(&str, &str); 2] = [
+const NOT_IN_ROWS: [(&str, &str); 4] = [
     ("seed", "seeds for all rows, with --seeds"),
     ("data", "the same data for all rows"),
+    ("limit", "the same images for all rows"),
+    ("val-fraction", "the same images for all rows"),
 ];
 
 /// What a study compares: rows of settings, each with the same seeds, on the same data.
@@ -28,6 +31,8 @@ pub struct Plan {
     pub version: String,
     /// Digest of the data.
     pub data: String,
+    /// Digest of the images that are unlike those of the classes.
+    pub unlike: Option<String>,
     pub seeds: Vec<u64>,
     /// What is measured of each network.
     pub measures: MeasureArgs,
@@ -44,6 +49,9 @@ pub struct Row {
     pub name: String,
     /// Settings that were given for this row.
     pub settings: Table,
+    /// Digests of the files that its settings and those for all rows name.
+    #[serde(default)]
+    pub contents: BTreeMap<String, String>,
 }
 
 /// A run of a study.
@@ -103,17 +111,32 @@ impl Plan {
         if self.data != other.data {
             return differs("the content of the data", other.data, self.data.clone());
         }
-        if self.measures != other.measures {
+        if self.unlike != other.unlike {
+            let [new, own] = [other.unlike, self.unlike.clone()].map(Option::unwrap_or_default);
+            return differs("the content of --unlike", new, own);
+        }
+        // Where things are now.
+        for (name, value) in &other.settings {
+            if Settings::is_of_machine(name) {
+                self.settings.insert(name.clone(), value.clone());
+            }
+        }
+        if !self.measures.are_same(&other.measures) {
             let [new, own] = [&other.measures, &self.measures].map(ToString::to_string);
             return differs("what is measured", new, own);
         }
         for row in other.rows {
             match self.rows.iter().find(|own| own.name == row.name) {
                 None => self.rows.push(row),
-                Some(own) if *own == row => {}
+                Some(own) if own.contents != row.contents => {
+                    let [new, own] = [&row, own].map(|row| format!("{:?}", row.contents));
+                    return differs(&format!("the files of the row {}", row.name), new, own);
+                }
+                Some(own) if Self::are_same(&own.settings, &row.settings) => {}
                 Some(own) => {
-                    let [new, own] = [&row, own].map(|row| row.settings.to_string());
-                    return differs(&format!("the row {:?}", row.name), new, own);
+                    let [new, own] =
+                        [&row, own].map(|row| row.settings.to_string().replace('\n', ", "));
+                    return differs(&format!("the row {}", row.name), new, own);
                 }
             }
         }
@@ -129,36 +152,31 @@ fn text_of(table: &Table, name: &str) -> String {
     value.map_or_else(|| "not given".into(), ToString::to_string)
 }
 
-/// The rows of these options: one for each algorithm, under its name where it has one, then those that are
-/// given as text. The settings that were given for all rows lose the algorithms.
-pub fn rows(given: &mut Table, names: &[String], texts: &[String]) -> Result<Vec<Row>, Error> {
-    let algorithms = match given.remove(ALGORITHM) {
-        Some(toml::Value::Array(algorithms)) => algorithms,
-        _ => Vec::new(),
-    };
-    let of_algorithm = algorithms
-        .into_iter()
-        .enumerate()
-        .map(|(at, algorithm)| Row {
-            name: match names.get(at) {
-                Some(name) => name.clone(),
-                None => algorithm.as_str().unwrap_or_default().into(),
-            },
-            settings: Table::from_iter([(ALGORITHM.into(), vec![algorithm].into())]),
-        });
+/// The rows of these options: one for each of the algorithms, which have been typed as these texts, then
+/// those that are given as text.
+pub fn rows(
+    algorithms: impl Iterator<Item = (String, String)>,
+    texts: &[String],
+) -> Result<Vec<Row>, Error> {
+    let of_algorithm = algorithms.map(|(name, algorithm)| Row {
+        name,
+        settings: Table::from_iter([(ALGORITHM.into(), vec![algorithm].into())]),
+        contents: BTreeMap::new(),
+    });
     let mut rows: Vec<Row> = of_algorithm.collect();
     for text in texts {
         rows.push(text.parse()?);
     }
-    let is_first =
-        |(at, row): (usize, &Row)| rows.iter().position(|one| one.name == row.name) == Some(at);
-    if let Some((_, row)) = rows.iter().enumerate().find(|&one| !is_first(one)) {
-        return Err(Error::option("row", &row.name, "each row once"));
+    for (at, row) in rows.iter().enumerate() {
+        let mut before = rows[..at].iter();
+        if before.any(|one| one.name == row.name || one.settings == row.settings) {
+            return Err(Error::option("row", &row.name, "each row once"));
+        }
     }
-    match rows.is_empty() {
-        false => Ok(rows),
-        true => Err(Error::NoRows),
+    if rows.is_empty() {
+        return Err(Error::NoRows);
     }
+    Ok(rows)
 }
 
 impl FromStr for Row {
@@ -194,9 +212,11 @@ impl FromStr for Row {
         if settings.is_empty() {
             return Err(wrong("none is given"));
         }
+        let words: Vec<_> = text.split_whitespace().collect();
         Ok(Self {
-            name: text.trim().into(),
+            name: words.join(" "),
             settings,
+            contents: BTreeMap::new(),
         })
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use cutmix_train::History;
 use cutmix_vision::Split;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use super::plan::{Plan, PlannedRun};
 use crate::metrics;
 use crate::report::evaluation::{Measures, Outcome};
+use crate::settings::Settings;
 use crate::training::Trained;
 
 /// What a study keeps of a run, in a file of its own: all that its tables and charts need.
@@ -23,8 +24,10 @@ pub struct RunResult {
     pub seed: u64,
     /// The settings that were given.
     pub given: Table,
-    /// All settings of the run.
+    /// All settings of the run but for where things are on the machine.
     pub settings: Table,
+    /// Accuracy of the network on the validation set, in percent.
+    pub validation_accuracy: Option<f64>,
     /// Seconds of training, with evaluation.
     pub seconds: f64,
     /// The set that was measured at the end.
@@ -36,7 +39,17 @@ pub struct RunResult {
     pub calibration_error: Option<f64>,
     #[serde(flatten)]
     pub measures: Measures,
-    pub history: History,
+    /// The scores of each report.
+    pub history: Vec<Reported>,
+}
+
+/// The scores of a report of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reported {
+    /// Elapsed passes over the training data.
+    pub epoch: f64,
+    /// `None` where one is not finite.
+    pub scores: BTreeMap<String, Option<f64>>,
 }
 
 /// A number of a run that is compared.
@@ -54,30 +67,47 @@ pub struct Number {
 impl RunResult {
     /// Of a run that is complete; `None` where it has neither a test nor a validation set.
     pub fn new(
-        (version, data): (String, String),
-        (row, seed, given): (String, u64, Table),
+        plan: &Plan,
+        run: PlannedRun,
         trained: &Trained,
         measures: Measures,
     ) -> Option<Self> {
         let (set, measured) = trained.measured.as_ref()?;
         let evaluation = &measured.evaluation;
+        let reports = &trained.history.reports;
+        let best = trained.subject.settings.best.as_deref();
+        let kept = best.map_or(reports.last(), |score| trained.history.best(score));
+        let finite = |value: f64| value.is_finite().then_some(value);
+        let mut settings = trained.subject.settings.to_table();
+        settings.retain(|name, _| !Settings::is_of_machine(name));
+        let mut given = plan.given(run);
+        given.retain(|name, _| !Settings::is_of_machine(name));
         Some(Self {
-            version,
-            data,
-            row,
-            seed,
+            version: plan.version.clone(),
+            data: plan.data.clone(),
+            row: run.row.name.clone(),
+            seed: run.seed,
             given,
-            settings: trained.subject.settings.to_table(),
-            seconds: (trained.history.reports.last()).map_or(0.0, |report| report.seconds),
+            settings,
+            seconds: reports.last().map_or(0.0, |report| report.seconds),
             set: *set,
             images: evaluation.images,
             scores: evaluation.scores.clone(),
+            validation_accuracy: kept.and_then(|report| finite(report.value("val/accuracy")?)),
             calibration_error: match &evaluation.result {
-                Outcome::SingleLabel(result) => Some(result.calibration.expected_error),
+                Outcome::SingleLabel(result) => finite(result.calibration.expected_error),
                 Outcome::MultiLabel(_) => None,
             },
             measures,
-            history: trained.history.clone(),
+            history: reports
+                .iter()
+                .map(|report| Reported {
+                    epoch: report.epoch,
+                    scores: (report.scores.iter())
+                        .map(|score| (score.name.clone(), finite(score.value)))
+                        .collect(),
+                })
+                .collect(),
         })
     }
 
@@ -102,9 +132,7 @@ impl RunResult {
                 ..number(name.clone(), value, true)
             });
         }
-        let last = self.history.reports.last();
-        let of_val = last.and_then(|report| report.value("val/accuracy"));
-        if let Some(value) = of_val.filter(|_| self.set == Split::Test) {
+        if let Some(value) = self.validation_accuracy.filter(|_| self.set == Split::Test) {
             main.push(number("validation accuracy".into(), value, true));
         }
         if let Some(error) = self.calibration_error {

@@ -87,6 +87,9 @@ fn quantile(share: f64, values: usize) -> f64 {
 /// The smallest number of values with which the half of the interval and its uncertainty are no larger than
 /// the difference.
 fn needed(mean: f64, deviation: f64) -> Option<usize> {
+    if mean == 0.0 {
+        return None;
+    }
     (2..=MOST_SEEDS).find(|&values| {
         let reach = quantile(0.975, values) + quantile(0.8, values);
         reach * deviation / (values as f64).sqrt() <= mean.abs()

@@ -32,6 +32,9 @@ pub struct Measure {
 #[derive(Clone, Debug, Serialize)]
 pub struct MeasuredRow {
     pub row: String,
+    /// Seeds of the study.
+    #[serde(skip)]
+    pub seeds: usize,
     /// Seeds and values.
     pub values: Vec<(u64, f64)>,
     /// `None` where no run has the number.
@@ -80,6 +83,7 @@ impl Table {
                 let differences: Vec<_> = differences.collect();
                 MeasuredRow {
                     row: row.name.clone(),
+                    seeds: plan.seeds.len(),
                     mean: Mean::of(&all),
                     difference: Difference::of(&differences).filter(|_| number > 0),
                     values,
@@ -201,15 +205,23 @@ impl Measure {
 }
 
 impl MeasuredRow {
-    /// The mean with its standard error.
+    /// The mean with its standard error, and the number of runs where some are missing.
     pub fn mean_text(&self) -> String {
         match self.mean {
             None => "no run yet".into(),
             Some(Mean {
                 mean,
                 standard_error: Some(error),
-                ..
-            }) => format!("{} ± {}", number(mean), number(error)),
+                runs,
+            }) => {
+                let places = places_of(mean);
+                let text = format!("{mean:.places$} ± {error:.places$}");
+                if runs < self.seeds {
+                    format!("{text} ({runs} of {} seeds)", self.seeds)
+                } else {
+                    text
+                }
+            }
             Some(Mean { mean, .. }) => format!("{} (one seed)", number(mean)),
         }
     }
@@ -239,11 +251,12 @@ pub fn needed(difference: &Difference) -> String {
 
 /// Two places, or three below 10.
 fn number(value: f64) -> String {
-    if value.abs() < 10.0 {
-        format!("{value:.3}")
-    } else {
-        format!("{value:.2}")
-    }
+    let places = places_of(value);
+    format!("{value:.places$}")
+}
+
+fn places_of(value: f64) -> usize {
+    if value.abs() < 10.0 { 3 } else { 2 }
 }
 
 fn signed(value: f64) -> String {

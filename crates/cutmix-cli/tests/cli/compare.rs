@@ -185,22 +185,33 @@ fn other_plans_and_results_are_refused() {
         "{message}"
     );
     let message = refused(&|command| format!("{command} --data cluttered-fashion"));
-    assert!(message.contains("differs in"), "{message}");
+    assert!(
+        message.starts_with("the study in study differs in the content of the data: "),
+        "{message}"
+    );
     let message = refused(&|command| format!("{command} --seed 4"));
     assert_eq!(message, "--seed is 4, expected none; give --seeds");
     let message = refused(&|command| format!("{command} --algorithm none"));
     assert_eq!(message, "--row is none, expected each row once");
+    let message = error(
+        folder.path(),
+        &words("compare --resume study --batch-size 8"),
+    );
+    assert!(
+        message.starts_with("--batch-size is 8, expected none with --resume"),
+        "{message}"
+    );
     let path = folder.path().join("study/results/01-none-seed-0.json");
     let json = fs::read_to_string(&path).unwrap();
     fs::write(&path, json.replacen("\"seed\": 0", "\"seed\": 7", 2)).unwrap();
     let message = refused(&str::to_string);
-    let expected = "study/results/01-none-seed-0.json is the result of other settings; remove it, or choose \
+    let expected = "study/results/01-none-seed-0.json is a result with other settings; remove it, or choose \
                     another folder with --output";
     assert_eq!(message, expected);
     fs::write(&path, json.replacen(env!("CARGO_PKG_VERSION"), "0.0.1", 1)).unwrap();
     let message = error(folder.path(), &["compare", "--resume", "study"]);
     assert!(
-        message.contains("is the result of other version"),
+        message.contains("is a result with other version"),
         "{message}"
     );
     fs::write(&path, "{").unwrap();
@@ -260,4 +271,126 @@ fn wrong_plans_start_nothing() {
     );
     let seeds = String::from_utf8(seeds.stderr).unwrap();
     assert!(seeds.contains("expected a range such as 0..4"), "{seeds}");
+}
+
+/// The content of files decides, wherever they are.
+#[test]
+fn files_of_a_row_are_those_of_the_study() {
+    let folder = scratch();
+    let path = folder.path();
+    fs::write(path.join("weights.csv"), "class,weight\nSandal,3\n").unwrap();
+    let one = "compare --algorithm none --seeds 0 --limit 64 --duration 2ba --batch-size 16 --model resnet8 \
+               --device cpu --class-weights ";
+    output(path, &words(&format!("{one}weights.csv")));
+    fs::copy(path.join("weights.csv"), path.join("moved.csv")).unwrap();
+    let shown = output(path, &words(&format!("{one}moved.csv")));
+    assert!(shown.contains("all 1 are finished"), "{shown}");
+    fs::write(path.join("moved.csv"), "class,weight\nSandal,2\n").unwrap();
+    let message = error(path, &words(&format!("{one}moved.csv")));
+    assert!(
+        message.starts_with("the study in study differs in the files of the row none: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn algorithms_of_a_file_are_for_all_rows() {
+    let folder = scratch();
+    let path = folder.path();
+    fs::write(path.join("all.toml"), "algorithm = [\"mixup\"]\nseed = 9\n").unwrap();
+    let compare = [
+        &words("compare --config all.toml --seeds 1 --limit 64 --duration 2ba --model resnet8 --device cpu")[..],
+        &["--row", "--learning-rate 0.1", "--row", "--learning-rate  0.05"],
+    ]
+    .concat();
+    output(path, &compare);
+    for name in results(&path.join("study")) {
+        let json = fs::read_to_string(path.join("study/results").join(name)).unwrap();
+        let result: Value = serde_json::from_str(&json).unwrap();
+        let algorithm = result["settings"]["algorithm"][0].as_str().unwrap();
+        assert!(algorithm.starts_with("mixup"), "{algorithm}");
+        assert_eq!(result["seed"], 1);
+        assert!(
+            !json.contains(path.to_str().unwrap()),
+            "no place on the machine"
+        );
+    }
+}
+
+/// The second of three rows cannot train.
+#[test]
+fn a_run_that_fails_is_told_and_the_others_go_on() {
+    let folder = scratch();
+    let compare = [
+        &words("compare --algorithm none --seeds 0..1 --limit 64 --duration 4ba --model resnet8 --device cpu")[..],
+        &["--row", "--learning-rate 1e30", "--row", "--algorithm cutmix"],
+    ]
+    .concat();
+    let failed = cutmix(folder.path(), &compare);
+    assert_eq!(failed.status.code(), Some(1));
+    let told = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(
+        told.matches("warning: --learning-rate 1e30, seed ").count(),
+        2,
+        "{told}"
+    );
+    assert!(told.ends_with("error: 2 of 6 runs failed\n"), "{told}");
+    let shown = String::from_utf8(failed.stdout).unwrap();
+    assert_eq!(
+        shown
+            .matches("failed     --learning-rate 1e30, seed ")
+            .count(),
+        2,
+        "{shown}"
+    );
+    assert_eq!(results(&folder.path().join("study")).len(), 4);
+    let report = fs::read_to_string(folder.path().join("study/report.html")).unwrap();
+    assert!(report.contains("no run yet"));
+}
+
+#[test]
+fn a_run_folder_of_other_settings_is_refused() {
+    let folder = scratch();
+    let path = folder.path();
+    output(path, &words(COMPARE));
+    fs::remove_file(path.join("study/results/01-none-seed-0.json")).unwrap();
+    output(
+        path,
+        &words("train --resume study/runs/01-none-seed-0 --duration 6ba"),
+    );
+    let failed = cutmix(path, &["compare", "--resume", "study"]);
+    assert_eq!(failed.status.code(), Some(1));
+    let told = String::from_utf8(failed.stderr).unwrap();
+    let expected =
+        "run folder study/runs/01-none-seed-0 has other settings than the study; remove it";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
+fn two_terminals_train_each_run_once() {
+    let folder = scratch();
+    let path = folder.path();
+    // The plan is there before the two start.
+    output(path, &words(&COMPARE.replace("0..1", "0")));
+    let more = COMPARE.replace("0..1", "0..5");
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutmix"));
+        command.args(words(&more)).current_dir(path);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let both = [start(), start()].map(|process| process.wait_with_output().unwrap());
+    let trained = both.iter().map(|output| {
+        assert!(output.status.success());
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        let lines = shown
+            .lines()
+            .filter(|line| line.contains(", seed ") && line.contains("accuracy "));
+        lines.count()
+    });
+    assert_eq!(trained.sum::<usize>(), 10);
+    assert_eq!(results(&path.join("study")).len(), 12);
 }

@@ -10,11 +10,13 @@ fn a_mean_and_its_interval_are_those_of_students_distribution() {
     let values = [1.0, 2.0, 3.0, 4.0, 5.0];
     let mean = Mean::of(&values).unwrap();
     close(mean.mean, 3.0);
-    close(mean.standard_error.unwrap(), 0.7071);
+    // The deviation over the root of 5.
+    let standard = 1.5811 / 5f64.sqrt();
+    close(mean.standard_error.unwrap(), standard);
     let difference = Difference::of(&values).unwrap();
     let [low, high] = difference.interval.unwrap();
-    close(low, 3.0 - 2.7764 * 0.7071);
-    close(high, 3.0 + 2.7764 * 0.7071);
+    close(low, 3.0 - 2.7764 * standard);
+    close(high, 3.0 + 2.7764 * standard);
     assert!(difference.is_clear());
 }
 
@@ -55,4 +57,6 @@ fn equal_seeds_need_no_more_than_two() {
     let difference = Difference::of(&[0.5, 0.5, 0.5]).unwrap();
     assert_eq!(difference.interval, Some([0.5, 0.5]));
     assert_eq!(difference.seeds_needed, Some(2));
+    let none = Difference::of(&[0.0, 0.0, 0.0]).unwrap();
+    assert_eq!((none.seeds_needed, none.is_clear()), (None, false));
 }

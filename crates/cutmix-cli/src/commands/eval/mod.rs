@@ -9,12 +9,12 @@ use std::sync::Arc;
 use burn::module::Module;
 use cutmix_train::Alone;
 use cutmix_vision::{OnBadImage, Split};
-use sha2::{Digest, Sha256};
 
 use self::data::open_data;
 use super::Format;
 use crate::data::name;
 use crate::device;
+use crate::digest::sha256;
 use crate::embedded::{Origin, data_parser};
 use crate::error::Error;
 use crate::evaluate::{MeasureArgs, Subject, measure_more};
@@ -186,13 +186,8 @@ fn folder_name(set: Option<Split>, other: Option<&Path>) -> String {
     };
     let path = path.as_deref().unwrap_or(data);
     let name = path.file_name().unwrap_or("data".as_ref());
-    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-    let digest: String = digest
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{}-{set}-{digest}", name.to_string_lossy())
+    let digest = sha256(path.as_os_str().as_encoded_bytes());
+    format!("{}-{set}-{}", name.to_string_lossy(), &digest[..8])
 }
 
 /// Reads the network of a run.

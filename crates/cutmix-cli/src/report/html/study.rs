@@ -67,7 +67,7 @@ fn summary(folder: &StudyFolder, plan: &Plan, results: &[RunResult]) -> Markup {
                         "; go on with " code { "cutmix compare --resume " (quoted(folder.path())) }
                     }
                 }
-                dt { "Time" } dd { (clock(seconds)) " of training and its evaluation" }
+                dt { "Time" } dd { (clock(seconds)) " of training, with the evaluations on the way" }
                 @if let Some(first) = results.first() {
                     dt { "Measured on" }
                     dd { "the " (first.set.to_string()) " set, " (grouped(first.images)) " images, once at the end of each run" }
@@ -84,7 +84,8 @@ fn explanation() -> Markup {
             "A dot is a run, and the line its mean. Numbers are means over the seeds ± their standard error. A row is \
             compared with the first one seed by seed: the difference has a 95 % interval (Student's t over the seeds), \
             in bold where it leaves out zero. “Seeds needed” is the number with which such an interval would leave out \
-            zero in 80 of 100 studies, were the difference and its spread what they seem to be here."
+            zero in 80 of 100 studies, were the difference and its spread what they seem to be here. Occlusion and FGSM \
+            are means over all shares and levels."
         }
     }
 }
@@ -104,7 +105,7 @@ fn measure_table(measure: &Measure) -> Markup {
                         th.n scope="col" { "Mean" }
                         th.n scope="col" { "Difference to the first row, 95 %" }
                         th.n scope="col" { "Seeds needed" }
-                        th scope="col" { "Runs, " (short(axis.low())) " to " (short(axis.high())) }
+                        th scope="col" { "Runs, on an axis from " (short(axis.low())) " to " (short(axis.high())) }
                     }
                 }
                 tbody {
@@ -153,18 +154,19 @@ fn dots(row: &MeasuredRow, axis: &Axis) -> Markup {
 /// Scores over the epochs, the mean of each row with the range of its seeds.
 fn curves(plan: &Plan, results: &[RunResult]) -> Markup {
     let mut names: Vec<&str> = Vec::new();
-    let reports = results.iter().flat_map(|result| &result.history.reports);
-    for score in reports.flat_map(|report| &report.scores) {
-        if score.name.starts_with("val/") && !names.contains(&score.name.as_str()) {
-            names.push(&score.name);
+    let reports = results.iter().flat_map(|result| &result.history);
+    for name in reports.flat_map(|report| report.scores.keys()) {
+        if name.starts_with("val/") && !names.contains(&name.as_str()) {
+            names.push(name);
         }
     }
     if names.is_empty() {
         return html! {};
     }
     let over_epochs = |name: &str, result: &RunResult| -> Vec<[f64; 2]> {
-        let reports = result.history.reports.iter();
-        let points = reports.filter_map(|report| Some([report.epoch, report.value(name)?]));
+        let reports = result.history.iter();
+        let points =
+            reports.filter_map(|report| Some([report.epoch, (*report.scores.get(name)?)?]));
         points.collect()
     };
     html! {
@@ -216,7 +218,7 @@ fn occlusion(plan: &Plan, results: &[RunResult]) -> Markup {
                         (chart(&title, "black share of the images (%)", plan, results, |result| points(result, of)))
                     }
                 }
-                p.faint { "A part of each image of the test is black." (limit(plan)) }
+                p.faint { "A part of each image is black." (limit(plan)) }
             }
         }
     }
@@ -240,18 +242,25 @@ fn chart(
     let series = plan.rows.iter().take(CURVES).map(|row| {
         let runs = results.iter().filter(|result| result.row == row.name);
         let runs: Vec<_> = runs.map(&points).collect();
-        let shortest = runs.iter().map(Vec::len).min().unwrap_or(0);
-        let band = (0..shortest).map(|at| {
-            let values = runs.iter().map(|run| run[at][1]);
-            let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| {
-                (low.min(value), high.max(value))
-            });
-            [runs[0][at][0], low, high]
+        // Where all runs have a point.
+        let first = runs.first().map(Vec::as_slice).unwrap_or_default();
+        let shared = first.iter().filter_map(|[x, _]| {
+            let of_run = |run: &Vec<[f64; 2]>| {
+                let point = run.iter().find(|point| point[0] == *x)?;
+                Some(point[1])
+            };
+            let values: Option<Vec<f64>> = runs.iter().map(of_run).collect();
+            values.map(|values| (*x, values))
         });
-        let means = (0..shortest).map(|at| {
-            let sum: f64 = runs.iter().map(|run| run[at][1]).sum();
-            [runs[0][at][0], sum / runs.len() as f64]
+        let shared: Vec<(f64, Vec<f64>)> = shared.collect();
+        let band = shared.iter().map(|(x, values)| {
+            let low = values.iter().copied().fold(f64::MAX, f64::min);
+            let high = values.iter().copied().fold(f64::MIN, f64::max);
+            [*x, low, high]
         });
+        let means = shared
+            .iter()
+            .map(|(x, values)| [*x, values.iter().sum::<f64>() / values.len() as f64]);
         let series = Series {
             label: row.name.clone(),
             shape: Shape::Line,
@@ -337,7 +346,7 @@ fn settings(plan: &Plan, results: &[RunResult]) -> Markup {
                     }
                 }
             }
-            p.faint { "The file results/ has all settings of each run; runs/ has its folder, with a report of its own." }
+            p.faint { "The folder results/ has all settings of each run; runs/ has its folder, with a report of its own." }
         }
     }
 }
