@@ -258,6 +258,9 @@ fn wrong_boxes_are_errors_that_say_what_is_accepted() {
         "expected all of x0, y0, x1 and y1, or none of them",
     ];
     assert_says(read(dir.path()), &parts);
+    // One of the names is that of something else.
+    let dir = table("path,label,x0\na.png,x,0.5\nb.png,y,far\n");
+    assert!(!read(dir.path()).unwrap().train.has_boxes());
     let dir = table("path,label,x0,y0,x1,y1\na.png,x,0,0,4,4\na.png,x,0,0,4,3\n");
     let parts = [
         "another label, box or set in line 3 than in line 2",

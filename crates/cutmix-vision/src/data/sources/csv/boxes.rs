@@ -12,7 +12,7 @@ pub const COLUMNS: &str = "all of x0, y0, x1 and y1, or none of them";
 pub type Corners = [usize; 4];
 
 /// The columns of boxes among the names of all columns. The error is what there is where some are
-/// missing.
+/// missing. One of these names alone is that of something else.
 pub fn corners(names: &[String]) -> Result<Option<Corners>, String> {
     let position = |corner: &str| names.iter().position(|name| name == corner);
     let found = CORNERS.map(position);
@@ -23,7 +23,7 @@ pub fn corners(names: &[String]) -> Result<Option<Corners>, String> {
     let named: Vec<_> = named
         .filter_map(|(corner, at)| at.map(|_| quoted(corner)))
         .collect();
-    if named.is_empty() {
+    if named.len() < 2 {
         Ok(None)
     } else {
         Err(format!("the columns {} alone", named.join(", ")))
