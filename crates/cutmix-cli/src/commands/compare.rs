@@ -22,6 +22,29 @@ use crate::study::{Plan, RunResult, Seeds, StudyFolder, Table, contents};
 use crate::terminal::{clock, count, grouped, line, quoted, warning};
 use crate::training::{Training, View};
 
+const JSON_KEYS: &str = "\
+Keys of table.json, a list of measures (percentages are in 0 to 100):
+  name, unit         what was measured: % or nothing
+  higher-is-better   whether a higher value is better
+  rows               a row for each row of the study:
+    row, values      its name; seeds and values
+    mean             runs, mean, standard-error (null of one run)
+    difference       to the first row, over the seeds that both have: runs, mean, interval (the ends
+                     of the 95 % interval, null of one run), seeds-needed (with which such an interval
+                     leaves out zero in 80 of 100 studies, were the difference and its spread what they
+                     seem to be; null where that is not known or above 1000)
+
+Keys of a file in results/ (shares are in 0 to 1, scores in percent but for the loss):
+  version, data      of the program; digest of the data
+  row, seed          which run it is
+  given, settings    the settings that were given, and all of them
+  seconds            of training, with the evaluations on the way
+  set, images        what the network was measured on at the end
+  scores             on it, as in metrics.csv
+  validation-accuracy, calibration-error
+  occlusion, fgsm, detection, localisation     as in evaluation.json, see `cutmix eval --help`
+  history            epoch and scores of each report";
+
 /// Compare algorithms, or other settings, by runs with several seeds.
 ///
 /// Each --algorithm and each --row is a row of the result, compared with the first one seed by seed. All
@@ -39,6 +62,7 @@ use crate::training::{Training, View};
 /// `mpirun -n 4 cutmix compare` trains four runs at a time, each in one process; so does the same command
 /// in several terminals.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = JSON_KEYS)]
 pub struct CompareArgs {
     #[command(flatten)]
     settings: Settings,

@@ -5,7 +5,7 @@ use cutmix::loss::{CrossEntropy, Reduction};
 use cutmix_train::{Batch, Error, Loader, Network};
 use serde::{Deserialize, Serialize};
 
-use super::{RightCounts, black_and_white, classes, for_each_batch};
+use super::{RightCounts, black_and_white, check_each, classes, for_each_batch};
 use crate::data::Normalize;
 use crate::models::differentiable;
 
@@ -106,16 +106,7 @@ impl FgsmConfig {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let is_level = |levels: &f64| (0.0..=255.0).contains(levels);
-        if !self.levels.is_empty() && self.levels.iter().all(is_level) {
-            return Ok(());
-        }
-        let value = format!("{:?}", self.levels);
-        Err(Error::argument(
-            "levels",
-            value,
-            "at least one number, each in 0..=255",
-        ))
+        check_each("levels", &self.levels, 0.0..=255.0)
     }
 }
 

@@ -5,7 +5,7 @@ use cutmix_train::{Batch, Error, Loader};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{classes, for_each_batch, read};
+use super::{check_each, classes, for_each_batch, read};
 use crate::data::Size;
 use crate::data::augment::Rect;
 use crate::models::{Classifier, class_activation_map, upsample};
@@ -150,16 +150,7 @@ impl LocalisationConfig {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let is_threshold = |threshold: &f64| (0.0..=1.0).contains(threshold);
-        if !self.thresholds.is_empty() && self.thresholds.iter().all(is_threshold) {
-            return Ok(());
-        }
-        let value = format!("{:?}", self.thresholds);
-        Err(Error::argument(
-            "thresholds",
-            value,
-            "at least one number, each in 0..=1",
-        ))
+        check_each("thresholds", &self.thresholds, 0.0..=1.0)
     }
 
     /// The overlap with the true box at each threshold, for the map of an image.

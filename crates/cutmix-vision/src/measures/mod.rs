@@ -12,6 +12,8 @@ mod fgsm;
 mod localisation;
 mod occlusion;
 
+use std::ops::RangeInclusive;
+
 use burn::tensor::kind::Basic;
 use burn::tensor::{Device, Element, Int, IntDType, Tensor};
 use cutmix::Targets;
@@ -108,6 +110,20 @@ fn black_and_white(normalize: &Normalize, images: &Tensor<4>) -> Result<[Tensor<
         let values = values.cast(images.dtype());
         values.reshape([1, channels, 1, 1])
     }))
+}
+
+/// Checks the numbers of an argument.
+fn check_each(
+    argument: &'static str,
+    numbers: &[f64],
+    accepted: RangeInclusive<f64>,
+) -> Result<(), Error> {
+    if !numbers.is_empty() && numbers.iter().all(|number| accepted.contains(number)) {
+        return Ok(());
+    }
+    let (first, last) = accepted.into_inner();
+    let accepted = format!("at least one number, each in {first}..={last}");
+    Err(Error::argument(argument, format!("{numbers:?}"), accepted))
 }
 
 /// The error of an argument as one of a measure.

@@ -8,7 +8,7 @@ use cutmix_train::{Batch, Error, Loader, Network};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::{RightCounts, black_and_white, classes, for_each_batch};
+use super::{RightCounts, black_and_white, check_each, classes, for_each_batch};
 use crate::data::{Normalize, Size};
 
 /// Lane of the random stream of the places; those of order, augmentation and splits are in `data`.
@@ -145,16 +145,7 @@ impl OcclusionConfig {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let is_share = |share: &f64| (0.0..=1.0).contains(share);
-        if !self.shares.is_empty() && self.shares.iter().all(is_share) {
-            return Ok(());
-        }
-        let value = format!("{:?}", self.shares);
-        Err(Error::argument(
-            "shares",
-            value,
-            "at least one number, each in 0..=1",
-        ))
+        check_each("shares", &self.shares, 0.0..=1.0)
     }
 
     /// The pixels that are black, in the shape of the images, of which the first has the number `first`.
