@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cutmix_train::{AtomicFile, FolderLock};
+use cutmix_train::FolderLock;
 
 use super::plan::{Plan, PlannedRun};
 use super::result::RunResult;
@@ -53,8 +53,6 @@ impl StudyFolder {
         if has_other && !self.0.join(PLAN).exists() {
             return Err(Error::OutputTaken(self.0.clone()));
         }
-        // Nobody reads what a killed process has left half written.
-        let _ = AtomicFile::remove_left_over(&self.0, TEMPORARY);
         let version = env!("CARGO_PKG_VERSION");
         let text = toml::to_string(plan).expect("texts and numbers are TOML");
         let text = format!(

@@ -378,13 +378,14 @@ fn two_terminals_train_each_run_once() {
         command.args(words(&more)).current_dir(path);
         command
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap()
     };
     let both = [start(), start()].map(|process| process.wait_with_output().unwrap());
     let trained = both.iter().map(|output| {
-        assert!(output.status.success());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
         let shown = String::from_utf8_lossy(&output.stdout).into_owned();
         let lines = shown
             .lines()
