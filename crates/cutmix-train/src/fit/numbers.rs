@@ -12,6 +12,30 @@ pub fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     elements.cast(FloatDType::F32)
 }
 
+/// The elements of the values of a model of which `is_listed`, which is given whether a value is trained, in
+/// the order of the model.
+pub fn listed(model: &impl Module, is_listed: fn(bool) -> bool) -> Vec<Tensor<1>> {
+    struct Listed {
+        is_listed: fn(bool) -> bool,
+        values: Vec<Tensor<1>>,
+    }
+
+    impl ModuleVisitor for Listed {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if (self.is_listed)(param.is_require_grad()) {
+                self.values.push(flat(param.val()));
+            }
+        }
+    }
+
+    let mut listed = Listed {
+        is_listed,
+        values: Vec::new(),
+    };
+    model.visit(&mut listed);
+    listed.values
+}
+
 /// Reads the elements of several tensors from their device at once.
 pub fn read(flat: impl Iterator<Item = Tensor<1>>) -> Result<Vec<TensorData>, Error> {
     let all = flat.fold(Transaction::default(), Transaction::register);

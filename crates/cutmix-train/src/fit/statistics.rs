@@ -2,9 +2,8 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
 
 use super::numbers;
 use crate::world::{World, gather};
@@ -14,9 +13,8 @@ use crate::{Error, parameters};
 /// running statistics. Others are the same in all processes, and a mean would round them.
 pub(super) fn mean<M: Module>(world: &dyn World, model: &M) -> Result<GradientsParams, Error> {
     parameters::sync_statistics(model);
-    let mut fixed = Fixed::default();
-    model.visit(&mut fixed);
-    let data = numbers::read(fixed.values.into_iter())?;
+    let fixed = numbers::listed(model, |is_trained| !is_trained);
+    let data = numbers::read(fixed.into_iter())?;
     let values = data.iter().map(|data| data.as_slice::<f32>());
     let values: Vec<&[f32]> = values.collect::<Result<_, _>>().map_err(Error::other)?;
     let hashes: Vec<u64> = values.iter().copied().map(hash).collect();
@@ -42,10 +40,9 @@ pub(super) fn mean<M: Module>(world: &dyn World, model: &M) -> Result<GradientsP
 
 /// A hash of all values of a model.
 pub(super) fn digest(model: &impl Module) -> Result<u64, Error> {
-    let mut all = Values::default();
-    model.visit(&mut all);
+    let all = numbers::listed(model, |_| true);
     let mut hasher = DefaultHasher::new();
-    for data in numbers::read(all.0.into_iter())? {
+    for data in numbers::read(all.into_iter())? {
         hasher.write_u64(hash(data.as_slice::<f32>().map_err(Error::other)?));
     }
     Ok(hasher.finish())
@@ -58,28 +55,4 @@ fn hash(numbers: &[f32]) -> u64 {
         .iter()
         .for_each(|number| hasher.write_u32(number.to_bits()));
     hasher.finish()
-}
-
-/// Collects all values, in f32.
-#[derive(Default)]
-struct Values(Vec<Tensor<1>>);
-
-impl ModuleVisitor for Values {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.push(numbers::flat(param.val()));
-    }
-}
-
-/// Collects the values that are not trained, in f32.
-#[derive(Default)]
-struct Fixed {
-    values: Vec<Tensor<1>>,
-}
-
-impl ModuleVisitor for Fixed {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !param.is_require_grad() {
-            self.values.push(numbers::flat(param.val()));
-        }
-    }
 }
