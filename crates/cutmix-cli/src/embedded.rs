@@ -10,7 +10,7 @@ use cutmix_vision::{Splits, cluttered_fashion, fashion_mnist};
 pub struct Embedded {
     /// What `--data` and `data` in a configuration file call it.
     name: &'static str,
-    /// Its name in messages.
+    /// The name that messages have for the data.
     pub title: &'static str,
     pub open: fn() -> Splits,
 }

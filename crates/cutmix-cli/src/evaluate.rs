@@ -67,18 +67,18 @@ impl Subject {
         name: String,
     ) -> Result<Measured, Error> {
         let loader = self.loader(data)?;
-        let (scores, result, images) = if self.card.is_multi_label {
+        let (scores, result, images, skipped) = if self.card.is_multi_label {
             let val = splits.val.as_ref().filter(|val| !val.is_empty());
             let (scores, labels) = self.measure_labels(set, &loader, val)?;
-            (scores, Outcome::MultiLabel(labels), Vec::new())
+            let skipped = self.skipped_by_all(loader.skipped())?;
+            (scores, Outcome::MultiLabel(labels), Vec::new(), skipped)
         } else {
             let (scores, predictions) = self.predictions(set, &loader)?;
             let skipped = self.skipped_by_all(loader.skipped())?;
             let images = named(&loader, &skipped, &predictions, &self.card.classes);
             let classes = SingleLabel::new(&self.card.classes, &predictions, &images);
-            (scores, Outcome::SingleLabel(classes), images)
+            (scores, Outcome::SingleLabel(classes), images, skipped)
         };
-        let skipped = self.skipped_by_all(loader.skipped())?;
         Ok(Measured {
             evaluation: Evaluation {
                 data: name,

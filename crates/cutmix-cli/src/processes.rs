@@ -200,10 +200,10 @@ fn command() -> String {
 /// What has to be the same in all processes.
 #[derive(Serialize, Deserialize)]
 struct Signature {
-    /// Names and values.
+    /// The names of the settings with their values.
     settings: Vec<(String, String)>,
     digest: String,
-    /// Names and values.
+    /// The names of the parts of the model card with their values.
     card: Vec<(String, String)>,
 }
 

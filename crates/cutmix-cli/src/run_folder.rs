@@ -27,7 +27,7 @@ const LOCK: &str = ".lock";
 const MANIFEST: &str = "manifest.json";
 const GIVEN: &str = "given.toml";
 /// What the names of temporary files begin with.
-const TEMPORARY: &str = ".cutmix-";
+pub const TEMPORARY: &str = ".cutmix-";
 
 /// The folder of one run. Who writes to it holds a lock on it.
 #[derive(Debug)]
@@ -412,6 +412,24 @@ fn is_started(folder: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// The bytes of a CSV file with what `write` writes.
+pub fn csv_bytes(
+    write: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> csv::Result<()>,
+) -> io::Result<Vec<u8>> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    write(&mut csv)?;
+    csv.into_inner().map_err(csv::IntoInnerError::into_error)
+}
+
+/// Writes a CSV file as [`write_whole`] does.
+pub fn write_csv(
+    path: &Path,
+    write: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> csv::Result<()>,
+) -> Result<(), Error> {
+    let bytes = csv_bytes(write).map_err(|error| Error::write(path, error))?;
+    write_whole(path, &bytes)
 }
 
 /// Writes a file whole or not at all, also after a power failure.

@@ -260,18 +260,18 @@ impl Study {
             if stop.is_requested() {
                 break;
             }
-            let name = format!("{}, seed {}", run.row.name, run.seed);
             match self.train_one(run, stop) {
                 Ok(Some(result)) => line(format!(
-                    "{name}: {}{}",
+                    "{run}: {}{}",
                     headline(&result),
                     clock(result.seconds)
                 )),
                 // Finished before, or stopped, or another process of the study trains it.
                 Ok(None) | Err(Error::InUse(_)) => {}
                 Err(error) => {
-                    warning(format!("{name}: {error}"));
-                    failed.push(format!("{name}: {error}"));
+                    let reason = format!("{run}: {error}");
+                    warning(&reason);
+                    failed.push(reason);
                 }
             }
         }
@@ -297,8 +297,7 @@ impl Study {
             let settings = Settings::from_given(given.clone())?;
             Training::start(settings, &given, Some(&path), &self.own)?
         };
-        let name = || format!("{}, seed {}", run.row.name, run.seed);
-        let view = progress::bar().map_or(View::Nothing, |bar| View::BarOf(bar, name()));
+        let view = progress::bar().map_or(View::Nothing, |bar| View::BarOf(bar, run.to_string()));
         let trained = training.train(view, stop.clone())?;
         if !trained.is_complete {
             return Ok(None);

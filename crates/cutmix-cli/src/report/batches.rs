@@ -6,7 +6,7 @@ use cutmix_train::loggers::{BatchLog, Logger, RunStart};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::run_folder::write_whole;
+use crate::run_folder::write_csv;
 use crate::terminal::Warnings;
 
 /// The number of batches that are kept is at most this, and at least half of it in a longer run.
@@ -54,21 +54,11 @@ impl BatchNumbers {
     }
 
     fn write(&self) -> Result<(), Error> {
-        let bytes = csv_of(&self.numbers).map_err(|error| {
-            let error = std::io::Error::other(error.to_string());
-            Error::write(&self.path, error)
-        })?;
-        write_whole(&self.path, &bytes)
+        write_csv(&self.path, |csv| {
+            let mut numbers = self.numbers.iter();
+            numbers.try_for_each(|number| csv.serialize(number))
+        })
     }
-}
-
-fn csv_of(numbers: &[BatchNumber]) -> Result<Vec<u8>, csv::Error> {
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    numbers
-        .iter()
-        .try_for_each(|number| csv.serialize(number))?;
-    csv.into_inner()
-        .map_err(|error| csv::Error::from(error.into_error()))
 }
 
 /// The numbers in a file; none where it is missing or damaged.

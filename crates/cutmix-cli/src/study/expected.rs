@@ -15,10 +15,10 @@ const IMAGES: usize = 512;
 /// How fast a row trains and evaluates on this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Speed {
-    /// Images in a second.
+    /// The number of images in a second, in training and in evaluation.
     train: f64,
     eval: f64,
-    /// Images of the sets.
+    /// The number of images to train, to validate and to test.
     sets: [usize; 3],
 }
 

@@ -1,6 +1,7 @@
 //! The folder of a study.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use cutmix_train::FolderLock;
@@ -9,11 +10,9 @@ use super::plan::{Plan, PlannedRun};
 use super::result::RunResult;
 use super::table::Table;
 use crate::error::Error;
-use crate::run_folder::write_whole;
+use crate::run_folder::{TEMPORARY, write_csv, write_whole};
 
 const PLAN: &str = "study.toml";
-/// What the names of temporary files begin with.
-const TEMPORARY: &str = ".cutmix-";
 
 /// The folder of a study: study.toml, runs/, results/, and what they show together.
 #[derive(Clone, Debug)]
@@ -31,12 +30,10 @@ impl StudyFolder {
     /// The plan; `None` where the folder is new.
     pub fn read_plan(&self) -> Result<Option<Plan>, Error> {
         let path = self.0.join(PLAN);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::read(&path, error)),
+        let Some(bytes) = read_if_there(&path)? else {
+            return Ok(None);
         };
-        let plan = toml::from_str(&text).map_err(|error| Error::Config {
+        let plan = toml::from_slice(&bytes).map_err(|error| Error::Config {
             path,
             reason: error.message().into(),
         });
@@ -91,10 +88,8 @@ impl StudyFolder {
     /// The result of a run, where it is finished. One of other data, settings or versions is refused.
     pub fn read_result(&self, plan: &Plan, run: PlannedRun) -> Result<Option<RunResult>, Error> {
         let path = self.result(run);
-        let json = match fs::read(&path) {
-            Ok(json) => json,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::read(&path, error)),
+        let Some(json) = read_if_there(&path)? else {
+            return Ok(None);
         };
         let result: RunResult = serde_json::from_slice(&json).map_err(|error| Error::Config {
             path: path.clone(),
@@ -143,23 +138,15 @@ impl StudyFolder {
 
     /// Writes the table as CSV and JSON, and the main numbers of each run as CSV.
     pub fn write_tables(&self, table: &Table, results: &[RunResult]) -> Result<(), Error> {
-        let csv_error = |path: &Path, error: csv::Error| {
-            Error::write(path, std::io::Error::other(error.to_string()))
-        };
-        let path = self.0.join("table.csv");
-        let bytes = table.csv().map_err(|error| csv_error(&path, error))?;
-        write_whole(&path, &bytes)?;
-        let path = self.0.join("runs.csv");
-        let bytes = runs_csv(results).map_err(|error| csv_error(&path, error))?;
-        write_whole(&path, &bytes)?;
+        write_csv(&self.0.join("table.csv"), |csv| table.write_csv(csv))?;
+        write_csv(&self.0.join("runs.csv"), |csv| write_runs(results, csv))?;
         let json = serde_json::to_vec_pretty(table).expect("texts, numbers and lists are JSON");
         write_whole(&self.0.join("table.json"), &json)
     }
 }
 
-/// A row for each number of each run.
-fn runs_csv(results: &[RunResult]) -> Result<Vec<u8>, csv::Error> {
-    let mut csv = csv::Writer::from_writer(Vec::new());
+/// Writes a row for each number of each run.
+fn write_runs(results: &[RunResult], csv: &mut csv::Writer<Vec<u8>>) -> csv::Result<()> {
     csv.write_record(["row", "seed", "measure", "value"])?;
     for result in results {
         for number in result.numbers() {
@@ -167,6 +154,14 @@ fn runs_csv(results: &[RunResult]) -> Result<Vec<u8>, csv::Error> {
             csv.write_record([&result.row, &seed, &number.name, &value])?;
         }
     }
-    csv.into_inner()
-        .map_err(|error| csv::Error::from(error.into_error()))
+    Ok(())
+}
+
+/// The bytes of a file; `None` where there is none.
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::read(path, error)),
+    }
 }

@@ -29,7 +29,7 @@ const NOT_IN_ROWS: [(&str, &str); 4] = [
 pub struct Plan {
     /// The version of the program.
     pub version: String,
-    /// Digest of the data.
+    /// The digest of all data, before a seed divides them.
     pub data: String,
     /// Digest of the images that are unlike those of the classes.
     pub unlike: Option<String>,
@@ -218,6 +218,12 @@ impl FromStr for Row {
             settings,
             contents: BTreeMap::new(),
         })
+    }
+}
+
+impl fmt::Display for PlannedRun<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, seed {}", self.row.name, self.seed)
     }
 }
 

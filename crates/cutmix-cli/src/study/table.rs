@@ -148,9 +148,8 @@ impl Table {
         }
     }
 
-    /// All measures as rows of a CSV file.
-    pub fn csv(&self) -> Result<Vec<u8>, csv::Error> {
-        let mut csv = csv::Writer::from_writer(Vec::new());
+    /// Writes all measures as rows of a CSV file.
+    pub fn write_csv(&self, csv: &mut csv::Writer<Vec<u8>>) -> csv::Result<()> {
         csv.write_record([
             "measure",
             "unit",
@@ -186,8 +185,7 @@ impl Table {
                 ])?;
             }
         }
-        csv.into_inner()
-            .map_err(|error| csv::Error::from(error.into_error()))
+        Ok(())
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Outline {
 #[derive(Serialize, Deserialize)]
 struct Start {
     counts: Counts,
-    /// Digests of values.
+    /// The digests of the weights, of the moving average and of the best model.
     weights: u64,
     ema: Option<u64>,
     best: Option<u64>,

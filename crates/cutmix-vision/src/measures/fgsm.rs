@@ -14,7 +14,7 @@ use crate::models::differentiable;
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FgsmConfig {
     /// How far each value of a pixel moves, of the 255 levels between black and white, each in 0..=255.
-    /// Default 1, 2, 4 and 8.
+    /// They are 1, 2, 4 and 8 by default.
     pub levels: Vec<f64>,
 }
 

@@ -10,7 +10,7 @@ use super::mistakes::read_mistakes;
 use super::{Evaluation, ImagePrediction, Outcome, SingleLabel, set_name};
 use crate::error::Error;
 use crate::report::{calibration, confusion};
-use crate::run_folder::write_whole;
+use crate::run_folder::{csv_bytes, write_whole};
 use crate::terminal::warning;
 
 /// The file with all of an evaluation but pictures.
@@ -93,9 +93,7 @@ impl Evaluation {
 type CsvWriter = csv::Writer<Vec<u8>>;
 
 fn csv(write: impl FnOnce(&mut CsvWriter) -> csv::Result<()>) -> Content {
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    write(&mut csv).map_err(|error| error.to_string())?;
-    csv.into_inner().map_err(|error| error.to_string())
+    csv_bytes(write).map_err(|error| error.to_string())
 }
 
 /// Writes a row for each image.

@@ -27,7 +27,7 @@ pub struct Measures {
 pub struct UnlikeDetection {
     #[serde(flatten)]
     pub detection: Detection,
-    /// Name of the other data.
+    /// The name of the other data.
     pub unlike: String,
     /// Bad images of the other data that were left out.
     pub unlike_skipped: Vec<SkippedImage>,
