@@ -20,7 +20,7 @@ use crate::terminal::{alternatives, line};
 use crate::{data, device};
 
 /// Draw what an algorithm or augmentations do to images: originals, partners and results in one
-/// picture.
+/// picture. Where the data know the box of an object, the original has it as a frame.
 #[derive(Debug, clap::Args)]
 pub struct PreviewArgs {
     /// Images, as for `cutmix train --data` [default: fashion-mnist, which is embedded]
@@ -80,7 +80,11 @@ fn draw(args: &PreviewArgs) -> Result<(), Error> {
 
     let originals = (0..samples.len()).map(|index| samples.image(index));
     let originals: Vec<_> = originals.collect::<Result<_, _>>()?;
-    let mut rows = vec![row(&samples, "original", &originals, 0..samples.len())];
+    let mut original = row(&samples, "original", &originals, 0..samples.len());
+    for (index, tile) in original.tiles.iter_mut().enumerate() {
+        tile.frame = samples.object_box(index)?;
+    }
+    let mut rows = vec![original];
     let mut title = Vec::new();
     let mut images = originals.clone();
     if let Some(augment) = &args.augment {
@@ -276,6 +280,7 @@ fn row(
     let name = |class: &usize| samples.classes()[*class].clone();
     let tile = |index: usize| Tile {
         image: images[index].clone(),
+        frame: None,
         caption: samples.label(index).classes().iter().map(name).collect(),
     };
     Row {

@@ -70,7 +70,12 @@ pub fn tiles<M>(
     let size = Size::new(height, width);
     let tile = |(values, caption)| {
         let image = denormalized(values, size, normalize)?;
-        Ok(Tile { image, caption })
+        let frame = None;
+        Ok(Tile {
+            image,
+            frame,
+            caption,
+        })
     };
     let captions = captions(state, classes, count)?;
     images.zip(captions).map(tile).collect()

@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
-use cutmix_vision::Image;
+use cutmix_vision::{Image, Rect};
+use plotters::style::RGBColor;
 
 use super::{FAINT, INK, Page, Result, Scale, fit, text_width};
+
+/// The colour and the width in pixels of a frame.
+const FRAME: (RGBColor, usize) = (RGBColor(240, 120, 0), 2);
 
 /// The side of a tile in pixels, about.
 const TILE: usize = 140;
@@ -34,6 +38,8 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub struct Tile {
     pub image: Image,
+    /// A box of the image that is framed.
+    pub frame: Option<Rect>,
     pub caption: Vec<String>,
 }
 
@@ -129,11 +135,31 @@ fn draw_row(page: &mut Page, row: &Row, top: usize, layout: &Layout) {
             top + (layout.tile - height) / 2,
         );
         page.image(corner, &tile.image, layout.scale);
+        if let Some(frame) = tile.frame {
+            draw_frame(page, corner, frame, layout.scale);
+        }
         for (line, text) in tile.caption.iter().enumerate() {
             let text = fit(CAPTION, layout.column, text);
             let indent = (layout.column - text_width(CAPTION, &text)) / 2;
             let at = (x + indent, top + layout.tile + PAD + line * LINE);
             page.text(at, CAPTION, INK, &text);
         }
+    }
+}
+
+/// Draws the frame just inside a box of an image with its top left at `(left, top)`.
+fn draw_frame(page: &mut Page, (left, top): (usize, usize), frame: Rect, scale: Scale) {
+    let (color, line) = FRAME;
+    let (left, top) = (left + scale.of(frame.left), top + scale.of(frame.top));
+    let (width, height) = (scale.of(frame.width), scale.of(frame.height));
+    let right = (left + width).saturating_sub(line);
+    let bottom = (top + height).saturating_sub(line);
+    for (corner, size) in [
+        ((left, top), (width, line)),
+        ((left, bottom), (width, line)),
+        ((left, top), (line, height)),
+        ((right, top), (line, height)),
+    ] {
+        page.fill(corner, size, color);
     }
 }

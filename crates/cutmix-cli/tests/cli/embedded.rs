@@ -110,11 +110,33 @@ fn a_folder_of_the_name_goes_before_the_embedded_data() {
 }
 
 #[test]
-fn preview_shows_cluttered_fashion() {
+fn preview_frames_objects_of_known_boxes() {
     let folder = scratch();
     let path = folder.path();
-    output(path, &["preview", "--data", "cluttered-fashion"]);
-    let picture = image::open(path.join("preview.png")).unwrap();
-    // Six tiles of 128 pixels in columns of 140.
-    assert!(picture.width() > 6 * 152, "{}", picture.width());
+    let frames = |data: &str| {
+        output(path, &["preview", "--data", data]);
+        let picture = image::open(path.join("preview.png")).unwrap().into_rgb8();
+        let pixels = picture.enumerate_pixels();
+        let framed = pixels.filter(|(_, _, pixel)| pixel.0 == [240, 120, 0]);
+        let mut framed: Vec<_> = framed.map(|(x, y, _)| (x, y)).collect();
+        framed.sort();
+        // Frames of neighbours have columns of pixels between them.
+        framed
+            .chunk_by(|(left, _), (right, _)| right - left <= 1)
+            .map(|frame| {
+                let rows = || frame.iter().map(|(_, y)| y);
+                let width = frame.last().unwrap().0 - frame[0].0 + 1;
+                (width, rows().max().unwrap() - rows().min().unwrap() + 1)
+            })
+            .collect::<Vec<_>>()
+    };
+    assert!(frames("fashion-mnist").is_empty());
+    let frames = frames("cluttered-fashion");
+    assert_eq!(frames.len(), 6, "{frames:?}");
+    // Each pixel of the image is drawn as two by two.
+    for (width, height) in frames {
+        assert!(width <= 88 && height <= 88, "{width} x {height}");
+        assert!(width > 8 && height > 8, "{width} x {height}");
+        assert!(width % 2 == 0 && height % 2 == 0, "{width} x {height}");
+    }
 }
