@@ -29,10 +29,10 @@ Keys of table.json, a list of measures (percentages are in 0 to 100):
   rows               a row for each row of the study:
     row, values      its name; seeds and values
     mean             runs, mean, standard-error (null of one run)
-    difference       to the first row, over the seeds that both have: runs, mean, interval (the ends
-                     of the 95 % interval, null of one run), seeds-needed (with which such an interval
-                     leaves out zero in 80 of 100 studies, were the difference and its spread what they
-                     seem to be; null where that is not known or above 1000)
+    difference       to the first row, over the seeds that both have: runs, mean, interval (the
+                     ends of the 95 % interval, null of one run), seeds-needed (with which such
+                     an interval leaves out zero in 80 of 100 studies, were the difference and
+                     its spread what they seem to be; null where not known or above 1000)
 
 Keys of a file in results/ (shares are in 0 to 1, scores in percent but for the loss):
   version, data      of the program; digest of the data
@@ -154,9 +154,7 @@ impl Study {
         let given = args.settings.given(matches);
         // The first process decides for all.
         let own = if processes.is_first() {
-            let plan = planned(&folder, &args, matches)?;
-            folder.write_plan(&plan)?;
-            Some(plan)
+            Some(planned(&folder, &args, matches)?)
         } else {
             None
         };
@@ -238,7 +236,7 @@ impl Study {
         for run in missing {
             let mut alike = self.plan.given(*run);
             let settings = Settings::from_given(alike.clone())?;
-            alike.retain(|name, _| Speed::depends_on(name));
+            alike.retain(|name, value| Speed::depends_on(name, value));
             let known = speeds.iter().find(|(other, _)| *other == alike);
             let speed = match known {
                 Some((_, speed)) => *speed,
@@ -332,29 +330,28 @@ impl Study {
 /// Settings of a machine that can be given for the rest of a study.
 const MACHINE: [&str; 4] = ["data", "device", "cache", "decode-memory"];
 
-/// The plan of the folder with what is new, once all of it has been opened.
+/// Adds what is new to the plan of the folder, once all of it has been opened.
 fn planned(folder: &StudyFolder, args: &CompareArgs, matches: &ArgMatches) -> Result<Plan, Error> {
-    let stored = folder.read_plan()?;
     let mut given = args.settings.given(matches);
     if let Some(seed) = given.get("seed") {
         return Err(Error::option("seed", seed, "none; give --seeds"));
     }
-    let new = match (&args.resume, &stored) {
-        (Some(path), None) => return Err(Error::NotAStudy(path.clone())),
-        (Some(_), Some(plan)) => {
+    let new = match &args.resume {
+        Some(path) => {
+            let plan = folder.read_plan()?;
+            let mut plan = plan.ok_or_else(|| Error::NotAStudy(path.clone()))?;
             if let Some(name) = given.keys().find(|name| !MACHINE.contains(&name.as_str())) {
                 let expected =
                     "none with --resume; give the command of the study again to add rows";
                 return Err(Error::option(name, &given[name], expected));
             }
-            let mut plan = plan.clone();
             plan.settings.extend(given);
             if matches.value_source("seeds") == Some(ValueSource::CommandLine) {
                 plan.seeds = args.seeds.0.clone();
             }
             plan
         }
-        (None, _) => {
+        None => {
             let algorithms: Vec<_> = match given.remove("algorithm") {
                 Some(_) => {
                     let texts = matches.get_raw("algorithm").into_iter().flatten();
@@ -380,13 +377,18 @@ fn planned(folder: &StudyFolder, args: &CompareArgs, matches: &ArgMatches) -> Re
         }
     };
     let new = opened(new)?;
-    match stored {
-        Some(mut stored) => {
-            stored.extend(new, folder.path())?;
-            Ok(stored)
-        }
-        None => Ok(new),
-    }
+    let _taken = folder.take_plan()?;
+    let plan = match folder.read_plan()? {
+        None => new,
+        Some(mut stored) => match stored.extend(new.clone(), folder.path()) {
+            Ok(()) => stored,
+            // Nothing is lost with the plan.
+            Err(_) if !folder.has_begun()? => new,
+            Err(error) => return Err(error),
+        },
+    };
+    folder.write_plan(&plan)?;
+    Ok(plan)
 }
 
 /// Checks all rows of a plan, and fills in what they are of.

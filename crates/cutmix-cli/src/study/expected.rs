@@ -23,8 +23,12 @@ pub struct Speed {
 }
 
 impl Speed {
-    /// Whether a setting of this name changes the speed.
-    pub fn depends_on(name: &str) -> bool {
+    /// Whether a setting changes the speed.
+    pub fn depends_on(name: &str, value: &toml::Value) -> bool {
+        // SAM passes each batch twice; other algorithms cost little beside the network.
+        if name == "algorithm" {
+            return value.to_string().contains("sam");
+        }
         let names = [
             "model",
             "size",
@@ -43,7 +47,7 @@ impl Speed {
         names.contains(&name)
     }
 
-    /// Measures it in a short run. Algorithms that compute more, such as SAM, take longer.
+    /// Measures it in a short run.
     pub fn measure(plan: &Plan, run: PlannedRun, processes: &Processes) -> Result<Self, Error> {
         let folder =
             tempfile::tempdir().map_err(|error| Error::write(&std::env::temp_dir(), error))?;

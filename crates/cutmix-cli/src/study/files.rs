@@ -1,6 +1,6 @@
 //! The folder of a study.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,9 @@ use crate::error::Error;
 use crate::run_folder::{TEMPORARY, write_csv, write_whole};
 
 const PLAN: &str = "study.toml";
+const LOCK: &str = ".lock";
+const RUNS: &str = "runs";
+const RESULTS: &str = "results";
 
 /// The folder of a study: study.toml, runs/, results/, and what they show together.
 #[derive(Clone, Debug)]
@@ -40,37 +43,61 @@ impl StudyFolder {
         plan.map(Some)
     }
 
-    /// Writes the plan. A folder that has files of something else is refused.
-    pub fn write_plan(&self, plan: &Plan) -> Result<(), Error> {
+    /// Takes the plan, so that a process which changes it waits for another one that does. A folder that has
+    /// files of something else is refused.
+    pub fn take_plan(&self) -> Result<File, Error> {
         fs::create_dir_all(&self.0).map_err(|error| Error::write(&self.0, error))?;
         let mut files = fs::read_dir(&self.0).map_err(|error| Error::read(&self.0, error))?;
-        let is_other = |name: &str| !name.starts_with(TEMPORARY) && name != PLAN;
+        let is_other = |name: &str| !name.starts_with(TEMPORARY) && ![PLAN, LOCK].contains(&name);
         let has_other =
             files.any(|file| file.is_ok_and(|file| is_other(&file.file_name().to_string_lossy())));
         if has_other && !self.0.join(PLAN).exists() {
             return Err(Error::OutputTaken(self.0.clone()));
         }
+        let path = self.0.join(LOCK);
+        let file = File::create(&path).map_err(|error| Error::write(&path, error))?;
+        file.lock().map_err(|error| Error::write(&path, error))?;
+        Ok(file)
+    }
+
+    /// Writes the plan.
+    pub fn write_plan(&self, plan: &Plan) -> Result<(), Error> {
         let version = env!("CARGO_PKG_VERSION");
         let text = toml::to_string(plan).expect("texts and numbers are TOML");
         let text = format!(
             "# Written by cutmix {version}. `cutmix compare --resume DIR` goes on with the study.\n{text}"
         );
         write_whole(&self.0.join(PLAN), text.as_bytes())?;
-        for folder in [self.0.join("runs"), self.0.join("results")] {
+        for folder in [self.0.join(RUNS), self.0.join(RESULTS)] {
             fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
         }
         Ok(())
     }
 
+    /// Whether a run was begun, or has a result.
+    pub fn has_begun(&self) -> Result<bool, Error> {
+        for folder in [self.0.join(RUNS), self.0.join(RESULTS)] {
+            let files = match fs::read_dir(&folder) {
+                Ok(files) => files,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::read(&folder, error)),
+            };
+            if files.count() > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Takes a run, which no other process takes as long as the lock is there.
     pub fn lock(&self, run: PlannedRun) -> Result<FolderLock, Error> {
-        let folder = self.0.join("runs").join(".locks").join(run.name());
+        let folder = self.0.join(RUNS).join(".locks").join(run.name());
         fs::create_dir_all(&folder).map_err(|error| Error::write(&folder, error))?;
         Ok(FolderLock::acquire(&folder)?)
     }
 
     pub fn run(&self, run: PlannedRun) -> PathBuf {
-        self.0.join("runs").join(run.name())
+        self.0.join(RUNS).join(run.name())
     }
 
     pub fn report(&self) -> PathBuf {
@@ -78,7 +105,7 @@ impl StudyFolder {
     }
 
     fn result(&self, run: PlannedRun) -> PathBuf {
-        let name = self.0.join("results").join(run.name());
+        let name = self.0.join(RESULTS).join(run.name());
         // The name may have a dot.
         let mut file = name.into_os_string();
         file.push(".json");

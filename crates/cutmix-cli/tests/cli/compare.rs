@@ -223,6 +223,21 @@ fn other_plans_and_results_are_refused() {
 }
 
 #[test]
+fn a_plan_without_a_run_gives_way_to_another() {
+    let folder = scratch();
+    output(folder.path(), &words(COMPARE));
+    for emptied in ["runs", "results"] {
+        fs::remove_dir_all(folder.path().join("study").join(emptied)).unwrap();
+    }
+    let other = COMPARE.replace("4ba", "5ba").replace("0..1", "3");
+    let shown = output(folder.path(), &words(&other));
+    assert!(
+        shown.contains("seeds      3\nruns       2 of 2 left"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn wrong_plans_start_nothing() {
     let folder = scratch();
     let wrong = |arguments: &[&str]| {
