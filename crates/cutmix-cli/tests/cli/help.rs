@@ -2,19 +2,28 @@
 
 use crate::{cutmix, output, scratch};
 
+fn help(command: &str) -> String {
+    let arguments: &[&str] = match command {
+        "" => &["--help"],
+        command => &[command, "--help"],
+    };
+    output(scratch().path(), arguments)
+}
+
 #[test]
 fn help_shows_options_with_what_they_accept_and_their_defaults() {
-    let folder = scratch();
-    let help = [
+    let commands = [
         "", "train", "eval", "predict", "explain", "export", "preview", "bench", "check",
-    ]
-    .map(|command| {
-        let arguments = [command, "--help"]
-            .into_iter()
-            .filter(|argument| !argument.is_empty());
-        output(folder.path(), &arguments.collect::<Vec<_>>())
-    });
-    insta::assert_snapshot!(help.join("\n----\n\n"));
+    ];
+    insta::assert_snapshot!(commands.map(help).join("\n----\n\n"));
+}
+
+#[test]
+fn compare_has_the_options_of_train_and_its_own() {
+    let (train, compare) = (help("train"), help("compare"));
+    let known: Vec<_> = train.lines().collect();
+    let own = compare.lines().filter(|line| !known.contains(line));
+    insta::assert_snapshot!(own.collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
