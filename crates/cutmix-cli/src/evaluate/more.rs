@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Measured, Subject};
 use crate::data::{eval_batch_size, name, open};
-use crate::embedded::data_parser;
+use crate::embedded::{Origin, data_parser};
 use crate::error::Error;
 use crate::progress::{counted, patiently};
 use crate::report::evaluation::{LocalisationAt, Measures, UnlikeDetection};
@@ -157,8 +157,15 @@ impl Unlike {
         let data = data.with_view(card.view)?;
         let config = LoaderConfig::new(eval_batch_size(&data), card.normalize.clone())
             .with_on_bad_image(settings.on_bad_image);
+        // Its last part: results do not say where things are on a machine.
+        let name = match Origin::of(Some(path)) {
+            Origin::Embedded(embedded) => embedded.title.into(),
+            Origin::Path(path) => {
+                (path.file_name().unwrap_or(path.as_os_str()).display()).to_string()
+            }
+        };
         Ok(Self {
-            name: name(Some(path)),
+            name,
             loader: ImageLoader::eval(data, config)?,
         })
     }

@@ -35,7 +35,7 @@ fn measures_are_in_the_json_the_text_and_the_report_once_they_are_asked_for() {
     assert!(KEYS.iter().all(|key| plain[key].is_null()), "{plain}");
     assert!(plain.get("occlusion").is_some());
 
-    let options = ["--measure", "occlusion,fgsm", "--unlike", "pets"];
+    let options = ["--measure", "occlusion,fgsm", "--unlike", "./pets"];
     let found = json(path, &options);
     let file = fs::read_to_string(path.join("run/eval/test/evaluation.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&file).unwrap(), found);
