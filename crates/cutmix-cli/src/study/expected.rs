@@ -27,7 +27,9 @@ impl Speed {
     pub fn depends_on(name: &str, value: &toml::Value) -> bool {
         // SAM passes each batch twice; other algorithms cost little beside the network.
         if name == "algorithm" {
-            return value.to_string().contains("sam");
+            let text = value.to_string();
+            let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+            return words.any(|word| word == "sam");
         }
         let names = [
             "model",

@@ -60,7 +60,7 @@ impl StudyFolder {
         Ok(file)
     }
 
-    /// Writes the plan.
+    /// Writes the plan, and makes the folders for runs and results.
     pub fn write_plan(&self, plan: &Plan) -> Result<(), Error> {
         let version = env!("CARGO_PKG_VERSION");
         let text = toml::to_string(plan).expect("texts and numbers are TOML");
