@@ -28,6 +28,7 @@ import subprocess
 import sys
 
 import compare_peers
+from distributed_cost import replace
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OURS = "cutmix"
@@ -405,13 +406,9 @@ def main():
         return
     (docs / "training.json").write_text(json.dumps(data, indent=1) + "\n")
     page = docs / "PERFORMANCE.md"
-    text = page.read_text()
-    start, end = "<!-- compare_training.py -->\n", "<!-- end -->\n"
-    before, _, rest = text.partition(start)
-    _, _, after = rest.partition(end)
     today = datetime.date.today().isoformat()
     table = f"Measured on {today}, {rounds} rounds.\n\n{HEAD}" + "\n".join(rows) + "\n"
-    page.write_text(before + start + table + end + after)
+    page.write_text(replace(page.read_text(), "compare_training.py", table))
 
 
 if __name__ == "__main__":

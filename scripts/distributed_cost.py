@@ -120,6 +120,7 @@ def measured(rounds):
 
 
 def replace(text, name, table):
+    """The text of a page with this table between the marks of its name."""
     start, end = f"<!-- {name} -->\n", "<!-- end -->\n"
     before, _, rest = text.partition(start)
     _, _, after = rest.partition(end)

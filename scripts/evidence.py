@@ -8,8 +8,8 @@
 
 `run` can be stopped at any moment, and goes on. It keeps the studies in WORK, two runs at a time with
 one thread each, which trains small networks faster than two threads on one run. DIR has the four IDX
-files of MNIST, whose test set is told from that of Fashion-MNIST. `write` takes what is finished, and
-draws docs/evidence.png; it needs matplotlib.
+files of MNIST, whose test set is told from that of Fashion-MNIST. `write` takes the studies
+whose rows all have a result, and draws docs/evidence.png; it needs matplotlib.
 """
 
 import argparse
@@ -23,6 +23,8 @@ import shutil
 import subprocess
 import time
 import tomllib
+
+from distributed_cost import replace
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "EVIDENCE.md"
@@ -104,6 +106,14 @@ def table(folder):
     return {measure["name"]: measure for measure in json.loads((folder / "table.json").read_text())}
 
 
+def has_all_rows(folder):
+    """Whether each row of a study has a result."""
+    if not (folder / "table.json").exists():
+        return False
+    accuracy = table(folder).get("accuracy")
+    return accuracy is not None and all(row["mean"] for row in accuracy["rows"])
+
+
 def shown(measure, value, sign=""):
     digits = 2 if measure["unit"] == "%" else 3
     return f"{value:{sign}.{digits}f}"
@@ -111,8 +121,6 @@ def shown(measure, value, sign=""):
 
 def mean(measure, row):
     found = row["mean"]
-    if not found:
-        return ""
     error = found["standard-error"]
     spread = "" if error is None else f" ± {shown(measure, error)}"
     return shown(measure, found["mean"]) + spread
@@ -131,7 +139,7 @@ def difference(measure, row):
 
 def tuning(folder):
     accuracy = table(folder)["validation accuracy"]["rows"]
-    values = {row["row"]: row["mean"]["mean"] for row in accuracy if row["mean"]}
+    values = {row["row"]: row["mean"]["mean"] for row in accuracy}
     lines = ["| learning rate | none | CutMix | mean |", "| --- | ---: | ---: | ---: |"]
     for rate in RATES:
         both = [values[tuned(name, rate)] for name in [NONE, CUTMIX]]
@@ -253,7 +261,7 @@ def write(options):
     page = PAGE.read_text()
     for study, lines in TABLES.items():
         folder = options.work / study
-        if not (folder / "table.json").exists():
+        if not has_all_rows(folder):
             continue
         target = EVIDENCE / study
         shutil.rmtree(target, ignore_errors=True)
@@ -265,11 +273,7 @@ def write(options):
             # Where MNIST lies is of no interest.
             text = path.read_text().replace(f'"{mnist}"', '"mnist"') if mnist else path.read_text()
             (target / path.relative_to(folder)).write_text(text)
-        start, end = f"<!-- {study} -->\n", "<!-- end -->\n"
-        before, _, rest = page.partition(start)
-        _, _, after = rest.partition(end)
-        text = "\n".join(runs(folder, study) + lines(folder)) + "\n"
-        page = before + start + text + end + after
+        page = replace(page, study, "\n".join(runs(folder, study) + lines(folder)) + "\n")
         if study == "headline":
             draw(folder)
     PAGE.write_text(page)
