@@ -267,7 +267,14 @@ fn a_bad_idx_file_is_refused_with_the_field_that_is_wrong() {
     let dir = tempdir().unwrap();
     let dir = dir.path();
     let images_file = dir.join("train-images-idx3-ubyte");
-    assert!(matches!(idx(dir), Err(DataError::NotFound { path }) if path == images_file));
+    let is_missing =
+        |found| matches!(found, Err(DataError::NotFound { path }) if path == images_file);
+    assert!(is_missing(idx(dir)));
+    write_idx(dir, "t10k", 3, &[0, 1], false);
+    assert!(
+        is_missing(open(dir, &DataConfig::new())),
+        "a test set alone"
+    );
 
     write_idx(dir, "train", 3, &[0, 1], false);
     let images = fs::read(&images_file).unwrap();

@@ -6,7 +6,7 @@ mod variant;
 use std::path::{Path, PathBuf};
 
 use self::file::IdxFile;
-use self::variant::{Mapping, Variant};
+use self::variant::{Mapping, TEST, Variant};
 use super::Layout;
 use crate::data::dataset::check_label;
 use crate::data::source::{Label, Memory, Samples};
@@ -20,9 +20,6 @@ pub(super) const LAYOUT: Layout = Layout {
 
 const IMAGES_MAGIC: u32 = 0x0803;
 const LABELS_MAGIC: u32 = 0x0801;
-
-/// Names of test sets.
-const TEST: [&str; 2] = ["t10k", "test"];
 
 /// Reads a data set of grey images in IDX files, the format of <http://yann.lecun.com/exdb/mnist/>:
 /// `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` in the folder `path`, and as test set
@@ -48,15 +45,10 @@ const TEST: [&str; 2] = ["t10k", "test"];
 pub fn idx(path: impl AsRef<Path>) -> Result<Splits, DataError> {
     let variant = Variant::at(path.as_ref())?;
     let mapping = variant.mapping()?;
-    let train = variant
-        .images("train")
-        .map(|images| Pair::read(&variant, "train", images));
-    let mut train = train.ok_or_else(|| DataError::NotFound {
-        path: path.as_ref().into(),
-    })??;
+    let mut train = Pair::read(&variant, "train", variant.images("train")?)?;
     let test = TEST
         .iter()
-        .find_map(|set| Some((set, variant.images(set)?)));
+        .find_map(|set| Some((set, variant.images(set).ok()?)));
     let mut test = test
         .map(|(set, images)| Pair::read(&variant, set, images))
         .transpose()?;

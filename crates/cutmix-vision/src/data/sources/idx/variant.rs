@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::data::DataError;
 use crate::data::sources::labels::class_name;
 
+/// Names of test sets.
+pub const TEST: [&str; 2] = ["t10k", "test"];
+
 /// What follows the prefix and the set in the name of a file of images, and of one of labels.
 const IMAGES: [&str; 2] = ["images-idx3-ubyte", "images.idx3-ubyte"];
 const LABELS: [&str; 2] = ["labels-idx1-ubyte", "labels.idx1-ubyte"];
@@ -55,22 +58,21 @@ impl Variant {
         self.prefix.to_lowercase().starts_with("emnist")
     }
 
-    /// The file of the images of a set, where there is one.
-    pub fn images(&self, set: &str) -> Option<PathBuf> {
+    /// The file of the images of a set.
+    pub fn images(&self, set: &str) -> Result<PathBuf, DataError> {
         self.find(set, &IMAGES)
     }
 
     /// The file of the labels of a set.
     pub fn labels(&self, set: &str) -> Result<PathBuf, DataError> {
-        self.find(set, &LABELS).ok_or_else(|| DataError::NotFound {
-            path: self.dir.join(format!("{}{set}-{}", self.prefix, LABELS[0])),
-        })
+        self.find(set, &LABELS)
     }
 
     /// Files may be compressed, and in a folder that has their own name.
-    fn find(&self, set: &str, endings: &[&str]) -> Option<PathBuf> {
-        let paths = endings.iter().flat_map(|ending| {
-            let name = format!("{}{set}-{ending}", self.prefix);
+    fn find(&self, set: &str, endings: &[&str; 2]) -> Result<PathBuf, DataError> {
+        let name = |ending| format!("{}{set}-{ending}", self.prefix);
+        let mut paths = endings.iter().flat_map(|ending| {
+            let name = name(ending);
             let inside = self.dir.join(&name);
             let packed = format!("{name}.gz");
             [
@@ -80,7 +82,10 @@ impl Variant {
                 inside.join(&packed),
             ]
         });
-        paths.into_iter().find(|path| path.is_file())
+        let found = paths.find(|path| path.is_file());
+        found.ok_or_else(|| DataError::NotFound {
+            path: self.dir.join(name(&endings[0])),
+        })
     }
 
     /// The file of the names of the classes, where there is one.
@@ -120,20 +125,31 @@ fn prefixes(path: &Path) -> (&Path, Vec<String>) {
     (here, all)
 }
 
-/// The prefixes of all files of training images in a folder, sorted.
+/// The prefixes of all files of training images in a folder, sorted; where it has none, those of test
+/// images, whose training images are then missing.
 fn all_prefixes(dir: &Path) -> Vec<String> {
+    let train = prefixes_of("train", dir);
+    if !train.is_empty() {
+        return train;
+    }
+    let test = TEST.into_iter().flat_map(|set| prefixes_of(set, dir));
+    test.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The prefixes of all files of the images of a set in a folder, sorted.
+fn prefixes_of(set: &str, dir: &Path) -> Vec<String> {
     let names = fs::read_dir(dir).into_iter().flatten().flatten();
     let prefix = |name: String| {
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         let mut endings = IMAGES.iter();
         let start = endings.find_map(|ending| name.strip_suffix(ending))?;
-        start.strip_suffix("train-").map(String::from)
+        start.strip_suffix('-')?.strip_suffix(set).map(String::from)
     };
     let prefixes = names.filter_map(|entry| prefix(entry.file_name().into_string().ok()?));
     // A folder of this name may have something else in it.
     let exists = |prefix: &String| {
         let (dir, prefix) = (dir.to_path_buf(), prefix.clone());
-        Variant { dir, prefix }.images("train").is_some()
+        Variant { dir, prefix }.images(set).is_ok()
     };
     let prefixes: BTreeSet<_> = prefixes.filter(exists).collect();
     prefixes.into_iter().collect()
