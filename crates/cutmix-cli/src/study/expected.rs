@@ -1,21 +1,26 @@
 //! How long the runs of a study will take.
 
+use std::time::Instant;
+
 use cutmix_train::{Duration, Stop};
+use cutmix_vision::Split;
 
 use super::plan::{Plan, PlannedRun};
 use crate::error::Error;
 use crate::processes::Processes;
-use crate::settings::Settings;
+use crate::settings::{Settings, Train};
 use crate::training::{Training, View};
 
 /// Batches of each of the two parts of a short run. The second part is measured.
 const BATCHES: u64 = 6;
 /// Images that are enough to measure evaluation.
 const IMAGES: usize = 512;
+
 /// How fast a row trains and evaluates on this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Speed {
-    /// The number of images in a second, in training and in evaluation.
+    /// The number of images in a second, in training and in evaluation by the whole network. What is trained
+    /// may be its head alone.
     train: f64,
     eval: f64,
     /// The number of images to train, to validate and to test.
@@ -78,16 +83,15 @@ impl Speed {
             return Err(Error::Unmeasured);
         };
         let images = (second.samples - first.samples) as f64;
-        let evaluated = trained.splits.val.as_ref().map_or(0, |set| set.len());
-        let evaluation = second.seconds - first.seconds - second.train_seconds;
-        let train = images / second.train_seconds.max(1e-6);
-        // Where nothing is evaluated, a forward pass takes a third of a training step.
-        let eval = if evaluated > 0 && evaluation > 0.0 {
-            evaluated as f64 / evaluation
-        } else {
-            3.0 * train
-        };
-        Ok(Self { train, eval, sets })
+        let (set, splits) = (&trained.splits.train, &trained.splits);
+        let began = Instant::now();
+        let subject = &trained.subject;
+        subject.measure(Some(Split::Train), set, splits, whole.data_name())?;
+        Ok(Self {
+            train: images / second.train_seconds.max(1e-6),
+            eval: set.len() as f64 / began.elapsed().as_secs_f64().max(1e-6),
+            sets,
+        })
     }
 
     /// Seconds of a run with these settings, and of so many passes over the images that it is measured on.
@@ -108,7 +112,12 @@ impl Speed {
             Duration::Share(share) => 1.0 / share.max(1e-3),
             Duration::Wall(time) => images / self.train / time.as_secs_f64().max(1.0),
         };
+        let before_the_end = match settings.train {
+            Train::All => evaluations * val,
+            // For their features. The head then takes next to no time.
+            Train::Head => train + val,
+        };
         let measured = if test > 0.0 { test } else { val };
-        images / self.train + (evaluations * val + (1.0 + passes) * measured) / self.eval
+        images / self.train + (before_the_end + (1.0 + passes) * measured) / self.eval
     }
 }
