@@ -72,7 +72,7 @@ STUDIES = {
     + f" --seeds 100 {SHIFT}",
     "headline": f"{algorithms(NONE, CUTMIX)} --seeds 0..4 {RATE} {SHIFT} {ROBUST}",
     "ablations": f"{algorithms(*VARIANTS)} --row '{SMOOTHED}' --seeds 0..2 {RATE} {SHIFT} {ROBUST}",
-    "localisation": f"{algorithms(NONE, CUTMIX)} --seeds 0..4 {RATE} --augment 'flip|shift:pixels=4' "
+    "localisation": f"{algorithms(NONE, CUTMIX)} --seeds 0..4 {RATE} --size 48 --augment 'flip|shift:pixels=3' "
     "--data cluttered-fashion --measure localisation,occlusion",
 }
 
