@@ -19,8 +19,8 @@ const IMAGES: usize = 512;
 /// How fast a row trains and evaluates on this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Speed {
-    /// The number of images in a second, in training and in evaluation by the whole network. What is trained
-    /// may be its head alone.
+    /// The numbers of images that training and evaluation take in a second. All of the network is
+    /// evaluated, also where only its head is trained.
     train: f64,
     eval: f64,
     /// The number of images to train, to validate and to test.
@@ -83,10 +83,13 @@ impl Speed {
             return Err(Error::Unmeasured);
         };
         let images = (second.samples - first.samples) as f64;
-        let (set, splits) = (&trained.splits.train, &trained.splits);
+        let (subject, splits) = (&trained.subject, &trained.splits);
+        let (split, set) = match &splits.val {
+            Some(val) if !val.is_empty() => (Split::Val, val),
+            _ => (Split::Train, &splits.train),
+        };
         let began = Instant::now();
-        let subject = &trained.subject;
-        subject.measure(Some(Split::Train), set, splits, whole.data_name())?;
+        subject.measure(Some(split), set, splits, whole.data_name())?;
         Ok(Self {
             train: images / second.train_seconds.max(1e-6),
             eval: set.len() as f64 / began.elapsed().as_secs_f64().max(1e-6),
