@@ -1,19 +1,22 @@
-//! What the program says of a feature that it was built without. CI runs this in the build that has only
-//! a CPU and a GPU.
+//! A program without a feature names the feature that is missing. CI runs this in the build for a CPU and a
+//! GPU, which lacks the most.
+#![allow(dead_code, unused_imports)] // A build may have all features.
 
 use std::path::Path;
 
+use assert_cmd::Command;
 use tempfile::tempdir;
 
-/// The message of a command that must fail, where `launched` processes were started together.
-#[allow(dead_code)] // A build may have all features.
-fn error(folder: &Path, arguments: &[&str], launched: &str) -> String {
-    let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_cutmix"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("OMPI_COMM_WORLD_SIZE", launched)
-        .output()
-        .unwrap();
+/// The program in a folder.
+fn cutmix(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutmix"));
+    command.current_dir(folder);
+    command
+}
+
+/// The message of a command that must fail.
+fn error(command: &mut Command) -> String {
+    let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr).unwrap()
 }
@@ -22,42 +25,38 @@ fn error(folder: &Path, arguments: &[&str], launched: &str) -> String {
 #[test]
 fn a_device_is_refused_with_those_that_are_there() {
     let folder = tempdir().unwrap();
-    let message = error(folder.path(), &["train", "--device", "cuda"], "1");
+    let message = error(cutmix(folder.path()).args(["train", "--device", "cuda"]));
     assert!(message.contains("available here: "), "{message}");
-    assert!(
-        message.ends_with("--features cuda to add it\n"),
-        "{message}"
-    );
+    let end = "--features cuda to add it\n";
+    assert!(message.ends_with(end), "{message}");
 }
 
 #[cfg(not(feature = "dashboard"))]
 #[test]
 fn the_dashboard_is_refused() {
     let folder = tempdir().unwrap();
-    let message = error(folder.path(), &["train", "--dashboard"], "1");
-    assert!(
-        message.ends_with("--features dashboard to add it\n"),
-        "{message}"
-    );
+    let message = error(cutmix(folder.path()).args(["train", "--dashboard"]));
+    let end = "--features dashboard to add it\n";
+    assert!(message.ends_with(end), "{message}");
 }
 
 #[cfg(not(feature = "hub"))]
 #[test]
 fn a_repository_of_weights_is_refused() {
     let folder = tempdir().unwrap();
-    let arguments = ["train", "--weights", "timm/resnet18.a1_in1k"];
-    let message = error(folder.path(), &arguments, "1");
-    assert!(
-        message.ends_with("--features hub to download weights\n"),
-        "{message}"
-    );
+    let weights = ["train", "--weights", "timm/resnet18.a1_in1k"];
+    let message = error(cutmix(folder.path()).args(weights));
+    let end = "--features hub to download weights\n";
+    assert!(message.ends_with(end), "{message}");
 }
 
 #[cfg(not(feature = "mpi"))]
 #[test]
 fn one_of_several_processes_is_refused() {
     let folder = tempdir().unwrap();
-    let message = error(folder.path(), &["train"], "2");
+    // As `mpirun -n 2` sets them.
+    let launched = [("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "2")];
+    let message = error(cutmix(folder.path()).arg("train").envs(launched));
     assert!(message.contains("2 processes were started"), "{message}");
     assert!(message.contains("--features mpi"), "{message}");
 }
@@ -67,15 +66,9 @@ fn one_of_several_processes_is_refused() {
 fn an_onnx_model_is_refused() {
     let folder = tempdir().unwrap();
     let train = "train --device cpu --limit 64 --duration 1ba --output run";
-    assert_cmd::Command::new(env!("CARGO_BIN_EXE_cutmix"))
-        .args(train.split(' '))
-        .current_dir(folder.path())
-        .assert()
-        .success();
-    let export = ["export", "run", "--format", "onnx"];
-    let message = error(folder.path(), &export, "1");
-    assert!(
-        message.ends_with("--features onnx to add it\n"),
-        "{message}"
-    );
+    let mut command = cutmix(folder.path());
+    command.args(train.split(' ')).assert().success();
+    let message = error(cutmix(folder.path()).args(["export", "run", "--format", "onnx"]));
+    let end = "--features onnx to add it\n";
+    assert!(message.ends_with(end), "{message}");
 }
