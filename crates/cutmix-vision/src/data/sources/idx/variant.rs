@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::data::DataError;
 use crate::data::sources::labels::class_name;
 
-/// Names of test sets.
+/// A test set has one of these names in its files.
 pub const TEST: [&str; 2] = ["t10k", "test"];
 
 /// What follows the prefix and the set in the name of a file of images, and of one of labels.
