@@ -122,8 +122,8 @@ def measured(rounds):
 def replace(text, name, table):
     """The text of a page with this table between the marks of its name."""
     start, end = f"<!-- {name} -->\n", "<!-- end -->\n"
-    before, _, rest = text.partition(start)
-    _, _, after = rest.partition(end)
+    before, rest = text.split(start)
+    _, after = rest.split(end, 1)
     return before + start + table + end + after
 
 
