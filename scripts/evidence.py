@@ -85,7 +85,7 @@ def command(study, mnist):
 
 def run(options):
     release = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-    program = pathlib.Path(options.program or release / "cutmix").resolve()
+    program = (options.program or release / "cutmix").resolve()
     options.work.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ, RAYON_NUM_THREADS="1")
 
@@ -111,11 +111,10 @@ def table(folder):
 
 def is_finished(folder):
     """Whether a study has all of its runs."""
-    if not (folder / "table.json").exists():
+    if not (folder / "study.toml").exists():
         return False
-    seeds = tomllib.loads((folder / "study.toml").read_text())["seeds"]
-    rows = table(folder)["validation accuracy"]["rows"]
-    return all(row["mean"] and row["mean"]["runs"] == len(seeds) for row in rows)
+    plan = tomllib.loads((folder / "study.toml").read_text())
+    return len(list((folder / "results").glob("*.json"))) == len(plan["row"]) * len(plan["seeds"])
 
 
 def shown(measure, value, sign=""):
@@ -302,7 +301,7 @@ def main():
         if name == "run":
             one.add_argument("--mnist", type=pathlib.Path, required=True, help="folder of MNIST's files")
             one.add_argument("--only", nargs="+", choices=STUDIES, help="these studies")
-            one.add_argument("--program", help="the program [default: that of cargo build --release]")
+            one.add_argument("--program", type=pathlib.Path, help="the program [default: that of cargo build --release]")
     options = parser.parse_args()
     options.function(options)
 
