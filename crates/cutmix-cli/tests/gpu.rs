@@ -7,8 +7,14 @@
 use std::path::Path;
 use std::process::Output;
 
-use burn::tensor::Device;
-use cutmix_vision::{Image, Normalize, Size, to_tensor};
+use burn::module::{Module, Param};
+use burn::tensor::activation::relu;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData};
+use cutmix_train::Network;
+use cutmix_vision::measures::FgsmConfig;
+use cutmix_vision::{Dataset, Image, ImageLoader, LoaderConfig, Normalize, Size, to_tensor};
 
 fn cutmix(arguments: &[&str], folder: &Path) -> Output {
     assert_cmd::Command::new(env!("CARGO_BIN_EXE_cutmix"))
@@ -132,5 +138,87 @@ fn images_on_a_gpu_equal_those_on_the_cpu() {
             .fold(0.0, f32::max);
         // A unit in the last place: a GPU may divide by multiplying.
         assert!(worst < 1e-5, "{channels} x {size}: {worst}");
+    }
+}
+
+/// Numbers in -1.0..=1.0.
+fn spread<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    let values = (0..shape.iter().product()).map(|at: usize| (at * (31 * at + 97) % 199) as f32);
+    let values: Vec<_> = values.map(|value| value / 99.0 - 1.0).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Ten classes, without a matrix product: the logits are the sums of what a convolution finds in an image,
+/// times that of each class.
+#[derive(Module, Debug)]
+struct Products {
+    filter: Param<Tensor<4>>,
+    classes: Param<Tensor<3>>,
+}
+
+impl Products {
+    fn new(channels: usize, size: Size, device: &Device) -> Self {
+        Self {
+            filter: Param::from_tensor(spread([4, channels, 3, 3], device)),
+            classes: Param::from_tensor(spread([1, 10, 4 * size.area()], device)),
+        }
+    }
+}
+
+impl Network for Products {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let found = relu(conv2d(images, self.filter.val(), None, options));
+        let products = found.flatten::<2>(1, 3).unsqueeze_dim::<3>(1) * self.classes.val();
+        products.sum_dim(2).squeeze_dim(2)
+    }
+}
+
+/// The gradient of grey images is the output of a convolution to one channel, which Burn misreads.
+#[test]
+fn fgsm_on_a_gpu_equals_that_on_the_cpu() {
+    if gpu(Path::new(".")).is_none() {
+        return;
+    }
+    let (count, size) = (96, Size::new(8, 8));
+    for channels in [1, 3] {
+        let pixels = |index: usize| -> Vec<u8> {
+            let at = index * channels * size.area()..(index + 1) * channels * size.area();
+            at.map(|at| (at * (37 * at + 89) % 251) as u8).collect()
+        };
+        let normalize = Normalize {
+            mean: vec![0.5; channels],
+            std: vec![0.25; channels],
+        };
+        let image = |index| Image::new(size, channels, pixels(index)).unwrap();
+        let images: Vec<_> = (0..count).map(image).collect();
+        let images = to_tensor(&images, &normalize, &Device::flex()).unwrap();
+        let predicted = Products::new(channels, size, &Device::flex()).forward(images);
+        let predicted = predicted.argmax(1).into_data();
+        let labels = predicted
+            .iter::<i64>()
+            .map(|class| class as usize)
+            .collect();
+
+        let classes = (0..10).map(|class| class.to_string()).collect();
+        let shape = [channels, size.height, size.width];
+        let all = (0..count).flat_map(pixels).collect();
+        let set = Dataset::new(classes, shape, all, labels).unwrap();
+        let config = LoaderConfig::new(32, normalize.clone());
+        let loader = ImageLoader::eval(set, config).unwrap();
+        let measured = |device: &Device| {
+            let model = Products::new(channels, size, device);
+            let fgsm = FgsmConfig::new().measure(&model, &loader, &normalize, device);
+            fgsm.unwrap().accuracy
+        };
+        let (found, expected) = (measured(&Device::default()), measured(&Device::flex()));
+        assert!(expected[0] > expected[3] + 0.2, "{expected:?}");
+        for (found, expected) in found.iter().zip(&expected) {
+            // Of one image: a gradient near 0 may have another sign.
+            assert!(
+                (found - expected).abs() < 1.5 / count as f64,
+                "{channels}: {found}, {expected}"
+            );
+        }
     }
 }

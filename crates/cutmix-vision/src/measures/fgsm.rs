@@ -122,6 +122,17 @@ fn rising_loss(
     let loss = CrossEntropy::new().with_reduction(Reduction::Sum);
     let loss = loss.forward(model.forward(tracked.clone()), classes)?;
     let gradient = loss.is_tracked().then(|| tracked.grad(&loss.backward()));
-    // A network may not look at the images.
-    Ok(gradient.flatten().unwrap_or_else(|| images.zeros_like()))
+    match gradient.flatten() {
+        // That of grey images is copied: as the output of a convolution to one channel it has the same
+        // stride for channels and columns, and Burn 0.22.1's fused kernels on GPUs read such tensors wrongly.
+        Some(gradient) if images.dims()[1] == 1 => {
+            let numbers = gradient.try_into_data();
+            let numbers = numbers.map_err(|error| Error::Device(error.into()))?;
+            let device = &images.device();
+            Ok(Tensor::from_data(numbers, (device, images.dtype())))
+        }
+        Some(gradient) => Ok(gradient),
+        // A network may not look at the images.
+        None => Ok(images.zeros_like()),
+    }
 }

@@ -74,12 +74,12 @@ impl RightCounts {
             let predicted = logits.argmax(1).squeeze_dim::<1>(1);
             // Backends compare only integers of one type.
             let classes = classes.clone().cast(IntDType::from(predicted.dtype()));
-            predicted.equal(classes).int().sum()
+            predicted.equal(classes)
         });
-        let right = Tensor::cat(right.collect(), 0);
-        let counts: Vec<i64> = read(right)?;
-        for (sum, count) in self.0.iter_mut().zip(counts) {
-            *sum += count;
+        // Counted here: on SwiftShader, Burn 0.22.1's sum of integers is 0.
+        let right: Vec<bool> = read(Tensor::cat(right.collect(), 0))?;
+        for (sum, right) in self.0.iter_mut().zip(right.chunks(classes.dims()[0])) {
+            *sum += right.iter().filter(|right| **right).count() as i64;
         }
         Ok(())
     }

@@ -6,6 +6,9 @@ use burn::module::Module;
 /// none of its parameters. As by [`valid`](Module::valid), batch normalisation uses and keeps its running
 /// statistics, and nothing is dropped.
 ///
+/// On GPUs, Burn 0.22.1 misreads the output of a convolution to one channel, such as the gradient of grey
+/// images, in the elementwise operation that follows it. Read that gradient with `into_data`.
+///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use cutmix_vision::ModelConfig;
