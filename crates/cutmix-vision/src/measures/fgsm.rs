@@ -1,11 +1,11 @@
 //! Accuracy on images that were changed to mislead the network.
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use cutmix::loss::{CrossEntropy, Reduction};
 use cutmix_train::{Batch, Error, Loader, Network};
 use serde::{Deserialize, Serialize};
 
-use super::{RightCounts, black_and_white, check_each, classes, for_each_batch};
+use super::{RightCounts, black_and_white, check_each, classes, for_each_batch, read};
 use crate::data::Normalize;
 use crate::models::differentiable;
 
@@ -126,8 +126,8 @@ fn rising_loss(
         // That of grey images is copied: as the output of a convolution to one channel it has the same
         // stride for channels and columns, and Burn 0.22.1's fused kernels on GPUs read such tensors wrongly.
         Some(gradient) if images.dims()[1] == 1 => {
-            let numbers = gradient.try_into_data();
-            let numbers = numbers.map_err(|error| Error::Device(error.into()))?;
+            let numbers: Vec<f32> = read(gradient)?;
+            let numbers = TensorData::new(numbers, images.dims());
             let device = &images.device();
             Ok(Tensor::from_data(numbers, (device, images.dtype())))
         }

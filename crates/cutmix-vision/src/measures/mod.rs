@@ -55,7 +55,7 @@ fn classes(targets: Targets) -> Result<Tensor<1, Int>, Error> {
 
 /// The number of images that a network predicts rightly, for some ways in which they are changed.
 #[derive(Debug)]
-struct RightCounts(Vec<i64>);
+struct RightCounts(Vec<usize>);
 
 impl RightCounts {
     /// The counts before any image, for so many ways.
@@ -79,7 +79,7 @@ impl RightCounts {
         // Counted here: on SwiftShader, Burn 0.22.1's sum of integers is 0.
         let right: Vec<bool> = read(Tensor::cat(right.collect(), 0))?;
         for (sum, right) in self.0.iter_mut().zip(right.chunks(classes.dims()[0])) {
-            *sum += right.iter().filter(|right| **right).count() as i64;
+            *sum += right.iter().filter(|right| **right).count();
         }
         Ok(())
     }
