@@ -70,7 +70,7 @@ STUDIES = {
     "tuning": " ".join(f"--row '{tuned(name, rate)}'" for rate in RATES for name in [NONE, CUTMIX])
     + f" --seeds 100 {SHIFT} {SMALL}",
     "headline": f"{algorithms(NONE, CUTMIX)} --seeds 0..4 {RATE} {SHIFT} {ROBUST} {SMALL}",
-    "larger": f"{algorithms(NONE, CUTMIX)} --seeds 0 {RATE} {SHIFT} {ROBUST} --model wrn16-4 --device cuda",
+    "larger": f"{algorithms(NONE, CUTMIX)} --seeds 0..2 {RATE} {SHIFT} {ROBUST} --model wrn16-4 --device cuda",
     "ablations": f"{algorithms(*VARIANTS)} --row '{SMOOTHED}' --seeds 0..2 {RATE} {SHIFT} {ROBUST} {SMALL}",
     "localisation": f"{algorithms(NONE, CUTMIX)} --seeds 0..4 {RATE} --size 48 --augment 'flip|shift:pixels=3' "
     f"--data cluttered-fashion --measure localisation,occlusion {SMALL}",
