@@ -1,10 +1,14 @@
 //! What several seeds say of a number.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::function::gamma::ln_gamma;
 
 /// The most seeds that are asked for; where more were needed, the difference is too small.
 const MOST_SEEDS: usize = 1000;
+
+/// The share of studies in which a difference that is there should be seen.
+const POWER: f64 = 0.8;
 
 /// The mean of a number over seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +71,8 @@ impl Difference {
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
+/// The mean of at least one value.
+pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
@@ -84,16 +89,38 @@ fn quantile(share: f64, values: usize) -> f64 {
     distribution.map_or(f64::NAN, |distribution| distribution.inverse_cdf(share))
 }
 
-/// The smallest number of values with which the half of the interval and its uncertainty are no larger than
-/// the difference.
+/// The smallest number of values with which the interval leaves out zero often enough.
 fn needed(mean: f64, deviation: f64) -> Option<usize> {
-    if mean == 0.0 {
-        return None;
+    if deviation == 0.0 {
+        return (mean != 0.0).then_some(2);
     }
-    (2..=MOST_SEEDS).find(|&values| {
-        let reach = quantile(0.975, values) + quantile(0.8, values);
-        reach * deviation / (values as f64).sqrt() <= mean.abs()
-    })
+    let effect = mean.abs() / deviation;
+    let mut numbers = 2..=MOST_SEEDS;
+    numbers.find(|&values| power(effect, values) >= POWER)
+}
+
+/// How often the interval of so many values lies above zero, where their distribution is normal and its mean
+/// is `effect` deviations: the probability that the noncentral t variable exceeds the quantile.
+fn power(effect: f64, values: usize) -> f64 {
+    /// Steps of the integral.
+    const STEPS: usize = 400;
+
+    let normal = Normal::standard();
+    let (freedom, shift) = ((values - 1) as f64, effect * (values as f64).sqrt());
+    let limit = quantile(0.975, values);
+    // The logarithm of the density of the deviation of the values, where that of the distribution is 1.
+    let constant = 2f64.ln() + freedom / 2.0 * (freedom / 2.0).ln() - ln_gamma(freedom / 2.0);
+    let density = |deviation: f64| {
+        let logarithm = (freedom - 1.0) * deviation.ln() - freedom * deviation.powi(2) / 2.0;
+        (constant + logarithm).exp()
+    };
+    // Next to nothing of it lies beyond.
+    let width = 6.0 / (2.0 * freedom).sqrt();
+    let (low, high) = ((1.0 - width).max(0.0), 1.0 + width);
+    let step = (high - low) / STEPS as f64;
+    let middles = (0..STEPS).map(|at| low + (at as f64 + 0.5) * step);
+    let parts = middles.map(|deviation| density(deviation) * normal.cdf(shift - limit * deviation));
+    step * parts.sum::<f64>()
 }
 
 #[cfg(test)]

@@ -37,18 +37,30 @@ fn one_seed_has_no_interval_and_none_has_no_mean() {
     assert_eq!(Difference::of(&[]), None);
 }
 
-/// For a mean of one deviation, power tables for the t test of pairs have 10 at 80 %.
+/// From the noncentral t distribution of scipy 1.17: the first number with a power of 80 %.
 #[test]
-fn the_seeds_that_are_needed_are_those_of_power_tables() {
+fn the_seeds_that_are_needed_are_those_of_the_noncentral_t_distribution() {
     let of = |mean: f64| {
         // Deviation 1.
         let half = (3.0f64 / 4.0).sqrt();
         let values = [-half, half, -half, half].map(|value| mean + value);
         Difference::of(&values).unwrap().seeds_needed
     };
-    assert_eq!(of(1.0), Some(10));
-    assert_eq!(of(0.5), Some(34));
-    assert_eq!(of(-1.0), Some(10));
+    for (mean, seeds) in [
+        (20.0, 2),
+        (10.0, 3),
+        (4.0, 3),
+        (3.0, 4),
+        (2.0, 5),
+        (1.5, 6),
+        (1.0, 10),
+        (-1.0, 10),
+        (0.5, 34),
+        (0.2, 199),
+        (0.1, 787),
+    ] {
+        assert_eq!(of(mean), Some(seeds), "{mean}");
+    }
     assert_eq!(of(0.001), None);
 }
 
