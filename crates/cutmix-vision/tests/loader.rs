@@ -220,6 +220,29 @@ fn the_digest_follows_the_samples() {
 }
 
 #[test]
+fn the_digest_of_contents_follows_the_pixels_of_samples_spread_evenly() {
+    // Sample `changed` of ten has other pixels.
+    let set = |changed: usize| {
+        let pixels = (0..10).flat_map(|sample| [u8::from(sample == changed); 4]);
+        let labels = vec![0; 10];
+        Dataset::new(vec!["one".into()], [1, 2, 2], pixels.collect(), labels).unwrap()
+    };
+    let is_noticed = |changed, count| {
+        let [as_it_was, now] = [10, changed].map(|changed| set(changed).content_digest(count));
+        as_it_was != now
+    };
+    for sample in 0..10 {
+        assert!(is_noticed(sample, 10) && is_noticed(sample, 1000));
+        assert_eq!(is_noticed(sample, 2), [0, 5].contains(&sample), "{sample}");
+    }
+    assert!(!is_noticed(0, 0));
+    assert_eq!(
+        set(3).truncate(0).content_digest(2),
+        set(4).content_digest(0)
+    );
+}
+
+#[test]
 fn a_digest_differs_where_one_thing_of_a_sample_does() {
     /// A sample of two black pixels, and one whose properties are given.
     #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! `cutmix compare`.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,7 +38,8 @@ Keys of table.json, a list of measures (percentages are in 0 to 100):
 Keys of a file in results/ (shares are in 0 to 1, scores in percent but for the loss):
   version, data      of the program; digest of the data
   row, seed          which run it is
-  given, settings    the settings that were given, and all of them
+  given, settings    the settings that were given, and all of them but for where things are
+  device             what it was trained on
   seconds            of training, with the evaluations on the way
   set, images        what the network was measured on at the end
   scores             on it, as in metrics.csv
@@ -50,7 +52,8 @@ Keys of a file in results/ (shares are in 0 to 1, scores in percent but for the 
 /// Each --algorithm and each --row is a row of the result, compared with the first one seed by seed. All
 /// other options are those of `cutmix train`, for all rows. The command shows its plan and about how long
 /// it takes, and can be stopped at any moment: the same command, or --resume, goes on and leaves out what is
-/// finished. More rows and seeds can be added; results of other data, settings or versions are refused. A
+/// finished. More rows and seeds can be added; results of other data, settings or versions are refused. Data
+/// are the same where the names, sizes and labels of all images are, and the content of 1,000 of each set. A
 /// run that fails is told, and the others go on.
 ///
 /// The folder holds report.html, table.csv and table.json (mean and standard error of each row, and its
@@ -81,9 +84,9 @@ pub struct CompareArgs {
     /// Folder of the study, new, or that of this study
     #[arg(long, short, value_name = "DIR", default_value = "study")]
     output: PathBuf,
-    /// Go on with the study in this folder, by its own plan; --seeds can be given to add some, and --data and
-    /// --device where these are others now
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output", "row", "measure", "unlike"])]
+    /// Go on with the study in this folder, by its own plan; --seeds can be given to add some, and --data,
+    /// --unlike and --device where these are others now
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output", "row", "measure"])]
     resume: Option<PathBuf>,
 }
 
@@ -145,6 +148,8 @@ struct Study {
     /// This process alone.
     own: Processes,
     is_first: bool,
+    /// The lock of the first process.
+    _in_use: Option<File>,
 }
 
 impl Study {
@@ -153,10 +158,11 @@ impl Study {
         let folder = StudyFolder::new(args.resume.as_deref().unwrap_or(&args.output));
         let given = args.settings.given(matches);
         // The first process decides for all.
-        let own = if processes.is_first() {
-            Some(planned(&folder, &args, matches)?)
+        let (own, in_use) = if processes.is_first() {
+            let (plan, in_use) = planned(&folder, &args, matches)?;
+            (Some(plan), Some(in_use))
         } else {
-            None
+            (None, None)
         };
         let plan = gather(processes.world.as_ref(), &own)?
             .into_iter()
@@ -171,6 +177,7 @@ impl Study {
             machine,
             own: processes.apart(),
             is_first: processes.is_first(),
+            _in_use: in_use,
         })
     }
 
@@ -241,13 +248,16 @@ impl Study {
             let speed = match known {
                 Some((_, speed)) => *speed,
                 None => {
-                    let speed = Speed::measure(&self.plan, *run, &self.own)?;
+                    let folder = self.folder.short_run();
+                    let speed = Speed::measure(&self.plan, *run, &self.own, &folder)?;
                     speeds.push((alike, speed));
                     speed
                 }
             };
             seconds += speed.seconds(&settings, self.plan.measures.passes());
         }
+        // It stays where another process uses it.
+        let _ = fs::remove_dir(self.folder.short_run());
         Ok(seconds)
     }
 
@@ -300,20 +310,19 @@ impl Study {
         if !trained.is_complete {
             return Ok(None);
         }
-        let Some((_, measured)) = &trained.measured else {
+        let Some((set, measured)) = &trained.measured else {
             return Err(Error::Unmeasured);
         };
         let subject = &trained.subject;
         let more = self.plan.measures.open(subject, measured.data())?;
         let measures = measure_more(subject, measured, &trained.splits, &more)?;
-        let result = RunResult::new(&self.plan, run, &trained, measures);
-        if let Some(result) = &result {
-            self.folder.write_result(run, result)?;
-            if self.is_first {
-                self.write(&self.folder.results(&self.plan)?)?;
-            }
+        let measured = (*set, &measured.evaluation);
+        let result = RunResult::new(&self.plan, run, &trained, measured, measures);
+        self.folder.write_result(run, &result)?;
+        if self.is_first {
+            self.write(&self.folder.results(&self.plan)?)?;
         }
-        Ok(result)
+        Ok(Some(result))
     }
 
     /// Writes the tables and the report. A report that cannot be written is a warning.
@@ -331,7 +340,12 @@ impl Study {
 const MACHINE: [&str; 4] = ["data", "device", "cache", "decode-memory"];
 
 /// Adds what is new to the plan of the folder, once all of it has been opened.
-fn planned(folder: &StudyFolder, args: &CompareArgs, matches: &ArgMatches) -> Result<Plan, Error> {
+/// Returns it with the lock of the study.
+fn planned(
+    folder: &StudyFolder,
+    args: &CompareArgs,
+    matches: &ArgMatches,
+) -> Result<(Plan, File), Error> {
     let mut given = args.settings.given(matches);
     if let Some(seed) = given.get("seed") {
         return Err(Error::option("seed", seed, "none; give --seeds"));
@@ -346,6 +360,7 @@ fn planned(folder: &StudyFolder, args: &CompareArgs, matches: &ArgMatches) -> Re
                 return Err(Error::option(name, &given[name], expected));
             }
             plan.settings.extend(given);
+            plan.measures.find_unlike(&args.measures);
             if matches.value_source("seeds") == Some(ValueSource::CommandLine) {
                 plan.seeds = args.seeds.0.clone();
             }
@@ -378,17 +393,22 @@ fn planned(folder: &StudyFolder, args: &CompareArgs, matches: &ArgMatches) -> Re
     };
     let new = opened(new)?;
     let _taken = folder.take_plan()?;
+    let alone = folder.use_alone()?;
+    if alone.is_some() {
+        folder.remove_temporary();
+    }
     let plan = match folder.read_plan()? {
         None => new,
         Some(mut stored) => match stored.extend(new.clone(), folder.path()) {
             Ok(()) => stored,
             // Nothing is lost with the plan.
-            Err(_) if !folder.has_begun()? => new,
+            Err(_) if alone.is_some() && !folder.has_begun()? => new,
             Err(error) => return Err(error),
         },
     };
     folder.write_plan(&plan)?;
-    Ok(plan)
+    drop(alone);
+    Ok((plan, folder.use_together()?))
 }
 
 /// Checks all rows of a plan, and fills in what they are of.

@@ -9,7 +9,7 @@ use cutmix_vision::data::sources::unlabelled_folder;
 use cutmix_vision::measures::{
     Detection, FgsmConfig, Localisation, LocalisationConfig, OcclusionConfig, confidences,
 };
-use cutmix_vision::{DataError, Dataset, ImageLoader, LoaderConfig, Manifest, Rect, Split, Splits};
+use cutmix_vision::{DataError, Dataset, ImageLoader, LoaderConfig, Rect, Split, Splits};
 use serde::{Deserialize, Serialize};
 
 use super::{Measured, Subject};
@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::progress::{counted, patiently};
 use crate::report::evaluation::{LocalisationAt, Measures, UnlikeDetection};
 use crate::settings::Settings;
+use crate::study::contents;
 
 /// Options of what to measure more.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -83,6 +84,13 @@ impl MeasureArgs {
         has_all(self, other) && has_all(other, self) && have_unlike
     }
 
+    /// Takes the place of the other images from `now`, where it is given there.
+    pub fn find_unlike(&mut self, now: &Self) {
+        if now.unlike.is_some() {
+            self.unlike.clone_from(&now.unlike);
+        }
+    }
+
     /// The number of passes over the images that it takes, about.
     pub fn passes(&self) -> f64 {
         let passes = self.measure.iter().map(|name| match name {
@@ -97,7 +105,7 @@ impl MeasureArgs {
     pub fn digest(&self, settings: &Settings) -> Result<Option<String>, Error> {
         let data = self.unlike.as_deref();
         let data = data.map(|path| unlike_data(path, settings)).transpose()?;
-        Ok(data.map(|data| Manifest::of(&Splits::new(data)).digest()))
+        Ok(data.map(contents::of_unlike))
     }
 
     /// Makes the path of the other images absolute, so that they are found from another folder.

@@ -1,5 +1,7 @@
 //! How long the runs of a study will take.
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use cutmix_train::{Duration, Stop};
@@ -30,11 +32,13 @@ pub struct Speed {
 impl Speed {
     /// Whether a setting changes the speed.
     pub fn depends_on(name: &str, value: &toml::Value) -> bool {
-        // SAM passes each batch twice; other algorithms cost little beside the network.
+        // SAM passes each batch twice, and small images take less time; other algorithms cost little beside
+        // the network.
         if name == "algorithm" {
             let text = value.to_string();
-            let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
-            return words.any(|word| word == "sam");
+            let mut words =
+                text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-');
+            return words.any(|word| ["sam", "progressive-resizing"].contains(&word));
         }
         let names = [
             "model",
@@ -46,6 +50,8 @@ impl Speed {
             "augment",
             "precision",
             "train",
+            "freeze",
+            "optimizer",
             "weights",
             "recipe",
             "blur-pool",
@@ -54,10 +60,15 @@ impl Speed {
         names.contains(&name)
     }
 
-    /// Measures it in a short run.
-    pub fn measure(plan: &Plan, run: PlannedRun, processes: &Processes) -> Result<Self, Error> {
-        let folder =
-            tempfile::tempdir().map_err(|error| Error::write(&std::env::temp_dir(), error))?;
+    /// Measures it in a short run in `folder`, which is removed then.
+    pub fn measure(
+        plan: &Plan,
+        run: PlannedRun,
+        processes: &Processes,
+        folder: &Path,
+    ) -> Result<Self, Error> {
+        fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
+        let folder = tempfile::tempdir_in(folder).map_err(|error| Error::write(folder, error))?;
         let mut given = plan.given(run);
         let whole = Settings::from_given(given.clone())?;
         let sets = whole.clone().open_data(None)?;

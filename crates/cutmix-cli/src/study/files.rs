@@ -1,10 +1,11 @@
 //! The folder of a study.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use cutmix_train::FolderLock;
+use cutmix_train::{AtomicFile, FolderLock};
+use cutmix_vision::Split;
 
 use super::plan::{Plan, PlannedRun};
 use super::result::RunResult;
@@ -14,6 +15,8 @@ use crate::run_folder::{TEMPORARY, write_csv, write_whole};
 
 const PLAN: &str = "study.toml";
 const LOCK: &str = ".lock";
+const IN_USE: &str = ".in-use";
+const SHORT: &str = ".short";
 const RUNS: &str = "runs";
 const RESULTS: &str = "results";
 
@@ -48,16 +51,55 @@ impl StudyFolder {
     pub fn take_plan(&self) -> Result<File, Error> {
         fs::create_dir_all(&self.0).map_err(|error| Error::write(&self.0, error))?;
         let mut files = fs::read_dir(&self.0).map_err(|error| Error::read(&self.0, error))?;
-        let is_other = |name: &str| !name.starts_with(TEMPORARY) && ![PLAN, LOCK].contains(&name);
+        let own = [PLAN, LOCK, IN_USE, SHORT];
+        let is_other = |name: &str| !name.starts_with(TEMPORARY) && !own.contains(&name);
         let has_other =
             files.any(|file| file.is_ok_and(|file| is_other(&file.file_name().to_string_lossy())));
         if has_other && !self.0.join(PLAN).exists() {
             return Err(Error::OutputTaken(self.0.clone()));
         }
-        let path = self.0.join(LOCK);
-        let file = File::create(&path).map_err(|error| Error::write(&path, error))?;
+        let (path, file) = self.lock_file(LOCK)?;
         file.lock().map_err(|error| Error::write(&path, error))?;
         Ok(file)
+    }
+
+    /// Locks the study for this process alone, until the file is dropped; `None` where another process uses
+    /// it. The plan must be [taken](Self::take_plan).
+    pub fn use_alone(&self) -> Result<Option<File>, Error> {
+        let (path, file) = self.lock_file(IN_USE)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(Error::write(&path, error)),
+        }
+    }
+
+    /// Locks the study for this process and others that do the same, until the file is dropped.
+    pub fn use_together(&self) -> Result<File, Error> {
+        let (path, file) = self.lock_file(IN_USE)?;
+        file.lock_shared()
+            .map_err(|error| Error::write(&path, error))?;
+        Ok(file)
+    }
+
+    fn lock_file(&self, name: &str) -> Result<(PathBuf, File), Error> {
+        let path = self.0.join(name);
+        let file = File::create(&path).map_err(|error| Error::write(&path, error))?;
+        Ok((path, file))
+    }
+
+    /// Removes what a process that was killed has left half written.
+    pub fn remove_temporary(&self) {
+        // Nobody reads it; it stays where it cannot be removed.
+        for folder in [&self.0, &self.0.join(RESULTS)] {
+            let _ = AtomicFile::remove_left_over(folder, TEMPORARY);
+        }
+        let _ = fs::remove_dir_all(self.short_run());
+    }
+
+    /// A folder for the short runs that tell how long the others take.
+    pub fn short_run(&self) -> PathBuf {
+        self.0.join(SHORT)
     }
 
     /// Writes the plan, and makes the folders for runs and results.
@@ -143,7 +185,8 @@ impl StudyFolder {
         write_whole(&self.result(run), &json)
     }
 
-    /// All results that there are. They are of the same images.
+    /// All results that there are. They are of the same set, and of the same images where it is the test set;
+    /// the validation set depends on the seed.
     pub fn results(&self, plan: &Plan) -> Result<Vec<RunResult>, Error> {
         let mut results: Vec<RunResult> = Vec::new();
         for run in plan.runs() {
@@ -151,7 +194,8 @@ impl StudyFolder {
                 continue;
             };
             if let Some(first) = results.first()
-                && (first.set, first.images) != (result.set, result.images)
+                && (first.set != result.set
+                    || first.set == Split::Test && first.images != result.images)
             {
                 return Err(Error::OtherResult {
                     path: self.result(run),

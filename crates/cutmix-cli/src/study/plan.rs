@@ -109,25 +109,46 @@ impl Plan {
             }
         }
         if self.data != other.data {
-            return differs("the content of the data", other.data, self.data.clone());
+            let [new, own] = [&other, self].map(|plan| {
+                let place = text_of(&plan.settings, "data");
+                format!("{place} with the digest {}", short(&plan.data))
+            });
+            return differs("its data", new, own);
+        }
+        if !self.measures.are_same(&other.measures) {
+            let [new, own] = [&other.measures, &self.measures].map(|measures| {
+                let text = measures.to_string();
+                if text.is_empty() {
+                    "nothing more".into()
+                } else {
+                    text
+                }
+            });
+            return differs("what is measured", new, own);
         }
         if self.unlike != other.unlike {
-            let [new, own] = [other.unlike, self.unlike.clone()].map(Option::unwrap_or_default);
-            return differs("the content of --unlike", new, own);
+            let [new, own] = [&other, self].map(|plan| {
+                let digest = plan.unlike.as_deref().map_or("", short);
+                format!("images with the digest {digest}")
+            });
+            return differs("--unlike", new, own);
         }
         // Where things are now.
+        self.measures.find_unlike(&other.measures);
         for (name, value) in &other.settings {
             if Settings::is_of_machine(name) {
                 self.settings.insert(name.clone(), value.clone());
             }
         }
-        if !self.measures.are_same(&other.measures) {
-            let [new, own] = [&other.measures, &self.measures].map(ToString::to_string);
-            return differs("what is measured", new, own);
-        }
         for row in other.rows {
             match self.rows.iter().find(|own| own.name == row.name) {
-                None => self.rows.push(row),
+                None => {
+                    if let Some(own) = self.rows.iter().find(|own| own.settings == row.settings) {
+                        let expected = format!("each row once; the study has it as {}", own.name);
+                        return Err(Error::option("row", &row.name, expected));
+                    }
+                    self.rows.push(row);
+                }
                 Some(own) if own.contents != row.contents => {
                     let [new, own] = [&row, own].map(|row| format!("{:?}", row.contents));
                     return differs(&format!("the files of the row {}", row.name), new, own);
@@ -145,6 +166,11 @@ impl Plan {
         self.seeds.dedup();
         Ok(())
     }
+}
+
+/// Digits of a digest that are enough to tell it from another.
+fn short(digest: &str) -> &str {
+    digest.get(..16).unwrap_or(digest)
 }
 
 fn text_of(table: &Table, name: &str) -> String {

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::plan::{Plan, PlannedRun};
+use super::statistics::mean;
 use crate::metrics;
-use crate::report::evaluation::{Measures, Outcome};
+use crate::report::evaluation::{Evaluation, Measures, Outcome};
 use crate::settings::Settings;
 use crate::training::Trained;
 
@@ -26,6 +27,9 @@ pub struct RunResult {
     pub given: Table,
     /// All settings of the run but for where things are on the machine.
     pub settings: Table,
+    /// The device that it was trained on; not known of results before it was kept.
+    #[serde(default)]
+    pub device: Option<String>,
     /// Accuracy of the network on the validation set, in percent.
     pub validation_accuracy: Option<f64>,
     /// Seconds of training, with evaluation.
@@ -65,15 +69,14 @@ pub struct Number {
 }
 
 impl RunResult {
-    /// Of a run that is complete; `None` where it has neither a test nor a validation set.
+    /// Of a run that is complete, and measured on `set`.
     pub fn new(
         plan: &Plan,
         run: PlannedRun,
         trained: &Trained,
+        (set, evaluation): (Split, &Evaluation),
         measures: Measures,
-    ) -> Option<Self> {
-        let (set, measured) = trained.measured.as_ref()?;
-        let evaluation = &measured.evaluation;
+    ) -> Self {
         let reports = &trained.history.reports;
         let best = trained.subject.settings.best.as_deref();
         let kept = best.map_or(reports.last(), |score| trained.history.best(score));
@@ -82,15 +85,16 @@ impl RunResult {
         settings.retain(|name, _| !Settings::is_of_machine(name));
         let mut given = plan.given(run);
         given.retain(|name, _| !Settings::is_of_machine(name));
-        Some(Self {
+        Self {
             version: plan.version.clone(),
             data: plan.data.clone(),
             row: run.row.name.clone(),
             seed: run.seed,
             given,
             settings,
+            device: Some(trained.subject.settings.device.clone()),
             seconds: reports.last().map_or(0.0, |report| report.seconds),
-            set: *set,
+            set,
             images: evaluation.images,
             scores: evaluation.scores.clone(),
             validation_accuracy: kept.and_then(|report| finite(report.value("val/accuracy")?)),
@@ -108,7 +112,7 @@ impl RunResult {
                         .collect(),
                 })
                 .collect(),
-        })
+        }
     }
 
     /// All numbers that are compared, the main ones first.
@@ -186,8 +190,4 @@ impl RunResult {
         main.extend(others);
         main
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }

@@ -1,6 +1,6 @@
 //! `cutmix compare`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::{cutmix, error, output, scratch};
+use crate::{cutmix, error, images, output, pets, scratch};
 
 const COMPARE: &str = "compare --algorithm none --algorithm cutmix:probability=0.5 --seeds 0..1 --limit 64 \
                        --duration 4ba --batch-size 16 --model resnet8 --device cpu";
@@ -164,7 +164,10 @@ fn a_study_that_was_killed_ends_as_one_that_was_not() {
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert!(results(&folder.path().join("killed")).len() < 4);
+    let half = folder.path().join("killed/results/.cutmix-1.tmp");
+    fs::write(&half, "{").unwrap();
     output(folder.path(), &["compare", "--resume", "killed"]);
+    assert!(!half.exists());
     let [found, expected] = ["killed", "whole"].map(|study| values(&folder.path().join(study)));
     assert_eq!(found, expected);
 }
@@ -181,13 +184,25 @@ fn other_plans_and_results_are_refused() {
     );
     let message = refused(&|command| format!("{command} --measure fgsm"));
     assert!(
-        message.starts_with("the study in study differs in what is measured: fgsm"),
+        message.starts_with(
+            "the study in study differs in what is measured: fgsm, expected nothing more; "
+        ),
         "{message}"
     );
     let message = refused(&|command| format!("{command} --data cluttered-fashion"));
     assert!(
-        message.starts_with("the study in study differs in the content of the data: "),
+        message.starts_with(
+            "the study in study differs in its data: \"cluttered-fashion\" with the digest "
+        ),
         "{message}"
+    );
+    let message = refused(&|command| {
+        command.replace("cutmix:probability=0.5", "cutmix:alpha=1,probability=0.5")
+    });
+    assert_eq!(
+        message,
+        "--row is cutmix:alpha=1,probability=0.5, expected each row once; the study has it as \
+         cutmix:probability=0.5"
     );
     let message = refused(&|command| format!("{command} --seed 4"));
     assert_eq!(message, "--seed is 4, expected none; give --seeds");
@@ -220,6 +235,111 @@ fn other_plans_and_results_are_refused() {
         message.starts_with("study/results/01-none-seed-0.json: EOF"),
         "{message}"
     );
+}
+
+const PETS: &str = "compare --algorithm none --seeds 0 --data pets --duration 2ba --batch-size 8 --size 16 \
+                    --model resnet8 --device cpu --val-fraction 0.25";
+
+/// One image is another one of the same size.
+#[test]
+fn images_with_another_content_are_refused() {
+    let folder = scratch();
+    let path = folder.path();
+    pets(path);
+    output(path, &words(PETS));
+    let file = path.join("pets/cat/3.png");
+    let mut bytes = fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let message = error(path, &words(PETS));
+    assert!(
+        message.starts_with("the study in study differs in its data: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn other_images_are_found_where_they_are_now() {
+    let folder = scratch();
+    let path = folder.path();
+    pets(path);
+    images(&path.join("others"), 3);
+    let unlike = |place: &str| format!("{PETS} --unlike {place}");
+    output(path, &words(&unlike("others")));
+    let message = error(path, &words(PETS));
+    assert!(
+        message.starts_with(
+            "the study in study differs in what is measured: nothing more, expected other images: "
+        ),
+        "{message}"
+    );
+    fs::rename(path.join("others"), path.join("moved")).unwrap();
+    output(path, &words(&unlike("moved")));
+    output(path, &words("compare --resume study"));
+    fs::rename(path.join("moved"), path.join("others")).unwrap();
+    let shown = output(
+        path,
+        &words("compare --resume study --unlike others --seeds 1"),
+    );
+    assert!(shown.contains("1 of 2 left"), "{shown}");
+    assert_eq!(results(&path.join("study")).len(), 2);
+    images(&path.join("others"), 4);
+    let message = error(path, &words("compare --resume study"));
+    assert!(
+        message.starts_with("the study in study differs in --unlike: images with the digest "),
+        "{message}"
+    );
+}
+
+/// The validation sets of some seeds have more bad images than those of others.
+#[test]
+fn validation_sets_of_different_sizes_are_compared() {
+    let folder = scratch();
+    let path = folder.path();
+    let pets = pets(path);
+    for name in ["a", "b", "c", "d"] {
+        fs::write(
+            pets.join("cat").join(name).with_extension("png"),
+            "no image",
+        )
+        .unwrap();
+    }
+    let compare = PETS.replace("--seeds 0", "--seeds 0..3") + " --on-bad-image skip";
+    output(path, &words(&compare));
+    let study = path.join("study");
+    let counts = results(&study).into_iter().map(|name| {
+        let json = fs::read(study.join("results").join(name)).unwrap();
+        let result: Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(result["set"], "val");
+        result["images"].as_u64().unwrap()
+    });
+    let counts: BTreeSet<_> = counts.collect();
+    assert!(counts.len() > 1, "{counts:?}");
+    assert!(study.join("report.html").exists());
+}
+
+/// The second one has another plan, and no run of the first one has begun.
+#[test]
+fn a_plan_in_use_is_not_replaced() {
+    let folder = scratch();
+    let path = folder.path();
+    let mut first = Command::new(env!("CARGO_BIN_EXE_cutmix"))
+        .args(words(COMPARE))
+        .current_dir(path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(first.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "study      study");
+    let message = error(path, &words(&COMPARE.replace("4ba", "5ba")));
+    assert!(
+        message.starts_with("the study in study differs in --duration"),
+        "{message}"
+    );
+    lines.for_each(|line| drop(line.unwrap()));
+    assert!(first.wait().unwrap().success());
+    assert_eq!(results(&path.join("study")).len(), 4);
 }
 
 #[test]

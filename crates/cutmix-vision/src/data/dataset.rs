@@ -333,6 +333,14 @@ impl Dataset {
         manifest::digest(self)
     }
 
+    /// Digest of the content of `count` samples, spread evenly over the set: of the bytes of their
+    /// files, or of their pixels; 64 hexadecimal digits. Of all samples where there are no more, and of
+    /// the first ones where samples are [read in order](Self::is_read_in_order). A sample that cannot be
+    /// read counts as such.
+    pub fn content_digest(&self, count: usize) -> String {
+        manifest::content_digest(self, count)
+    }
+
     /// Set of the samples `indices`, in that order; an index may come more than once.
     ///
     /// # Errors

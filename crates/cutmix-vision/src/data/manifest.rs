@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::source::Content;
 use super::{Dataset, Label, Splits};
 
 pub use changes::{Change, Changes};
@@ -245,19 +246,39 @@ pub(super) fn digest(set: &Dataset) -> String {
     digest.finish()
 }
 
-/// A running digest. Lengths come before texts, so that different data have different bytes.
+/// Digest of the content of `count` samples of a set.
+pub(super) fn content_digest(set: &Dataset, count: usize) -> String {
+    let count = count.min(set.len());
+    let mut digest = DataDigest::new(&[]);
+    for place in 0..count {
+        let index = match set.is_read_in_order() {
+            true => place,
+            false => place * set.len() / count,
+        };
+        match set.content(index) {
+            Ok((Content::File(bytes), _)) => digest.bytes(&bytes),
+            Ok((Content::Image(image), _)) => digest.bytes(image.pixels()),
+            Err(_) => digest.number(u64::MAX),
+        }
+    }
+    digest.finish()
+}
+
+/// A running digest. Lengths come before bytes, so that different data have different bytes.
 struct DataDigest(Sha256);
 
 impl DataDigest {
     fn new(classes: &[String]) -> Self {
         let mut digest = Self(Sha256::new());
         digest.number(classes.len() as u64);
-        classes.iter().for_each(|class| digest.text(class));
+        classes
+            .iter()
+            .for_each(|class| digest.bytes(class.as_bytes()));
         digest
     }
 
     fn add(&mut self, sample: &Sample) {
-        self.text(&sample.name);
+        self.bytes(sample.name.as_bytes());
         self.number(sample.bytes);
         // Of one class the number alone, as runs of earlier versions have it.
         match &sample.label {
@@ -276,9 +297,9 @@ impl DataDigest {
         self.0.update(number.to_le_bytes());
     }
 
-    fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.0.update(text);
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
     }
 
     fn finish(self) -> String {

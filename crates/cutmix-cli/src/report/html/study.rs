@@ -1,5 +1,7 @@
 //! The report of a study.
 
+use std::collections::BTreeSet;
+
 use cutmix_vision::measures::Occlusion;
 use maud::{Markup, html};
 
@@ -56,6 +58,11 @@ fn page(folder: &StudyFolder, plan: &Plan, table: &Table, results: &[RunResult])
 fn summary(folder: &StudyFolder, plan: &Plan, results: &[RunResult]) -> Markup {
     let all = plan.runs().count();
     let seconds: f64 = results.iter().map(|result| result.seconds).sum();
+    let devices: BTreeSet<_> = results
+        .iter()
+        .filter_map(|result| result.device.as_deref())
+        .collect();
+    let devices = Vec::from_iter(devices);
     html! {
         div.result {
             dl {
@@ -72,6 +79,7 @@ fn summary(folder: &StudyFolder, plan: &Plan, results: &[RunResult]) -> Markup {
                     dt { "Measured on" }
                     dd { "the " (first.set.to_string()) " set, " (grouped(first.images)) " images, once at the end of each run" }
                 }
+                @if !devices.is_empty() { dt { "Device" } dd { (devices.join(", ")) } }
                 dt { "Data" } dd { "digest " code { (plan.data.get(..16).unwrap_or_default()) } }
             }
         }
