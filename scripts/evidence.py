@@ -122,6 +122,12 @@ def shown(measure, value, sign=""):
     return f"{value:{sign}.{digits}f}"
 
 
+def title(measure):
+    unit = " (%)" if measure["unit"] == "%" and not measure["name"].endswith("%") else ""
+    better = "" if measure["higher-is-better"] else ", lower is better"
+    return f"{measure['name']}{unit}{better}"
+
+
 def mean(measure, row):
     found = row["mean"]
     error = found["standard-error"]
@@ -158,28 +164,25 @@ def measures(folder):
         if re.search(r", \d", name) and name != "occlusion, random, 25 %":
             continue
         none, cutmix = measure["rows"]
-        unit = " (%)" if measure["unit"] == "%" and not name.endswith("%") else ""
-        better = "" if measure["higher-is-better"] else ", lower is better"
         cells = [mean(measure, none), mean(measure, cutmix), difference(measure, cutmix)]
-        lines.append(f"| {name}{unit}{better} | {' | '.join(cells)} |")
+        lines.append(f"| {title(measure)} | {' | '.join(cells)} |")
     return lines
 
 
 def ablations(folder):
     """A row for each row of the study, and its difference to the first one."""
     found = table(folder)
-    columns = ["accuracy", "occlusion, random", "fgsm", "calibration error"]
+    names = ["accuracy", "occlusion, random", "occlusion, random, 25 %", "fgsm", "detection, AUROC", "calibration error"]
+    columns = [found[name] for name in names]
     lines = [
-        f"| | {' | '.join(f'{name} (%), difference' for name in columns)} |",
+        f"| | {' | '.join(map(title, columns))} |",
         f"| --- | {' | '.join('---:' for _ in columns)} |",
     ]
-    for at, row in enumerate(found["accuracy"]["rows"]):
-        cells = []
-        for name in columns:
-            measure = found[name]
-            own = measure["rows"][at]
-            delta = difference(measure, own)
-            cells.append(mean(measure, own) + (f"<br>{delta}" if delta else ""))
+    for at, row in enumerate(columns[0]["rows"]):
+        cells = [
+            "<br>".join(filter(None, [mean(column, column["rows"][at]), difference(column, column["rows"][at])]))
+            for column in columns
+        ]
         lines.append(f"| `{row['row']}` | {' | '.join(cells)} |")
     return lines
 
