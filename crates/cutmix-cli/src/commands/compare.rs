@@ -1,6 +1,6 @@
 //! `cutmix compare`.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -38,7 +38,7 @@ Keys of table.json, a list of measures (percentages are in 0 to 100):
 Keys of a file in results/ (shares are in 0 to 1, scores in percent but for the loss):
   version, data      of the program; digest of the data
   row, seed          which run it is
-  given, settings    the settings that were given, and all of them but for where things are
+  given, settings    the settings that were given, and all settings; neither has paths or the device
   device             what it was trained on
   seconds            of training, with the evaluations on the way
   set, images        what the network was measured on at the end
@@ -53,8 +53,8 @@ Keys of a file in results/ (shares are in 0 to 1, scores in percent but for the 
 /// other options are those of `cutmix train`, for all rows. The command shows its plan and about how long
 /// it takes, and can be stopped at any moment: the same command, or --resume, goes on and leaves out what is
 /// finished. More rows and seeds can be added; results of other data, settings or versions are refused. Data
-/// are the same where the names, sizes and labels of all images are, and the content of 1,000 of each set. A
-/// run that fails is told, and the others go on.
+/// are the same where the names, sizes and labels of all images agree, and the content of up to 1,000 images
+/// of each set. A run that fails is told, and the others go on.
 ///
 /// The folder holds report.html, table.csv and table.json (mean and standard error of each row, and its
 /// difference to the first one with a 95 % interval; occlusion and fgsm are means over all shares and
@@ -148,7 +148,7 @@ struct Study {
     /// This process alone.
     own: Processes,
     is_first: bool,
-    /// The lock of the first process.
+    /// Says that the study is in use; the first process has it.
     _in_use: Option<File>,
 }
 
@@ -256,8 +256,6 @@ impl Study {
             };
             seconds += speed.seconds(&settings, self.plan.measures.passes());
         }
-        // It stays where another process uses it.
-        let _ = fs::remove_dir(self.folder.short_run());
         Ok(seconds)
     }
 

@@ -60,7 +60,7 @@ impl Speed {
         names.contains(&name)
     }
 
-    /// Measures it in a short run in `folder`, which is removed then.
+    /// Measures it in a short run below `folder`; the files of the run are removed then.
     pub fn measure(
         plan: &Plan,
         run: PlannedRun,

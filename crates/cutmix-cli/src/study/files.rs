@@ -84,7 +84,12 @@ impl StudyFolder {
 
     fn lock_file(&self, name: &str) -> Result<(PathBuf, File), Error> {
         let path = self.0.join(name);
-        let file = File::create(&path).map_err(|error| Error::write(&path, error))?;
+        // To be locked together with other processes on NFS, it must be open to read as well.
+        let mut options = File::options();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let file = options
+            .open(&path)
+            .map_err(|error| Error::write(&path, error))?;
         Ok((path, file))
     }
 

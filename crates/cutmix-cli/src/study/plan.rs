@@ -108,13 +108,6 @@ impl Plan {
                 return differs(&format!("--{name}"), new, own);
             }
         }
-        if self.data != other.data {
-            let [new, own] = [&other, self].map(|plan| {
-                let place = text_of(&plan.settings, "data");
-                format!("{place} with the digest {}", short(&plan.data))
-            });
-            return differs("its data", new, own);
-        }
         if !self.measures.are_same(&other.measures) {
             let [new, own] = [&other.measures, &self.measures].map(|measures| {
                 let text = measures.to_string();
@@ -125,6 +118,14 @@ impl Plan {
                 }
             });
             return differs("what is measured", new, own);
+        }
+        if self.data != other.data {
+            let [new, own] = [&other, self].map(|plan| {
+                let place = plan.settings.get("data");
+                let place = place.map_or_else(|| "the embedded data".into(), ToString::to_string);
+                format!("{place} with the digest {}", short(&plan.data))
+            });
+            return differs("its data", new, own);
         }
         if self.unlike != other.unlike {
             let [new, own] = [&other, self].map(|plan| {

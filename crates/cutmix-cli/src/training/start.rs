@@ -89,6 +89,7 @@ impl Training {
         processes.set_gradient_sum(settings.gradient_sum);
         settings.check()?;
         let device = device::choose_of(&settings.device, processes.local_rank)?;
+        settings.device = device.setting(&settings.device);
         if processes.is_first() {
             folder.remove_temporary();
         }

@@ -77,13 +77,24 @@ fn summary(folder: &StudyFolder, plan: &Plan, results: &[RunResult]) -> Markup {
                 dt { "Time" } dd { (clock(seconds)) " of training, with the evaluations on the way" }
                 @if let Some(first) = results.first() {
                     dt { "Measured on" }
-                    dd { "the " (first.set.to_string()) " set, " (grouped(first.images)) " images, once at the end of each run" }
+                    dd { "the " (first.set.to_string()) " set, " (images(results)) " images, once at the end of each run" }
                 }
                 @if !devices.is_empty() { dt { "Device" } dd { (devices.join(", ")) } }
                 dt { "Data" } dd { "digest " code { (plan.data.get(..16).unwrap_or_default()) } }
             }
         }
     }
+}
+
+/// The number of images that a run was measured on: that of all runs, or the least and the most.
+fn images(results: &[RunResult]) -> String {
+    let counts = BTreeSet::from_iter(results.iter().map(|result| result.images));
+    let ends: BTreeSet<_> = [counts.first(), counts.last()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let ends: Vec<_> = ends.into_iter().map(|&count| grouped(count)).collect();
+    ends.join(" to ")
 }
 
 fn explanation() -> Markup {
