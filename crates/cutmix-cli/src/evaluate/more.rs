@@ -192,7 +192,14 @@ fn unlike_data(path: &Path, settings: &Settings) -> Result<Dataset, Error> {
             Err(error) => Err(error),
         }
     });
-    data.map_err(|error| Error::from(error).without_advice())
+    data.map_err(|error| match error {
+        DataError::NotFound { .. } => Error::option(
+            "unlike",
+            path.display(),
+            "data or a folder of images that is there",
+        ),
+        error => Error::from(error).without_advice(),
+    })
 }
 
 /// The first set that there is of test, validation and training set.

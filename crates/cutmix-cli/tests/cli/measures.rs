@@ -147,7 +147,10 @@ fn what_cannot_be_measured_is_an_error_before_anything_is_measured() {
         "--measure is localisation, expected occlusion or fgsm, as the data have no boxes of objects"
     );
     let message = error(path, &eval(&["--unlike", "nothing"]));
-    assert!(message.starts_with("nothing "), "{message}");
+    assert_eq!(
+        message,
+        "--unlike is nothing, expected data or a folder of images that is there"
+    );
     let message = usage_error(path, &eval(&["--measure", "depth"]));
     assert!(
         message.contains("invalid value 'depth' for '--measure <NAME>'"),

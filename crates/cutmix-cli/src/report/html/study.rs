@@ -69,7 +69,8 @@ fn summary(folder: &StudyFolder, plan: &Plan, results: &[RunResult]) -> Markup {
                 dt { "Runs" }
                 dd {
                     (grouped(results.len())) " of " (grouped(all)) " finished: "
-                    (count(plan.rows.len(), "row")) " with the seeds " (Seeds(plan.seeds.clone()).to_string())
+                    (count(plan.rows.len(), "row")) " with " (count(plan.seeds.len(), "seed"))
+                    " (" (Seeds(plan.seeds.clone()).to_string()) ")"
                     @if results.len() < all {
                         "; go on with " code { "cutmix compare --resume " (quoted(folder.path())) }
                     }
