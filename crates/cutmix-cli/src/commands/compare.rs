@@ -337,8 +337,8 @@ impl Study {
 /// Settings of a machine that can be given for the rest of a study.
 const MACHINE: [&str; 4] = ["data", "device", "cache", "decode-memory"];
 
-/// Adds what is new to the plan of the folder, once all of it has been opened.
-/// Returns it with the lock of the study.
+/// Adds what is new to the plan of the folder, once all of it has been opened. Returns the plan, and the lock
+/// that says that the study is in use.
 fn planned(
     folder: &StudyFolder,
     args: &CompareArgs,
@@ -429,7 +429,9 @@ fn opened(mut plan: Plan) -> Result<Plan, Error> {
         settings.resolve(&splits.train)?;
     }
     plan.data = contents::of_data(&plan.settings, plan.measures.localises())?;
-    plan.unlike = (plan.measures).digest(&Settings::from_given(plan.settings.clone())?)?;
+    let settings = Settings::from_given(plan.settings.clone())?;
+    let unlike = plan.measures.other_images(&settings)?;
+    plan.unlike = unlike.map(contents::of_unlike);
     Ok(plan)
 }
 

@@ -19,7 +19,6 @@ use crate::error::Error;
 use crate::progress::{counted, patiently};
 use crate::report::evaluation::{LocalisationAt, Measures, UnlikeDetection};
 use crate::settings::Settings;
-use crate::study::contents;
 
 /// Options of what to measure more.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -101,11 +100,10 @@ impl MeasureArgs {
         passes.sum::<f64>() + f64::from(u8::from(self.unlike.is_some()))
     }
 
-    /// The digest of the other images.
-    pub fn digest(&self, settings: &Settings) -> Result<Option<String>, Error> {
-        let data = self.unlike.as_deref();
-        let data = data.map(|path| unlike_data(path, settings)).transpose()?;
-        Ok(data.map(contents::of_unlike))
+    /// The other images, as they are opened with these settings.
+    pub fn other_images(&self, settings: &Settings) -> Result<Option<Dataset>, Error> {
+        let path = self.unlike.as_deref();
+        path.map(|path| unlike_data(path, settings)).transpose()
     }
 
     /// Makes the path of the other images absolute, so that they are found from another folder.
@@ -193,7 +191,7 @@ fn unlike_data(path: &Path, settings: &Settings) -> Result<Dataset, Error> {
         }
     });
     data.map_err(|error| match error {
-        DataError::NotFound { .. } => Error::option(
+        DataError::NotFound { path: missing } if missing == path => Error::option(
             "unlike",
             path.display(),
             "data or a folder of images that is there",
