@@ -9,6 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::digest::short;
 use crate::error::Error;
 use crate::evaluate::MeasureArgs;
 use crate::settings::Settings;
@@ -167,11 +168,6 @@ impl Plan {
         self.seeds.dedup();
         Ok(())
     }
-}
-
-/// Digits of a digest that are enough to tell it from another.
-fn short(digest: &str) -> &str {
-    digest.get(..16).unwrap_or(digest)
 }
 
 fn text_of(table: &Table, name: &str) -> String {

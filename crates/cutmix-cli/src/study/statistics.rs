@@ -102,7 +102,7 @@ fn needed(mean: f64, deviation: f64) -> Option<usize> {
 /// How often the interval of so many values lies above zero, where their distribution is normal and its mean
 /// is `effect` deviations: the probability that the noncentral t variable exceeds the quantile.
 fn power(effect: f64, values: usize) -> f64 {
-    /// Steps of the integral.
+    /// The integral is a sum of this many steps.
     const STEPS: usize = 400;
 
     let normal = Normal::standard();

@@ -333,10 +333,12 @@ impl Dataset {
         manifest::digest(self)
     }
 
-    /// Digest of the content of `count` samples, spread evenly over the set: of the bytes of their
-    /// files, or of their pixels; 64 hexadecimal digits. Of all samples where there are no more, and of
-    /// the first ones where samples are [read in order](Self::is_read_in_order). A sample that cannot be
-    /// read counts as such.
+    /// Digest of the content of samples, which is the bytes of a file or the pixels of an image: 64
+    /// hexadecimal digits.
+    ///
+    /// It takes `count` samples, or all where there are fewer. They are spread evenly over the set; where
+    /// samples are [read in order](Self::is_read_in_order), they are the first ones. The digest also says
+    /// which of them cannot be read.
     pub fn content_digest(&self, count: usize) -> String {
         manifest::content_digest(self, count)
     }

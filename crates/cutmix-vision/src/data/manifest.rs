@@ -251,9 +251,10 @@ pub(super) fn content_digest(set: &Dataset, count: usize) -> String {
     let count = count.min(set.len());
     let mut digest = DataDigest::new(&[]);
     for place in 0..count {
-        let index = match set.is_read_in_order() {
-            true => place,
-            false => place * set.len() / count,
+        let index = if set.is_read_in_order() {
+            place
+        } else {
+            place * set.len() / count
         };
         match set.content(index) {
             Ok((Content::File(bytes), _)) => digest.bytes(&bytes),

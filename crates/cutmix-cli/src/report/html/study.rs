@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::svg::{Axis, Band, Chart, Series, Shape};
 use super::{document, short};
+use crate::digest;
 use crate::error::Error;
 use crate::run_folder::write_whole;
 use crate::study::table::{Measure, MeasuredRow, needed};
@@ -81,7 +82,7 @@ fn summary(folder: &StudyFolder, plan: &Plan, results: &[RunResult]) -> Markup {
                     dd { "the " (first.set.to_string()) " set, " (images(results)) " images, once at the end of each run" }
                 }
                 @if !devices.is_empty() { dt { "Device" } dd { (devices.join(", ")) } }
-                dt { "Data" } dd { "digest " code { (plan.data.get(..16).unwrap_or_default()) } }
+                dt { "Data" } dd { "digest " code { (digest::short(&plan.data)) } }
             }
         }
     }
@@ -90,12 +91,11 @@ fn summary(folder: &StudyFolder, plan: &Plan, results: &[RunResult]) -> Markup {
 /// The number of images that a run was measured on: that of all runs, or the least and the most.
 fn images(results: &[RunResult]) -> String {
     let counts = BTreeSet::from_iter(results.iter().map(|result| result.images));
-    let ends: BTreeSet<_> = [counts.first(), counts.last()]
-        .into_iter()
-        .flatten()
-        .collect();
-    let ends: Vec<_> = ends.into_iter().map(|&count| grouped(count)).collect();
-    ends.join(" to ")
+    match Vec::from_iter(counts)[..] {
+        [] => String::new(),
+        [count] => grouped(count),
+        [least, .., most] => format!("{} to {}", grouped(least), grouped(most)),
+    }
 }
 
 fn explanation() -> Markup {
